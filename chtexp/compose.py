@@ -1,0 +1,77 @@
+"""From the command line's overrides to one frozen Run: the only place, with the launcher, that knows Hydra."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from chtexp.errors import UserError, unknown
+from chtexp.experiments.description import Run, describe_run
+from chtexp.resources import conf_dir
+
+ROOT = "train"
+
+
+def compose_run(overrides: Sequence[str], config_dir: Path | None = None) -> Run:
+    """The run that `overrides` (Hydra's syntax, without sweeps) describe.
+
+    config_dir: a folder of further configuration files, laid out as `conf/`.
+    Raises UserError for anything a person may have typed wrong.
+    """
+    searchpath = [f"hydra.searchpath=[file://{config_dir.resolve()}]"] if config_dir else []
+    try:
+        with initialize_config_dir(version_base="1.3", config_dir=str(conf_dir())):
+            config = compose(ROOT, overrides=[*searchpath, *overrides])
+        return run_of(config)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain(error) from None
+
+
+def run_of(config: DictConfig) -> Run:
+    """The run that a composed configuration describes."""
+    try:
+        values: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise explain(error) from None
+    values.pop("hydra", None)
+    return describe_run(values)
+
+
+def explain(error: Exception) -> UserError:
+    """Hydra's error as one line that names the choices."""
+    text = str(error)
+    if match := re.search(r"Could not find '([^']+)'\s+Available options in '([^']+)':\s*(.*?)(?:Config search path|$)", text, re.DOTALL):
+        return unknown(match[2], match[1].rpartition("/")[2], match[3].split())
+    if match := re.search(r"Key '([^']+)' is not in struct\s+full_key: (\S+)", text):
+        return unknown("key", match[2], _siblings(match[2]))
+    if match := re.search(r"Could not override '([^']+)'", text):
+        return unknown("key or axis", match[1], {*_siblings(match[1]), *(axes() if "." not in match[1] else [])})
+    if isinstance(error, OverrideParseException):
+        return UserError(f"cannot read '{error.override}': an override is key=value, e.g. data=mnist or method.zeta=0.2")
+    return UserError(re.sub(r"\s+", " ", text).strip())
+
+
+def axes() -> list[str]:
+    """The configuration groups: data, model, method, method/topology, ..."""
+    root = conf_dir()
+    groups = {path.parent.relative_to(root).as_posix() for path in root.rglob("*.yaml")} - {".", "paper"}
+    return sorted(groups)
+
+
+def _siblings(full_key: str) -> list[str]:
+    """The keys that stand where `full_key` was looked for, in the default configuration."""
+    with initialize_config_dir(version_base="1.3", config_dir=str(conf_dir())):
+        config: Any = compose(ROOT)
+    *parents, _ = full_key.split(".")
+    for name in parents:
+        config = config.get(name) if isinstance(config, DictConfig) else None
+    if not isinstance(config, DictConfig):
+        return []
+    return [".".join([*parents, str(key)]) for key in config]

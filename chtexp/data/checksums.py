@@ -1,0 +1,121 @@
+"""Are the files there, and are they whole? By published checksums, or by those of a manifest.
+
+The manifest, `chtexp-sha256.json`, maps file names to SHA-256 sums. `prepare_images` writes it for files
+without a published checksum, so that a later change of a file does not go unseen.
+
+Shapes: N images, C channels, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from chtexp.data.spec import ImageSet, Source
+from chtexp.errors import UserError
+
+MANIFEST = "chtexp-sha256.json"
+
+
+class DataError(UserError):
+    """Missing or corrupt files: `reason` says what is wrong, the message adds the command that mends it."""
+
+    def __init__(self, reason: str, advice: str) -> None:
+        super().__init__(f"{reason}; {advice}")
+        self.reason = reason
+
+
+def missing(spec: ImageSet, root: Path, absent: dict[str, list[str]]) -> DataError:
+    """The error for files that are not there; `absent` maps a folder to the names it should hold."""
+    places = ", nor ".join(f"{', '.join(names)} in {root / folder}" for folder, names in absent.items())
+    advice = "or set paths.data (or CHTEXP_DATA) to the folder that holds it"
+    return DataError(
+        f"{spec.title} not found: no {places}", f"run 'chtexp prepare data={spec.name}', {advice}"
+    )
+
+
+def corrupt(spec: ImageSet, path: Path, expected: object, found: object) -> DataError:
+    """The error for a file that is not what it should be."""
+    reason = f"{path} is corrupt: expected {expected}, found {found}"
+    return DataError(reason, f"run 'chtexp prepare data={spec.name}' to mend it")
+
+
+def matching(folder: Path, pattern: str) -> list[Path]:
+    """The files of a folder whose name matches `pattern`, sorted; none if there is no such folder."""
+    return sorted(path for path in folder.glob(pattern) if path.is_file())
+
+
+def find_source(spec: ImageSet, root: Path) -> Source:
+    """The first source of `spec` whose files are all below `root`. Raises `DataError` if there is none."""
+    absent = {}
+    for source in spec.sources:
+        absent[source.folder] = [name for name in source.files() if not matching(root / source.folder, name)]
+        if not absent[source.folder]:
+            return source
+    raise missing(spec, root, absent)
+
+
+def verify(spec: ImageSet, source: Source, root: Path) -> None:
+    """Compare every file of a source with its published checksum, or else with the manifest's, if any.
+
+    Raises `DataError` naming the file, the checksum expected and the one found.
+    """
+    folder = root / source.folder
+    noted = read_manifest(spec, folder)
+    for pattern, published in source.files().items():
+        for path in matching(folder, pattern):
+            expected = published or noted.get(path.name)
+            if expected is not None:
+                found = checksum(path, algorithm=expected.partition(":")[0])
+                if found != expected:
+                    raise corrupt(spec, path, expected, found)
+
+
+def checksum(path: Path, algorithm: str = "sha256") -> str:
+    """A file's checksum, as "<algorithm>:<hex digest>"."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False))
+    return f"{algorithm}:{digest.hexdigest()}"
+
+
+def read_manifest(spec: ImageSet, folder: Path) -> dict[str, str]:
+    """The checksums noted beside the files, by name; none without a manifest. `DataError` if it is broken."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return {}
+    try:
+        noted = json.loads(path.read_bytes())
+        return {str(name): f"sha256:{digest}" for name, digest in noted.items()}
+    except (ValueError, AttributeError) as error:
+        raise corrupt(spec, path, "a JSON object of file names and SHA-256 sums", error) from None
+
+
+def unnoted(source: Source, folder: Path) -> list[Path]:
+    """The files of a source that have no published checksum: those that the manifest is for."""
+    patterns = [pattern for pattern, published in source.files().items() if published is None]
+    return [path for pattern in patterns for path in matching(folder, pattern)]
+
+
+def write_manifest(folder: Path, paths: list[Path]) -> None:
+    """Write the manifest of `paths` into `folder`, in one step: a reader sees the old one or the new one."""
+    sums = {path.name: checksum(path).removeprefix("sha256:") for path in paths}
+    draft = folder / f"{MANIFEST}.{os.getpid()}"
+    draft.write_text(json.dumps(sums, indent=2) + "\n")
+    draft.replace(folder / MANIFEST)
+
+
+def check_split(spec: ImageSet, path: Path, examples: int, images: Tensor, labels: Tensor) -> None:
+    """Raise `DataError` naming `path` unless images [N, C, H, W] and labels [N] are as `spec` says."""
+    expected = (examples, *spec.shape)
+    if tuple(images.shape) != expected or images.dtype != torch.uint8:
+        raise corrupt(spec, path, f"uint8 images {list(expected)}", f"{images.dtype} {list(images.shape)}")
+    if tuple(labels.shape) != (examples,):
+        raise corrupt(spec, path, f"{examples} labels", f"{list(labels.shape)}")
+    low, high = (int(value) for value in labels.aminmax())
+    if low < 0 or high >= spec.classes:
+        raise corrupt(spec, path, f"labels 0..{spec.classes - 1}", f"{low}..{high}")

@@ -1,0 +1,55 @@
+"""CIFAR-10 and CIFAR-100 as the Python pickles that torchvision downloads.
+
+Source: A. Krizhevsky, "Learning multiple layers of features from tiny images", 2009,
+https://www.cs.toronto.edu/~kriz/cifar.html. A pickle can run code: it is opened only after its checksum
+agreed.
+
+Shapes: N images, C = 3 channels, H = W = 32.
+"""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from chtexp.data.checksums import check_split
+from chtexp.data.spec import Arrays, ImageSet
+
+
+def cifar_files(torchvision_class: str) -> dict[str, str]:
+    """The files of a CIFAR set, with the checksums that torchvision publishes."""
+    from torchvision import datasets
+
+    layout = getattr(datasets, torchvision_class)
+    pairs = [*layout.train_list, *layout.test_list, (layout.meta["filename"], layout.meta["md5"])]
+    return {name: f"md5:{digest}" for name, digest in pairs}
+
+
+def read_cifar(spec: ImageSet, folder: Path, train: list[str], test: list[str], label_key: str) -> Arrays:
+    """Read the pickled batches named `train` and `test`; `label_key` is "labels" or "fine_labels".
+
+    Raises `DataError` if shapes, counts or labels are not those of `spec`.
+    """
+    splits = []
+    for names, examples in ((train, spec.train_examples), (test, spec.test_examples)):
+        batches = [_unpickle(folder / name) for name in names]
+        flat = np.concatenate([batch["data"] for batch in batches])  # [N, C * H * W]
+        images = torch.from_numpy(flat).reshape(-1, *spec.shape)
+        labels = torch.tensor([label for batch in batches for label in batch[label_key]], dtype=torch.int64)
+        check_split(spec, folder / names[0], examples, images, labels)
+        splits.append((images, labels))
+    return Arrays(train=splits[0], test=splits[1], source="torchvision files")
+
+
+def _unpickle(path: Path) -> dict[str, Any]:
+    """The mapping in a pickle whose checksum agreed."""
+    with path.open("rb") as file, warnings.catch_warnings():
+        # Written by Python 2, with integers where some releases of NumPy 2.4 insist on booleans.
+        warnings.filterwarnings("ignore", message=r"dtype\(\): align should be passed")
+        batch: dict[str, Any] = pickle.load(file, encoding="latin1")
+    return batch

@@ -1,0 +1,188 @@
+"""The image data sets, and how to load one: `load_images("mnist", Path("data"))`. Never touches the network.
+
+A new data set is a function that reads it, an entry of `IMAGE_SETS` and a `conf/data/<name>.yaml`.
+
+Shapes: N images, C channels, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from chtexp.data.checksums import find_source, verify
+from chtexp.data.cifar import cifar_files, read_cifar
+from chtexp.data.digits import read_digits
+from chtexp.data.idx import idx_names, read_idx_set
+from chtexp.data.parquet import PATTERNS, read_parquet_set
+from chtexp.data.spec import ImageData, ImageSet, Source
+from chtexp.errors import UserError, unknown
+
+MNIST_SHA256 = {
+    "train-images-idx3-ubyte": "sha256:ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "sha256:65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "sha256:0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "sha256:ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+
+_DIGITS = ImageSet(
+    name="digits",
+    title="digits",
+    shape=(1, 8, 8),
+    classes=10,
+    train_examples=1437,
+    test_examples=360,
+    sources=(Source(folder="", files=dict, read=read_digits),),
+)
+
+_MNIST = ImageSet(
+    name="mnist",
+    title="MNIST",
+    shape=(1, 28, 28),
+    classes=10,
+    train_examples=60_000,
+    test_examples=10_000,
+    sources=(
+        Source(
+            folder="MNIST/raw",
+            files=lambda: MNIST_SHA256,
+            read=partial(read_idx_set, train="train", test="t10k"),
+        ),
+    ),
+    torchvision="MNIST",
+)
+
+_FASHION_MNIST = ImageSet(
+    name="fashion_mnist",
+    title="Fashion-MNIST",
+    shape=(1, 28, 28),
+    classes=10,
+    train_examples=60_000,
+    test_examples=10_000,
+    sources=(
+        Source(
+            folder="FashionMNIST/raw",
+            files=lambda: dict.fromkeys(idx_names("train", "t10k")),
+            read=partial(read_idx_set, train="train", test="t10k"),
+        ),
+    ),
+    torchvision="FashionMNIST",
+)
+
+_EMNIST = ImageSet(
+    name="emnist",
+    title="EMNIST balanced",
+    shape=(1, 28, 28),
+    classes=47,
+    train_examples=112_800,
+    test_examples=18_800,
+    sources=(
+        Source(
+            folder="EMNIST/raw",
+            files=lambda: dict.fromkeys(idx_names("emnist-balanced-train", "emnist-balanced-test")),
+            # The files hold every image with rows and columns swapped; here they stand upright, as in MNIST.
+            read=partial(
+                read_idx_set, train="emnist-balanced-train", test="emnist-balanced-test", transposed=True
+            ),
+        ),
+    ),
+    torchvision="EMNIST",
+    options={"split": "balanced"},
+)
+
+_CIFAR10 = ImageSet(
+    name="cifar10",
+    title="CIFAR-10",
+    shape=(3, 32, 32),
+    classes=10,
+    train_examples=50_000,
+    test_examples=10_000,
+    sources=(
+        Source(
+            folder="cifar-10-batches-py",
+            files=partial(cifar_files, "CIFAR10"),
+            read=partial(
+                read_cifar,
+                train=[f"data_batch_{number}" for number in range(1, 6)],
+                test=["test_batch"],
+                label_key="labels",
+            ),
+        ),
+        Source(
+            folder="cifar10",
+            files=lambda: dict.fromkeys(PATTERNS.values()),
+            read=read_parquet_set,
+        ),
+    ),
+    torchvision="CIFAR10",
+)
+
+_CIFAR100 = ImageSet(
+    name="cifar100",
+    title="CIFAR-100",
+    shape=(3, 32, 32),
+    classes=100,
+    train_examples=50_000,
+    test_examples=10_000,
+    sources=(
+        Source(
+            folder="cifar-100-python",
+            files=partial(cifar_files, "CIFAR100"),
+            read=partial(read_cifar, train=["train"], test=["test"], label_key="fine_labels"),
+        ),
+    ),
+    torchvision="CIFAR100",
+)
+
+IMAGE_SETS: dict[str, ImageSet] = {
+    spec.name: spec for spec in (_DIGITS, _MNIST, _FASHION_MNIST, _EMNIST, _CIFAR10, _CIFAR100)
+}
+
+
+def load_images(name: str, root: Path | None) -> ImageData:
+    """Load a data set of `IMAGE_SETS` from local files: images uint8 [N, C, H, W], labels int64 [N].
+
+    The files lie below `root`, which may be None for a set that needs none. Files with a published checksum
+    (or one that `prepare_images` noted beside them) are compared with it before anything is read from them.
+
+    Raises `UserError` for an unknown name, a missing root, missing files and corrupt files; the message
+    names the folder, the files, what was expected and found, and the command that mends it.
+    """
+    spec = image_set(name)
+    base = data_root(spec, root)
+    try:
+        source = find_source(spec, base)
+        verify(spec, source, base)
+        (train_images, train_labels), (test_images, test_labels), words = source.read(
+            spec, base / source.folder
+        )
+    except OSError as error:
+        raise UserError(f"cannot read {error.filename or base}: {error.strerror or error}") from None
+    return ImageData(
+        name=name,
+        train_images=train_images,
+        train_labels=train_labels,
+        test_images=test_images,
+        test_labels=test_labels,
+        classes=spec.classes,
+        source=words,
+    )
+
+
+def image_set(name: str) -> ImageSet:
+    """The data set of that name. Raises `UserError` naming the choices if there is none."""
+    if name not in IMAGE_SETS:
+        raise unknown("image data set", name, IMAGE_SETS)
+    return IMAGE_SETS[name]
+
+
+def data_root(spec: ImageSet, root: Path | None) -> Path:
+    """The data root as an expanded path. Raises `UserError` if there is none and the data set needs files."""
+    if root is not None:
+        return Path(root).expanduser()
+    if any(source.files() for source in spec.sources):
+        raise UserError(
+            f"{spec.title} needs a data folder: set CHTEXP_DATA or paths.data to one, "
+            f"then run 'chtexp prepare data={spec.name}'"
+        )
+    return Path()

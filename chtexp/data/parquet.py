@@ -1,0 +1,98 @@
+"""Encoded images in parquet files with the hub's schema: `img` is {bytes, path} or bytes, `label` an integer.
+
+Copies differ in their encoding (PNG keeps every pixel, JPEG does not), so the source names it.
+
+Shapes: N images, C channels, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+import struct
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from chtexp.data.checksums import check_split, corrupt, matching
+from chtexp.data.spec import Arrays, ImageSet
+
+PATTERNS = {"train": "*train*.parquet", "test": "*test*.parquet"}
+MAGIC = {b"\xff\xd8\xff": "JPEG", b"\x89PN": "PNG"}  # the first three bytes of an encoded image
+FORMATS = tuple(MAGIC.values())
+
+
+def read_parquet_set(spec: ImageSet, folder: Path) -> Arrays:
+    """Read and decode both splits, each of one or more files.
+
+    Raises `DataError` for a broken file, a wrong schema, a wrong number of rows, a label out of range, or
+    an image that does not decode to C x H x W.
+    """
+    splits = []
+    encodings: set[str] = set()
+    for split, examples in (("train", spec.train_examples), ("test", spec.test_examples)):
+        shards = [_read_shard(spec, path) for path in matching(folder, PATTERNS[split])]
+        images = torch.cat([images for images, _, _ in shards])
+        labels = torch.cat([labels for _, labels, _ in shards])
+        check_split(spec, folder / PATTERNS[split], examples, images, labels)
+        encodings = encodings.union(*(encodings for _, _, encodings in shards))
+        splits.append((images, labels))
+    return Arrays(
+        train=splits[0], test=splits[1], source=f"parquet ({' and '.join(sorted(encodings))} images)"
+    )
+
+
+def _read_shard(spec: ImageSet, path: Path) -> tuple[Tensor, Tensor, set[str]]:
+    """The images uint8 [N, C, H, W], the labels int64 [N] and the encodings of one file."""
+    encoded, labels = _read_columns(spec, path)
+    channels, height, width = spec.shape
+    pixels = bytearray().join(_decode(spec, path, row, image) for row, image in enumerate(encoded))
+    images = np.frombuffer(pixels, dtype=np.uint8).reshape(-1, height, width, channels)
+    channels_first = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()  # [N, H, W, C] -> [N, C, H, W]
+    return channels_first, labels, {MAGIC[image[:3]] for image in encoded}
+
+
+def _read_columns(spec: ImageSet, path: Path) -> tuple[list[bytes], Tensor]:
+    """The encoded images and the labels int64 [N] of one file, its schema checked."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.ParquetFile(path).read()
+    except (pa.ArrowException, OSError) as error:
+        raise corrupt(spec, path, "a parquet file", " ".join(str(error).split())) from None
+    if not {"img", "label"} <= set(table.column_names):
+        raise corrupt(spec, path, "the columns img and label", ", ".join(table.column_names) or "none")
+    image, label = (table.column(name).combine_chunks() for name in ("img", "label"))
+    if pa.types.is_struct(image.type) and image.type.get_field_index("bytes") >= 0:
+        image = image.field("bytes")
+    if not _holds_bytes(pa, image.type) or not pa.types.is_integer(label.type):
+        raise corrupt(
+            spec, path, "img {bytes, path} or bytes, and label an integer", f"{image.type}, {label.type}"
+        )
+    if image.null_count or label.null_count:
+        raise corrupt(spec, path, "no empty rows", f"{image.null_count + label.null_count}")
+    return image.to_pylist(), torch.tensor(label.to_pylist(), dtype=torch.int64)
+
+
+def _holds_bytes(pa: Any, kind: Any) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _decode(spec: ImageSet, path: Path, row: int, encoded: bytes) -> bytes:
+    """The pixels of one image: H x W x C bytes."""
+    channels, height, width = spec.shape
+    expected = f"a {height}x{width} image of {channels} channels in row {row}"
+    try:
+        image = Image.open(BytesIO(encoded), formats=FORMATS)
+        pixels = image.tobytes()
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error):
+        found = f"{len(encoded)} bytes beginning {encoded[:8]!r} that do not decode"
+        raise corrupt(spec, path, expected, found) from None
+    if image.size != (width, height) or len(pixels) != width * height * channels:
+        found = f"{image.height}x{image.width} {image.mode}"
+        raise corrupt(spec, path, expected, found)
+    return pixels

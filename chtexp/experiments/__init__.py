@@ -1,0 +1,1 @@
+"""Runs and their grids: from a description to a finished folder."""

@@ -1,0 +1,97 @@
+"""One run, described: typed, frozen, complete. Below the entry point nothing else travels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from chtexp.errors import UserError, unknown
+from chtexp.experiments.families import FAMILIES, Family
+from chtexp.sparse import Method
+from chtexp.store import RunFolder, run_id
+from chtexp.tasks import Budget
+from chtexp.typed import Description, describe, identity
+
+SCIENCE = ("data", "model", "task", "method", "budget")
+
+
+class Hardware(Description):
+    """threads: of one run on the CPU (None: all cores). precision: `bf16` is autocast with float32 weights."""
+
+    name: str
+    device: Literal["cpu", "cuda"] = "cpu"
+    threads: Annotated[int, Field(ge=1)] | None = None
+    precision: Literal["float32", "bf16"] = "float32"
+
+
+class Checkpointing(Description):
+    """A checkpoint is written once so many seconds, or steps (None: any number), have passed since the last."""
+
+    seconds: Annotated[float, Field(ge=0)] = 60.0
+    steps: Annotated[int, Field(ge=1)] | None = None
+
+
+class Logger(Description):
+    """Where metrics go besides the run's own folder. mode: W&B's (`offline` needs no network)."""
+
+    name: Literal["none", "wandb"] = "none"
+    project: str = "chtexp"
+    mode: Literal["offline", "online", "disabled"] = "offline"
+
+
+class Paths(Description):
+    """data: root of the data sets (None: only embedded ones). runs: where run folders are made."""
+
+    data: Path | None = None
+    runs: Path
+
+
+class Run(Description):
+    """data, model, task, method and budget are the science, and make the run's identity; the rest is circumstance."""
+
+    data: Any
+    model: Any
+    task: Any
+    method: Method
+    budget: Budget
+    hardware: Hardware
+    logger: Logger
+    checkpoint: Checkpointing
+    paths: Paths
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    overwrite: bool = False
+
+    @property
+    def family(self) -> Family:
+        return FAMILIES[self.task.name]
+
+    @property
+    def id(self) -> str:
+        """The identity: equal for runs that differ only in seed, hardware, logging or paths."""
+        return run_id({part: identity(getattr(self, part)) for part in SCIENCE})
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder.of(self.paths.runs, (self.data.name, self.method.name, self.budget.name), self.id, self.seed)
+
+    def config(self) -> dict[str, Any]:
+        """The whole description as plain values."""
+        return self.model_dump(mode="json")
+
+
+def describe_run(values: Mapping[str, Any]) -> Run:
+    """A Run of plain nested mappings; UserError names what is wrong, and what is allowed."""
+    values = dict(values)
+    task = values.get("task")
+    name = task.get("name") if isinstance(task, Mapping) else None
+    if name not in FAMILIES:
+        raise unknown("task", name, FAMILIES)
+    family = FAMILIES[name]
+    for part, cls in (("data", family.data), ("model", family.model), ("task", family.recipe)):
+        if not isinstance(values.get(part), Mapping):
+            raise UserError(f"{part} must be a mapping, as in conf/{part}/, not {values.get(part)!r}")
+        values[part] = describe(cls, values[part], part)
+    return describe(Run, values)

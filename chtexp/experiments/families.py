@@ -1,0 +1,86 @@
+"""The families of experiments: which descriptions belong together, and how a run of each is put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from chtexp.data import load_images
+from chtexp.models import MLPConfig
+from chtexp.tasks import Budget, Built, ImageClassification, ImageClassificationRecipe, ImageDataConfig, Task
+from chtexp.tasks.image_classification import ImageLength, build_mlp
+from chtexp.train.learning_rate import linear
+from chtexp.typed import Description
+
+
+class Length(Protocol):
+    """How long a training is, known before any data is read."""
+
+    total_steps: int
+    update_interval: int
+
+    def positions(self, step: int) -> int:
+        """Positions (images, tokens) that the first `step` steps process."""
+
+
+class Parts(Protocol):
+    """What a family needs to know of a run."""
+
+    data: Any
+    model: Any
+    task: Any
+    budget: Budget
+    seed: int
+
+
+@dataclass(frozen=True)
+class Family:
+    """recipe, data, model: the descriptions. The functions make what their names say from a run's descriptions."""
+
+    recipe: type[Description]
+    data: type[Description]
+    model: type[Description]
+    length: Callable[[Parts], Length]
+    build_model: Callable[[Parts], Built]
+    build_task: Callable[[Parts, Path | None, torch.device], tuple[Task, str]]
+    build_optimizer: Callable[[Any, torch.nn.Module], torch.optim.Optimizer]
+    learning_rate: Callable[[Any, int], Callable[[int], float]]
+
+
+def _image_task(run: Parts, root: Path | None, device: torch.device) -> tuple[Task, str]:
+    images = load_images(run.data.name, root)
+    return ImageClassification(run.task, run.data, run.budget, images, seed=run.seed, device=device), images.source
+
+
+def _sgd(recipe: ImageClassificationRecipe, model: torch.nn.Module) -> torch.optim.Optimizer:
+    settings = recipe.optimizer
+    return torch.optim.SGD(
+        model.parameters(),
+        lr=recipe.learning_rate.start,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
+
+
+def _linear_rate(recipe: ImageClassificationRecipe, total_steps: int) -> Callable[[int], float]:
+    rate = recipe.learning_rate
+    return linear(rate.start, rate.end, rate.until, total_steps)
+
+
+FAMILIES: dict[str, Family] = {
+    "image_classification": Family(
+        recipe=ImageClassificationRecipe,
+        data=ImageDataConfig,
+        model=MLPConfig,
+        length=lambda run: ImageLength(run.task, run.data, run.budget),
+        build_model=lambda run: build_mlp(run.model, run.data, run.seed),
+        build_task=_image_task,
+        build_optimizer=_sgd,
+        learning_rate=_linear_rate,
+    ),
+}

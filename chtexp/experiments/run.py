@@ -1,0 +1,252 @@
+"""One run, from its description to `result.json`: start, resume, fail or pass over what is done."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+import yaml
+
+from chtexp.errors import UserError
+from chtexp.experiments.cost import cost, weight_counts
+from chtexp.experiments.description import SCIENCE, Checkpointing, Run
+from chtexp.experiments.environment import environment, uncommitted_diff
+from chtexp.experiments.mirror import Mirror, mirror_of
+from chtexp.sparse import DynamicSparsity
+from chtexp.store import RunFolder
+from chtexp.store.files import write_atomically, write_json
+from chtexp.store.folder import MetricLines
+from chtexp.tasks import Task
+from chtexp.train.checkpoint import load_checkpoint, save_checkpoint
+from chtexp.train.loop import Judged, Training
+from chtexp.train.progress import ProgressLine
+from chtexp.typed import identity
+
+
+class RunFailed(RuntimeError):
+    """The training failed; its folder says why."""
+
+
+def execute(run: Run, command: str) -> dict[str, Any]:
+    """Train `run` in its folder and return its result; a run that is done is passed over, a started one resumed.
+
+    command: what to type to do this again, kept beside the result. Raises UserError for what cannot be trained as
+    described, RunLocked when another process is at work on it, RunFailed when the training fails.
+    """
+    cost(run)  # what cannot be trained is an error before there is a folder
+    folder = run.folder
+    with folder.locked():
+        if run.overwrite:
+            folder.clear()
+        if (result := folder.read_result()) is not None:
+            print(f"done already: {folder.path}  (overwrite=true trains it again)")
+            return result
+        folder.error.unlink(missing_ok=True)
+        work = _Work(run, folder, command)
+        try:
+            return work.train()
+        except UserError as error:
+            folder.fail(str(error), traceback.format_exc(), work.step)
+            raise
+        except Exception as error:
+            folder.fail(f"{type(error).__name__}: {error}", traceback.format_exc(), work.step)
+            work.say(traceback.format_exc())
+            raise RunFailed(f"{type(error).__name__}: {error}; the traceback is in {folder.error}") from error
+        finally:
+            work.close()
+
+
+class _Work:
+    """One start of a run, and the observer of its training."""
+
+    def __init__(self, run: Run, folder: RunFolder, command: str) -> None:
+        self.run, self.folder, self.command = run, folder, command
+        self.step = 0
+        self._log = folder.log.open("a")
+        self._saved_at = _Due(run.checkpoint)
+        self._lines: MetricLines | None = None
+        self._progress: ProgressLine | None = None
+        self._mirror: Mirror | None = None
+        self._result: dict[str, Any] | None = None
+
+    def say(self, line: str) -> None:
+        """To the person and to the log."""
+        print(line, flush=True)
+        self._log.write(line + "\n")
+        self._log.flush()
+
+    def train(self) -> dict[str, Any]:
+        run, folder = self.run, self.folder
+        device = _device(run)
+        self._write_circumstances()
+        torch.manual_seed(run.seed)
+        task, source = run.family.build_task(run, run.paths.data, device)
+        training = self._assemble(task, device)
+        if folder.checkpoint.exists():
+            state = load_checkpoint(folder.checkpoint, device)
+            training.load_state_dict(state["training"])
+            self._lines = MetricLines(folder.metrics, state["metrics_size"])
+            self.say(f"resuming {folder.path} at step {training.step} of {task.total_steps}")
+        else:
+            self._lines = MetricLines(folder.metrics, 0)
+            self.say(f"training {folder.path}, {task.total_steps} steps")
+        self.step = training.step
+        self._mirror = mirror_of(run)
+        self._progress = ProgressLine(f"{run.data.name} {run.method.name} seed {run.seed}", task.total_steps, self.step, self.say)
+        self._metric = task.metric
+        judged = training.run(self)
+        self._result = self._summary(training, task, judged, source)
+        folder.finish(self._result)
+        self.say(f"done: {task.metric} last {self._result['last']:.2f}, best {_shown(self._result['best'])}; {folder.result}")
+        return self._result
+
+    def close(self) -> None:
+        """Close all files; whatever happened."""
+        if self._progress:
+            self._progress.close()
+        if self._lines:
+            self._lines.close()
+        if self._mirror:
+            self._mirror.finish(self._result)
+        self._log.close()
+
+    # ------------------------------------------------------------------ the observer of a training
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        assert self._lines and self._mirror and self._progress
+        self._lines.write(record)
+        self._mirror.record(record)
+        if record["kind"] == "evaluation":
+            self._progress.evaluated(self.step, record, self._metric)
+
+    def stepped(self, step: int) -> None:
+        assert self._progress
+        self.step = step
+        self._progress.advance()
+
+    def checkpoint(self, state: Callable[[], dict[str, Any]], *, last: bool) -> None:
+        assert self._lines
+        if last or self._saved_at.due(self.step):
+            save_checkpoint(self.folder.checkpoint, {"training": state(), "metrics_size": self._lines.size})
+            self._saved_at.now(self.step)
+
+    # ------------------------------------------------------------------ parts
+
+    def _assemble(self, task: Task, device: torch.device) -> Training:
+        run, family = self.run, self.run.family
+        built = family.build_model(run)
+        model = built.model.to(device)
+        optimizer = family.build_optimizer(run.task, model)
+        sparsity = DynamicSparsity(
+            model,
+            optimizer,
+            run.method,
+            total_steps=task.total_steps,
+            update_interval=task.update_interval,
+            seed=run.seed,
+            layers=built.sparse_layers,
+            chains=built.chains,
+            features=task.features() if run.method.correlates_features else None,
+        )
+        rate = family.learning_rate(run.task, task.total_steps)
+        self._dense_weights = weight_counts(model, built.sparse_layers)[1]
+        return Training(model, task, optimizer, sparsity, rate, device=device, precision=run.hardware.precision)
+
+    def _write_circumstances(self) -> None:
+        folder = self.folder
+        write_atomically(folder.config, lambda file: file.write(yaml.safe_dump(self.run.config(), sort_keys=False).encode()) and None)
+        write_json(folder.environment, environment())
+        if diff := uncommitted_diff():
+            folder.diff.write_text(diff)
+        with folder.commands.open("a") as file:
+            file.write(self.command + "\n")
+
+    def _summary(self, training: Training, task: Task, judged: Judged, source: str) -> dict[str, Any]:
+        run, sparsity = self.run, training.sparsity
+        per_position = 6.0 * task.positions(task.total_steps)
+        mean_links = sparsity.link_steps / task.total_steps
+        return {
+            "id": run.id,
+            "seed": run.seed,
+            "data": run.data.name,
+            "method": run.method.name,
+            "budget": run.budget.name,
+            "metric": task.metric,
+            "higher_is_better": task.higher_is_better,
+            "last": judged.last[task.metric],
+            "best": judged.best,
+            "best_step": judged.best_step,
+            "validation_selected": judged.selected,
+            "validation_selected_step": judged.selected_step,
+            "metrics": judged.last,
+            "steps": training.step,
+            "density": sparsity.density,
+            "anp": sparsity.anp(),
+            "itop": sparsity.itop(),
+            "links": sparsity.links,
+            "pairs": sparsity.pairs,
+            "nonzeros": sum(int(parameter.count_nonzero()) for parameter in training.model.parameters()),
+            "parameters": sum(parameter.numel() for parameter in training.model.parameters()),
+            "flops": {
+                "dense": per_position * (sparsity.pairs + self._dense_weights),
+                "sparse": per_position * (mean_links + self._dense_weights),
+            },
+            "state_sha256": _fingerprint(training.state_dict()),
+            "data_source": source,
+            "science": {part: identity(getattr(run, part)) for part in SCIENCE},
+            "command": self.command,
+            "seconds": training.seconds,
+            "environment": environment(),
+        }
+
+
+class _Due:
+    """When the next checkpoint is due."""
+
+    def __init__(self, policy: Checkpointing) -> None:
+        self._policy = policy
+        self._time, self._step = time.monotonic(), 0
+
+    def due(self, step: int) -> bool:
+        late = time.monotonic() - self._time >= self._policy.seconds
+        return late or (self._policy.steps is not None and step - self._step >= self._policy.steps)
+
+    def now(self, step: int) -> None:
+        self._time, self._step = time.monotonic(), step
+
+
+def _device(run: Run) -> torch.device:
+    if run.hardware.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("hardware.device is cuda, but torch finds no CUDA GPU here; use hardware=cpu")
+    if run.hardware.threads:
+        torch.set_num_threads(run.hardware.threads)
+    return torch.device(run.hardware.device)
+
+
+def _fingerprint(state: Mapping[str, Any]) -> str:
+    """One hash of everything in a training's state but its clock: equal for two trainings that ended equal."""
+    digest = hashlib.sha256()
+
+    def take(key: str, value: Any) -> None:
+        digest.update(key.encode())
+        if isinstance(value, torch.Tensor):
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        elif isinstance(value, Mapping):
+            for name in value:
+                take(f"{key}/{name}", value[name])
+        elif isinstance(value, list | tuple):
+            for index, item in enumerate(value):
+                take(f"{key}/{index}", item)
+        else:
+            digest.update(repr(value).encode())
+
+    take("", {key: value for key, value in state.items() if key != "seconds"})
+    return digest.hexdigest()
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

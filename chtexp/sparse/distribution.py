@@ -1,0 +1,33 @@
+"""How one overall density is shared out between layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chtexp.errors import unknown
+
+DISTRIBUTIONS = ("uniform", "erk")
+
+
+def layer_densities(shapes: Sequence[tuple[int, int]], density: float, distribution: str) -> list[float]:
+    """The density of every layer of shape (outputs, inputs) for the overall `density` in (0, 1].
+
+    `uniform`: the same everywhere. `erk`: proportional to (O + I) / (O I), layers that would pass 1 stay full and the
+    others share the rest (Evci et al., 2020; Mocanu et al., 2018).
+    """
+    if distribution not in DISTRIBUTIONS:
+        raise unknown("distribution", distribution, DISTRIBUTIONS)
+    if distribution == "uniform" or density >= 1:
+        return [density] * len(shapes)
+    pairs = [outputs * inputs for outputs, inputs in shapes]
+    weights = [outputs + inputs for outputs, inputs in shapes]  # wanted links, up to one common factor
+    full: set[int] = set()
+    while True:
+        rest = [layer for layer in range(len(shapes)) if layer not in full]
+        links = density * sum(pairs) - sum(pairs[layer] for layer in full)
+        factor = links / sum(weights[layer] for layer in rest)
+        over = {layer for layer in rest if factor * weights[layer] > pairs[layer]}
+        if not over:
+            break
+        full |= over
+    return [1.0 if layer in full else factor * weights[layer] / pairs[layer] for layer in range(len(shapes))]

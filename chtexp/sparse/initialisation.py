@@ -1,0 +1,76 @@
+"""The first masks and the first weights of sparse layers.
+
+Shapes: O outputs, I inputs, N samples, F input features.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from chtexp.errors import UserError
+from chtexp.randomness import generator
+from chtexp.sparse.method import Topology
+from chtexp.topology import Junction, feature_correlation, init_mask, topology_parameters
+
+
+def initialise_weights(linears: Mapping[str, nn.Linear], densities: Sequence[float], rule: str, seed: int) -> None:
+    """`swi`: N(0, 2 / (density fan_in)); `kaiming`: N(0, 2 / fan_in); `own`: as the model made them."""
+    if rule == "own":
+        return
+    for (name, linear), density in zip(linears.items(), densities, strict=True):
+        std = math.sqrt(2 / (linear.in_features * (density if rule == "swi" else 1)))
+        linear.weight.normal_(0, std, generator=generator(seed, "weights", name, device=linear.weight.device))
+
+
+def initial_masks(
+    linears: Mapping[str, nn.Linear],
+    densities: Sequence[float],
+    topology: Topology,
+    seed: int,
+    chains: Sequence[Sequence[str] | Junction],
+    features_NF: Tensor | None,
+) -> dict[str, Tensor]:
+    """A bool mask [O, I] for every layer. The first layer is the one that sees the network's input.
+
+    Rules that correlate inputs (`csti`) get the correlation of `features_NF`; rules that arrange hidden neurons (`bsf`)
+    get the output degrees of the layer before in its chain.
+    """
+    before = {second: first for chain in chains if not isinstance(chain, Junction) for first, second in zip(chain, chain[1:], strict=False)}
+    correlation: Tensor | None = None
+    masks: dict[str, Tensor] = {}
+    for (name, linear), density in zip(linears.items(), densities, strict=True):
+        rule = topology if topology.hidden is None or not masks else topology.hidden
+        context: dict[str, Any] = {}
+        accepted = topology_parameters(rule.rule)
+        if "correlation" in accepted:
+            if correlation is None:
+                correlation = _correlation(features_NF, linear, rule.rule)
+            context["correlation"] = correlation
+        if "previous_output_degrees" in accepted and before.get(name) in masks:
+            context["previous_output_degrees"] = masks[before[name]].sum(1)
+        masks[name] = init_mask(
+            rule.rule,
+            linear.out_features,
+            linear.in_features,
+            density,
+            generator=generator(seed, "topology", name),
+            **context,
+            **rule.parameters,
+        ).to(linear.weight.device)
+    return masks
+
+
+def _correlation(features_NF: Tensor | None, first: nn.Linear, rule: str) -> Tensor:
+    if features_NF is None:
+        raise UserError(f"topology '{rule}' correlates the training inputs: pass features=, a tensor [samples, features]")
+    if features_NF.ndim != 2 or features_NF.shape[1] != first.in_features:
+        raise UserError(
+            f"topology '{rule}' needs features of shape [samples, {first.in_features}], not {tuple(features_NF.shape)}; where "
+            "the first sparse layer does not see the network's input, choose another topology, e.g. brf"
+        )
+    return feature_correlation(features_NF)

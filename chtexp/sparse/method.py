@@ -1,0 +1,227 @@
+"""A method of dynamic sparse training is data: which rule initialises, removes, regrows, and how density moves.
+
+`conf/method/*.yaml` holds one file a method, made of the parts in `conf/method/{topology,removal,regrowth,density}/`.
+The same files serve Hydra (`method=chts_n method/topology=brf`) and, without Hydra, `load_method`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import ConfigDict, Field, model_validator
+
+from chtexp.errors import UserError, unknown
+from chtexp.resources import conf_dir
+from chtexp.sparse.criteria import CRITERIA, GRADIENT_CRITERIA
+from chtexp.sparse.schedules import SCHEDULES, DensitySchedule, density_schedule
+from chtexp.topology import CH_RULES, topology_names, topology_parameters
+from chtexp.typed import Description, describe
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+PARTS = ("topology", "removal", "regrowth", "density")
+
+
+class WithParameters(Description):
+    """A named rule with parameters of its own, which the rule itself checks."""
+
+    model_config = ConfigDict(extra="allow")
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class Topology(WithParameters):
+    """How the first masks are drawn (`chtexp.topology.init_mask`).
+
+    `hidden`: the rule for layers that do not see the network's input; None: the same rule everywhere.
+    """
+
+    rule: str
+    hidden: Topology | None = None
+
+    @model_validator(mode="after")
+    def _known(self) -> Topology:
+        if self.rule not in topology_names():
+            raise unknown("topology", self.rule, topology_names())
+        return self
+
+
+class Softness(Description):
+    """Soft removal keeps links with probability proportional to score^(delta / (1 - delta)).
+
+    delta grows linearly over training. [choice] The paper ends it at 0.75 in one place and at 0.9 in another:
+    0.75 (exponent 3) for MLPs and translation, 0.9 (exponent 9) for LLaMA.
+    """
+
+    delta_start: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    delta_end: Annotated[float, Field(ge=0, lt=1)] = 0.75
+
+
+class Removal(Description):
+    """Which links go at an update: those with the lowest score of `rule`, or (`soft`) a draw by that score."""
+
+    rule: str
+    soft: Softness | None = None
+
+    @model_validator(mode="after")
+    def _known(self) -> Removal:
+        if self.rule not in CRITERIA:
+            raise unknown("removal rule", self.rule, CRITERIA)
+        return self
+
+
+class Regrowth(Description):
+    """Which links come at an update: the highest scores of `rule`, or (`soft`) a draw by that score."""
+
+    rule: str
+    soft: bool = False
+
+    @model_validator(mode="after")
+    def _known(self) -> Regrowth:
+        choices = ("random", "gradient", *CH_RULES)
+        if self.rule not in choices:
+            raise unknown("regrowth rule", self.rule, choices)
+        return self
+
+
+class Density(WithParameters):
+    """How the density moves over training (`chtexp.sparse.density_schedule`) and what is pruned when it falls.
+
+    prune: the score by which links are pruned to the new density (None: the removal rule's).
+    prune_scope: `layer` keeps every layer at its own density; `global` compares scores across layers.
+    readmit: pruning chooses among all pairs by stored magnitude, so that a pruned weight may come back (GMP).
+    """
+
+    kind: str = "fixed"
+    initial_sparsity: Fraction | None = None
+    prune: str | None = None
+    prune_scope: Literal["layer", "global"] = "layer"
+    readmit: bool = False
+
+    @model_validator(mode="after")
+    def _known(self) -> Density:
+        if self.kind not in SCHEDULES:
+            raise unknown("density schedule", self.kind, SCHEDULES)
+        if self.prune is not None and self.prune not in CRITERIA:
+            raise unknown("pruning rule", self.prune, CRITERIA)
+        return self
+
+
+class Method(Description):
+    """One method, complete: what `DynamicSparsity` needs to know.
+
+    sparsity: target share of absent links, in [0, 1). distribution: density across layers.
+    weight_init: `swi` N(0, 2 / (density fan_in)), `kaiming` N(0, 2 / fan_in), `own` keeps the model's.
+    zeta: share of the links that an update removes. zeta_schedule: `cosine` anneals it to 0 at `update_end`.
+    update_end: last moment of removal and regrowth, a fraction of training [choice: 0.75 where zeta is annealed].
+    early_stop: a layer whose overlap |removed and regrown| / |regrown| exceeds it stops evolving (CHT: 0.9).
+    """
+
+    name: str
+    sparsity: Annotated[float, Field(ge=0, lt=1)]
+    distribution: Literal["uniform", "erk"] = "uniform"
+    weight_init: Literal["swi", "kaiming", "own"] = "own"
+    zeta: Fraction = 0.3
+    zeta_schedule: Literal["constant", "cosine"] = "constant"
+    update_end: Fraction = 1.0
+    percolation: bool = False
+    history_weights: bool = False
+    early_stop: Fraction | None = None
+    topology: Topology | None = None
+    removal: Removal | None = None
+    regrowth: Regrowth | None = None
+    density: Density = Density()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Method:
+        if self.topology is None and (self.sparsity > 0 or self.removal or self.density.kind != "fixed"):
+            raise UserError(
+                f"method '{self.name}' has no topology, so it is dense: its sparsity must be 0, without removal, "
+                "regrowth or decay; for a sparse network choose another method or set method/topology"
+            )
+        if self.topology is not None and self.sparsity == 0:
+            raise UserError(
+                f"method '{self.name}' is sparse: its sparsity must be above 0 and below 1; for a dense network use method=fc"
+            )
+        if (self.removal is None) != (self.regrowth is None):
+            raise UserError(f"method '{self.name}' needs both removal and regrowth, or neither")
+        if self.percolation and self.regrowth is None:
+            raise UserError(f"method '{self.name}' percolates, so it needs a regrowth that brings the removed links back")
+        if self.density.readmit and not self.history_weights:
+            raise UserError("density.readmit needs history_weights: true, the stored magnitudes it chooses by")
+        if self.density.kind != "fixed" and self.density.prune is None and self.removal is None:
+            raise UserError("density.prune must name a rule when the density falls and there is no removal rule")
+        return self
+
+    def schedule(self, total_steps: int, update_interval: int) -> DensitySchedule:
+        """The density over a training of `total_steps` with an update every `update_interval`."""
+        initial = self.density.initial_sparsity
+        return density_schedule(
+            self.density.kind,
+            initial=None if initial is None else 1 - initial,
+            final=1 - self.sparsity,
+            total=total_steps,
+            interval=update_interval,
+            **self.density.parameters,
+        )
+
+    @property
+    def needs_gradient(self) -> bool:
+        """Whether an update looks at the dense gradient of the loss."""
+        rules = {self.density.prune, self.removal.rule if self.removal else None}
+        return bool(rules & GRADIENT_CRITERIA) or (self.regrowth is not None and self.regrowth.rule == "gradient")
+
+
+    @property
+    def correlates_features(self) -> bool:
+        """Whether the topology is laid out by the correlation of the training inputs."""
+        rules = [self.topology, self.topology.hidden if self.topology else None]
+        return any("correlation" in topology_parameters(rule.rule) for rule in rules if rule)
+
+
+def method_names(folder: Path | None = None) -> list[str]:
+    """Every method in `conf/method/`."""
+    return sorted(path.stem for path in (folder or conf_dir() / "method").glob("*.yaml"))
+
+
+def load_method(name: str, *, folder: Path | None = None, **overrides: Any) -> Method:
+    """The method of `conf/method/<name>.yaml`, without Hydra.
+
+    overrides: fields of `Method`; for a part, the name of another file of it or a mapping merged into it:
+    `load_method("chts_n", sparsity=0.9, topology="brf", removal={"soft": None})`.
+    folder: another folder of methods. Raises UserError for an unknown name, part, key or value.
+    """
+    folder = folder or conf_dir() / "method"
+    if name not in method_names(folder):
+        raise unknown("method", name, method_names(folder))
+    values = _read(folder / f"{name}.yaml")
+    parts: dict[str, str | None] = {}
+    for entry in values.pop("defaults", []):
+        if isinstance(entry, Mapping):
+            parts.update(entry)
+    parts.update({key: overrides.pop(key) for key in PARTS if isinstance(overrides.get(key), str)})
+    composed: dict[str, Any] = {part: _part(folder, part, choice) for part, choice in parts.items() if choice}
+    return describe(Method, _merge(_merge(composed, values), overrides), "method")
+
+
+def _part(folder: Path, part: str, choice: str) -> dict[str, Any]:
+    choices = [path.stem for path in (folder / part).glob("*.yaml")]
+    if choice not in choices:
+        raise unknown(part, choice, choices)
+    return _read(folder / part / f"{choice}.yaml")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return yaml.safe_load(path.read_text()) or {}
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged

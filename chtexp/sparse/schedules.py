@@ -1,0 +1,188 @@
+"""How density, zeta and delta move over training: plain functions of the step.
+
+`density_schedule` follows arXiv:2501.19107 (sigmoid decay, CHTss), Zhu & Gupta 2017 (cubic) and MEST_EM&S (Yuan et al.,
+2021). Steps count completed optimizer steps; densities are shares of links in (0, 1].
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chtexp.errors import UserError, unknown
+
+
+@dataclass(frozen=True)
+class DensitySchedule:
+    """density(step), which is `final` from `end_step` on."""
+
+    kind: str
+    final: float
+    end_step: int
+    at: Callable[[int], float]
+
+    def __call__(self, step: int) -> float:
+        """The wanted density after `step` completed steps."""
+        return self.at(step)
+
+    def mean(self, total: int, interval: int) -> float:
+        """Mean density over `total` steps when it changes only at multiples of `interval`: the density integral."""
+        spans = [(step, min(interval, total - step)) for step in range(0, total, interval)]
+        return sum(self(step) * length for step, length in spans) / total
+
+
+def fixed(*, initial: float | None, final: float, total: int, interval: int) -> DensitySchedule:
+    return DensitySchedule("fixed", final, 0, lambda step: final)
+
+
+def cubic(
+    *, initial: float | None, final: float, total: int, interval: int, start: float = 0.0, end: float = 0.8
+) -> DensitySchedule:
+    """s = s_f + (s_i - s_f) (1 - p)^3, the same in densities."""
+    initial = _initial("cubic", initial, final)
+    first, last = _span(start, end, total, interval)
+
+    def density(step: int) -> float:
+        return final + (initial - final) * (1 - _progress(step, first, last)) ** 3
+
+    return DensitySchedule("cubic", final, last, density)
+
+
+def sigmoid(
+    *,
+    initial: float | None,
+    final: float,
+    total: int,
+    interval: int,
+    start: float = 0.0,
+    end: float = 0.8,
+    k: float = 6.0,
+    match_flops: bool = False,
+) -> DensitySchedule:
+    """s = s_i + (s_f - s_i) sigma(k (2p - 1)), rescaled to be exactly s_i at p = 0 and s_f at p = 1.
+
+    match_flops: end at half the cubic schedule's steps. The sigmoid's mean lies midway between its ends, the cubic's a
+    quarter of the way above its final density: at half the steps the two integrals, and so the training FLOPs, agree.
+    """
+    initial = _initial("sigmoid", initial, final)
+    if k <= 0:
+        raise UserError(f"the sigmoid's k must be above 0, not {k}")
+    first, last = _span(start, start + (end - start) / 2 if match_flops else end, total, interval)
+    low, high = _sigma(-k), _sigma(k)
+
+    def density(step: int) -> float:
+        p = _progress(step, first, last)
+        if p in (0.0, 1.0):
+            return final if p else initial
+        return initial + (final - initial) * (_sigma(k * (2 * p - 1)) - low) / (high - low)
+
+    return DensitySchedule("sigmoid", final, last, density)
+
+
+def em_s(
+    *,
+    initial: float | None,
+    final: float,
+    total: int,
+    interval: int,
+    end: float = 0.75,
+    extra_early: float = 0.05,
+    extra_late: float = 0.025,
+) -> DensitySchedule:
+    """MEST's elastic mutation: final + 0.05 until 0.6 of `end`, final + 0.025 until the last update before `end`."""
+    _, last = _span(0.0, end, total, interval)
+
+    def density(step: int) -> float:
+        if step >= last:
+            return final
+        return min(1.0, final + (extra_early if step < 0.6 * end * total else extra_late))
+
+    return DensitySchedule("em_s", final, last, density)
+
+
+SCHEDULES: dict[str, Callable[..., DensitySchedule]] = {
+    "fixed": fixed,
+    "cubic": cubic,
+    "sigmoid": sigmoid,
+    "em_s": em_s,
+}
+
+
+def density_schedule(
+    kind: str,
+    *,
+    initial: float | None = None,
+    final: float,
+    total: int,
+    interval: int = 1,
+    **parameters: float | bool,
+) -> DensitySchedule:
+    """The density after every step of a training of `total` steps.
+
+    kind: `fixed`, `cubic`, `sigmoid` or `em_s`. initial, final: densities in (0, 1]; `initial` is for the decays.
+    interval: steps between topology updates: the density can only change there, so the decay ends on one.
+    parameters: `start`, `end` (fractions of training), and `k`, `match_flops` for the sigmoid.
+    Raises UserError for an unknown kind or parameter, or a value out of range.
+    """
+    if kind not in SCHEDULES:
+        raise unknown("density schedule", kind, SCHEDULES)
+    accepted = [name for name in inspect.signature(SCHEDULES[kind]).parameters if name not in _COMMON]
+    for name in parameters:
+        if name not in accepted:
+            raise UserError(f"density schedule '{kind}' has no parameter '{name}'; it takes: {', '.join(accepted) or 'none'}")
+    for name, value in (("initial", initial), ("final", final)):
+        if value is not None and not 0 < value <= 1:
+            raise UserError(f"the {name} density must be above 0 and at most 1, not {value}")
+    if total < 1 or interval < 1:
+        raise UserError(f"total and interval must be at least 1 step, not {total} and {interval}")
+    return SCHEDULES[kind](initial=initial, final=final, total=total, interval=interval, **parameters)
+
+
+_COMMON = ("initial", "final", "total", "interval")
+
+
+def _initial(kind: str, initial: float | None, final: float) -> float:
+    if initial is None:
+        raise UserError(f"density schedule '{kind}' needs the initial density (density.initial_sparsity of a method)")
+    if initial < final:
+        raise UserError(
+            f"density schedule '{kind}' falls, so the initial sparsity {1 - initial:g} must be below the target {1 - final:g}"
+        )
+    return initial
+
+
+def _span(start: float, end: float, total: int, interval: int) -> tuple[int, int]:
+    """First and last step of a decay; the last is an update, and steps of training follow it."""
+    if not 0 <= start < end <= 1:
+        raise UserError(f"a decay needs 0 <= start < end <= 1 (fractions of training), not start {start}, end {end}")
+    last_update = (total - 1) // interval * interval
+    first, last = round(start * total), min(int(end * total) // interval * interval, last_update)
+    if last <= first:
+        raise UserError(
+            f"a falling density needs a topology update between its start and end: none of the updates, every {interval} steps, "
+            f"lies in steps {first + 1} to {int(end * total)} of {total}; train longer or update more often"
+        )
+    return first, last
+
+
+def _progress(step: int, first: int, last: int) -> float:
+    return min(max((step - first) / (last - first), 0.0), 1.0)
+
+
+def _sigma(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+def zeta_at(zeta: float, schedule: str, step: int, end_step: int) -> float:
+    """Share of links to remove at `step`; `cosine`: zeta / 2 (1 + cos(pi step / end_step)) (RigL)."""
+    if schedule == "constant":
+        return zeta
+    return zeta / 2 * (1 + math.cos(math.pi * min(step / end_step, 1.0))) if end_step else 0.0
+
+
+def soft_exponent(start: float, end: float, progress: float) -> float:
+    """delta / (1 - delta) for delta growing linearly from `start` to `end` over training, progress in [0, 1]."""
+    delta = start + (end - start) * progress
+    return delta / (1 - delta)

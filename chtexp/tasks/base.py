@@ -1,0 +1,69 @@
+"""What the training loop knows of a task. It counts optimizer steps; epochs, tokens or images are the task's own affair."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from chtexp.typed import Description
+
+PositiveInt = Annotated[int, Field(ge=1)]
+
+
+class Budget(Description):
+    """How much of the paper's training is done.
+
+    fraction: of the paper's length. train_examples, test_examples: at most so many (None: all).
+    """
+
+    name: str
+    fraction: Annotated[float, Field(gt=0, le=1)]
+    train_examples: PositiveInt | None = None
+    test_examples: PositiveInt | None = None
+
+
+@dataclass(frozen=True)
+class Built:
+    """A model, the names of its sparse layers in order, and which of them feed which."""
+
+    model: nn.Module
+    sparse_layers: list[str]
+    chains: Sequence[Any]
+
+
+class Task(Protocol):
+    """Everything that the loop asks of a task.
+
+    total_steps: optimizer steps of the whole training. evaluate_interval, update_interval: steps between evaluations and
+    between topology updates. metric: the key of `evaluate` that runs are judged by; higher_is_better says how.
+    validation_metric: the key of the held-out metric by which the best moment may be selected, or None.
+    """
+
+    total_steps: int
+    evaluate_interval: int
+    update_interval: int
+    metric: str
+    higher_is_better: bool
+    validation_metric: str | None
+
+    def batches(self, first_step: int) -> Iterator[Any]:
+        """Batches from step `first_step` (0-based) to the end, each a function of the seed and the step alone."""
+
+    def loss(self, model: nn.Module, batch: Any) -> Tensor:
+        """Mean loss of a batch, a scalar."""
+
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """Metrics of the model as it is; leaves no trace on training."""
+
+    def features(self) -> Tensor | None:
+        """Training inputs [N, F] for topologies that correlate them, or None."""
+
+    def passed(self, step: int) -> dict[str, float]:
+        """Where `step` stands in the task's own units, e.g. {"epoch": 3.0}."""
+
+    def positions(self, step: int) -> int:
+        """Positions (images, tokens) that the first `step` steps process: each costs 6 FLOPs a weight to train."""

@@ -1,0 +1,188 @@
+"""Image classification by the paper's recipe (arXiv:2501.19107, MLP experiments).
+
+Shapes: N examples, B batch, C channels, H height, W width, K classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from chtexp.data import ImageData, normalise, random_crop_flip
+from chtexp.errors import UserError
+from chtexp.models.mlp import MLP, MLPConfig
+from chtexp.randomness import derive_seed, generator
+from chtexp.tasks.base import Budget, Built
+from chtexp.typed import Description
+
+PositiveInt = Annotated[int, Field(ge=1)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+CROP_PADDING = 4
+EVALUATION_BATCH = 2000
+
+
+class ImageDataConfig(Description):
+    """A data set: sizes, per-channel mean and std of pixels in [0, 1], and the paper's MLP widths on it."""
+
+    name: str
+    shape: tuple[PositiveInt, PositiveInt, PositiveInt]
+    classes: Annotated[int, Field(ge=2)]
+    train_examples: PositiveInt
+    test_examples: PositiveInt
+    mean: tuple[float, ...]
+    std: tuple[PositiveFloat, ...]
+    augment: Literal["none", "crop_flip"] = "none"
+    mlp_hidden: tuple[PositiveInt, ...] = Field(default=(), json_schema_extra={"identity": False})
+
+
+class Optimizer(Description):
+    name: Literal["sgd"] = "sgd"
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+
+
+class LearningRate(Description):
+    """Linear from `start` to `end`, reached at the fraction `until` of training [choice: 0.9], then constant."""
+
+    schedule: Literal["linear"] = "linear"
+    start: PositiveFloat = 0.025
+    end: Annotated[float, Field(ge=0)] = 2.5e-4
+    until: Annotated[float, Field(gt=0, le=1)] = 0.9
+
+
+class ImageClassificationRecipe(Description):
+    """epochs: passes over the training set at the full budget. update_epochs: passes between topology updates.
+
+    selection: `test` is the paper's protocol (best test accuracy over epochs); `validation` holds out
+    `validation_fraction` of the training set and reports test accuracy at the best validation epoch.
+    """
+
+    name: Literal["image_classification"] = "image_classification"
+    epochs: PositiveInt = 100
+    batch_size: PositiveInt = 32
+    update_epochs: PositiveInt = 1
+    optimizer: Optimizer = Optimizer()
+    learning_rate: LearningRate = LearningRate()
+    selection: Literal["test", "validation"] = "test"
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+
+
+class ImageLength:
+    """How long a training is, before any data is read: a pure function of the descriptions."""
+
+    def __init__(self, recipe: ImageClassificationRecipe, data: ImageDataConfig, budget: Budget) -> None:
+        examples = min(data.train_examples, budget.train_examples or data.train_examples)
+        self.validation_examples = round(recipe.validation_fraction * examples) if recipe.selection == "validation" else 0
+        self.train_examples = examples - self.validation_examples
+        self.test_examples = min(data.test_examples, budget.test_examples or data.test_examples)
+        self.epochs = max(1, round(recipe.epochs * budget.fraction))
+        self.batch_size = recipe.batch_size
+        self.steps_per_epoch = math.ceil(self.train_examples / recipe.batch_size)
+        self.total_steps = self.epochs * self.steps_per_epoch
+        self.update_interval = recipe.update_epochs * self.steps_per_epoch
+
+    def positions(self, step: int) -> int:
+        """Images that the first `step` steps process."""
+        epochs, steps = divmod(step, self.steps_per_epoch)
+        return epochs * self.train_examples + min(steps * self.batch_size, self.train_examples)
+
+
+def build_mlp(config: MLPConfig, data: ImageDataConfig, seed: int) -> Built:
+    """The MLP for a data set; its first weights are a function of the seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "model"))
+        model = MLP(math.prod(data.shape), config.hidden, data.classes)
+    return Built(model, model.sparse_layers(), model.chains())
+
+
+class ImageClassification:
+    """Classification of images held in memory as uint8 tensors on `device`; see `chtexp.tasks.Task`."""
+
+    metric = "accuracy"
+    higher_is_better = True
+
+    def __init__(
+        self,
+        recipe: ImageClassificationRecipe,
+        config: ImageDataConfig,
+        budget: Budget,
+        images: ImageData,
+        *,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.length = ImageLength(recipe, config, budget)
+        self._check(config, images)
+        self.total_steps = self.length.total_steps
+        self.evaluate_interval = self.length.steps_per_epoch
+        self.update_interval = self.length.update_interval
+        self.validation_metric = "validation_accuracy" if recipe.selection == "validation" else None
+        self.recipe, self.config, self.seed, self.device = recipe, config, seed, device
+        order = torch.randperm(images.train_labels.numel(), generator=generator(0, "subset", config.name))
+        validation = order[: self.length.validation_examples]
+        train = order[self.length.validation_examples :][: self.length.train_examples]
+        self.train = (images.train_images[train].to(device), images.train_labels[train].to(device))
+        self.validation = (images.train_images[validation].to(device), images.train_labels[validation].to(device))
+        self.test = tuple(part[: self.length.test_examples].to(device) for part in (images.test_images, images.test_labels))
+
+    def _check(self, config: ImageDataConfig, images: ImageData) -> None:
+        found = (len(images.train_labels), len(images.test_labels), tuple(images.train_images.shape[1:]), images.classes)
+        wanted = (config.train_examples, config.test_examples, config.shape, config.classes)
+        for what, is_, should in zip(("train_examples", "test_examples", "shape", "classes"), found, wanted, strict=True):
+            if is_ != should:
+                raise UserError(f"data.{what} is {should}, but the files of '{config.name}' hold {is_}")
+
+    def batches(self, first_step: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Normalised images [B, C, H, W] and labels [B], every training example once an epoch in the epoch's own order."""
+        images, labels = self.train
+        size = self.length.batch_size
+        for step in range(first_step, self.total_steps):
+            epoch, position = divmod(step, self.length.steps_per_epoch)
+            if position == 0 or step == first_step:
+                order = torch.randperm(len(labels), generator=generator(self.seed, "order", epoch)).to(self.device)
+            chosen = order[position * size : (position + 1) * size]
+            batch = images[chosen]
+            if self.config.augment == "crop_flip":
+                batch = random_crop_flip(batch, CROP_PADDING, generator(self.seed, "augment", step, device=self.device))
+            yield normalise(batch, self.config.mean, self.config.std), labels[chosen]
+
+    def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """Mean cross-entropy, in nats."""
+        images, labels = batch
+        return cross_entropy(model(images), labels)
+
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """`accuracy` on test in percent, `test_loss` in nats, and `validation_accuracy` where a part is held out."""
+        accuracy, loss = self._accuracy(model, *self.test)
+        metrics = {"accuracy": accuracy, "test_loss": loss}
+        if self.validation_metric:
+            metrics[self.validation_metric] = self._accuracy(model, *self.validation)[0]
+        return metrics
+
+    @torch.inference_mode()
+    def _accuracy(self, model: nn.Module, images: Tensor, labels: Tensor) -> tuple[float, float]:
+        right = torch.zeros((), dtype=torch.long, device=self.device)
+        loss = torch.zeros((), dtype=torch.double, device=self.device)
+        for some, wanted in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
+            logits = model(normalise(some, self.config.mean, self.config.std))
+            right += (logits.argmax(1) == wanted).sum()
+            loss += cross_entropy(logits.float(), wanted, reduction="sum")
+        return 100 * right.item() / len(labels), loss.item() / len(labels)
+
+    def features(self) -> Tensor:
+        """Training pixels [N, F], as floats; correlation does not depend on their scale."""
+        return self.train[0].flatten(1).float()
+
+    def passed(self, step: int) -> dict[str, float]:
+        """Passes over the training set."""
+        return {"epoch": step / self.length.steps_per_epoch}
+
+    def positions(self, step: int) -> int:
+        """Images that the first `step` steps process."""
+        return self.length.positions(step)

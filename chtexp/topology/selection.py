@@ -1,0 +1,156 @@
+"""Drawing an exact number of links: the best ones, or at random in proportion to a score.
+
+Weighted draws without replacement are exponential races (Efraimidis and Spirakis, 2006), also called the
+Gumbel top-k trick: give candidate c the key log w_c - log E_c with E_c ~ Exp(1), and keep the k largest keys.
+The race has no limit on the number of candidates, whereas a multinomial draw stops at 2^24. This is the
+selection step of regrowth, and of soft removal, in arXiv:2501.19107.
+
+Shape legend: O outputs (rows, side U), I inputs (columns, side V), N candidates in a flat list, k drawn ones.
+Random numbers come from the generator's own device and are moved to the tensor's: a CPU generator draws the
+same links whatever the device of the scores.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from chtexp.errors import UserError
+
+
+def sample_links(
+    scores_OI: Tensor,
+    k: int,
+    *,
+    soft: bool,
+    generator: torch.Generator,
+    free_OI: Tensor | None = None,
+) -> Tensor:
+    """Choose exactly `k` pairs among the free ones, by score (arXiv:2501.19107, regrowth of links).
+
+    Args:
+        scores_OI: [O, I] finite scores, none negative, in any unit: only their order (hard) or their ratios
+            (soft) count.
+        k: how many pairs, at most the number of free pairs.
+        soft: False keeps the k highest positive scores. Pairs that tie at the cut are chosen at random by the
+            generator, never by their index: counting scores tie a lot, and an index order would fill the
+            first rows. True draws k pairs without replacement, each time with probability proportional to the
+            score.
+        generator: decides every random choice.
+        free_OI: [O, I] bool, the pairs that may be drawn; default every pair.
+
+    Returns:
+        [O, I] bool with exactly k True, all of them free. Where fewer than k free pairs have a positive
+        score, all of those are taken and the rest is drawn uniformly from the free pairs left.
+
+    Raises:
+        UserError: wrong shape or type, a negative, NaN or infinite score, k negative or above the free pairs.
+    """
+    free_OI = _checked_free(scores_OI, free_OI)
+    _check_count(k, int(free_OI.sum()), "free pairs")
+    free_N, scores_N = free_OI.flatten(), scores_OI.flatten()
+    positive_N = free_N & (scores_N > 0)
+    candidates = positive_N.nonzero().squeeze(1)
+    chosen_N = torch.zeros_like(free_N)
+    if candidates.numel() <= k:
+        chosen_N[candidates] = True
+        others = (free_N & ~positive_N).nonzero().squeeze(1)
+        chosen_N[others[_uniform(others, k - candidates.numel(), generator)]] = True
+    else:
+        values = scores_N[candidates].double()
+        best = gumbel_top_k(values.log(), k, generator=generator) if soft else _top_k(values, k, generator)
+        chosen_N[candidates[best]] = True
+    return chosen_N.view_as(free_OI)
+
+
+def gumbel_top_k(log_weights: Tensor, k: int, *, generator: torch.Generator) -> Tensor:
+    """Draw `k` of N candidates without replacement, each time in proportion to exp(log weight).
+
+    Args:
+        log_weights: [N] natural logarithms of unnormalised weights. -inf (weight zero) is drawn only when
+            fewer than k other candidates exist, and then uniformly.
+        k: how many, at most N.
+        generator: decides the draw.
+
+    Returns:
+        LongTensor [k] of indices in the order in which they were drawn (the Plackett-Luce order).
+
+    Raises:
+        UserError: not one-dimensional, NaN or +inf among the weights, k negative or above N.
+    """
+    if log_weights.dim() != 1:
+        raise UserError(f"log_weights must be one-dimensional [N], got shape {list(log_weights.shape)}")
+    if not bool((log_weights < torch.inf).all()):
+        raise UserError("log_weights holds NaN or +inf; allowed: finite numbers and -inf (weight zero)")
+    _check_count(k, log_weights.numel(), "candidates")
+    keys = log_weights.double() - _exponential(log_weights, generator).log()
+    possible = int(keys.isfinite().sum())
+    drawn = keys.topk(min(k, possible)).indices
+    if k <= possible:
+        return drawn
+    impossible = keys.isinf().nonzero().squeeze(1)
+    return torch.cat([drawn, impossible[_uniform(impossible, k - possible, generator)]])
+
+
+def uniform_links(free_OI: Tensor, k: int, *, generator: torch.Generator) -> Tensor:
+    """Choose exactly `k` of the free pairs, all equally likely.
+
+    Args:
+        free_OI: [O, I] bool, the pairs that may be drawn.
+        k: how many, at most the number of free pairs.
+        generator: decides the draw.
+
+    Returns:
+        [O, I] bool with exactly k True.
+
+    Raises:
+        UserError: k negative or above the number of free pairs.
+    """
+    candidates = free_OI.flatten().nonzero().squeeze(1)
+    _check_count(k, candidates.numel(), "free pairs")
+    chosen_N = torch.zeros(free_OI.numel(), dtype=torch.bool, device=free_OI.device)
+    chosen_N[candidates[_uniform(candidates, k, generator)]] = True
+    return chosen_N.view_as(free_OI)
+
+
+def _top_k(values: Tensor, k: int, generator: torch.Generator) -> Tensor:
+    """Positions of the k largest values; those equal to the k-th largest are drawn at random."""
+    if k == 0:
+        return torch.empty(0, dtype=torch.long, device=values.device)
+    cut = values.topk(k, sorted=False).values.min()
+    above = (values > cut).nonzero().squeeze(1)
+    tied = (values == cut).nonzero().squeeze(1)
+    return torch.cat([above, tied[_uniform(tied, k - above.numel(), generator)]])
+
+
+def _uniform(like: Tensor, k: int, generator: torch.Generator) -> Tensor:
+    """k distinct positions of a list as long as `like`, all subsets equally likely."""
+    if k == 0 or k == like.numel():
+        return torch.arange(k, device=like.device)
+    return _exponential(like, generator).topk(k, sorted=False).indices
+
+
+def _exponential(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Independent Exp(1) numbers, float64 and above zero, as many as `like` has elements."""
+    numbers = torch.empty(like.numel(), dtype=torch.float64, device=generator.device)
+    return numbers.exponential_(generator=generator).clamp_min_(1e-300).to(like.device)
+
+
+def _checked_free(scores_OI: Tensor, free_OI: Tensor | None) -> Tensor:
+    if scores_OI.dim() != 2:
+        raise UserError(f"scores must be two-dimensional [O, I], got shape {list(scores_OI.shape)}")
+    if not bool(((scores_OI >= 0) & (scores_OI < torch.inf)).all()):
+        raise UserError("scores hold a negative, NaN or infinite number; allowed: finite numbers >= 0")
+    if free_OI is None:
+        return torch.ones_like(scores_OI, dtype=torch.bool)
+    if free_OI.dtype != torch.bool or free_OI.shape != scores_OI.shape:
+        raise UserError(
+            f"free_OI must be bool of the scores' shape {list(scores_OI.shape)}, "
+            f"got {free_OI.dtype} {list(free_OI.shape)}"
+        )
+    return free_OI
+
+
+def _check_count(k: int, available: int, what: str) -> None:
+    if not 0 <= k <= available:
+        raise UserError(f"cannot draw k = {k} of {available} {what}; allowed: 0 to {available}")

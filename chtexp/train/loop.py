@@ -1,0 +1,184 @@
+"""One training, from its first or any later step to its end. Counts optimizer steps and knows no task by name."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from chtexp.sparse import DynamicSparsity
+from chtexp.tasks import Task
+from chtexp.train.checkpoint import random_state, restore_random_state
+
+FINITE_CHECK_STEPS = 200  # a look at the loss waits for the device, so it is rare
+
+
+class Diverged(RuntimeError):
+    """The loss is no longer a finite number."""
+
+
+class Observer(Protocol):
+    """Who wants to know how a training goes."""
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        """One evaluation or one topology update."""
+
+    def stepped(self, step: int) -> None:
+        """One more optimizer step is done."""
+
+    def checkpoint(self, state: Callable[[], dict[str, Any]], *, last: bool) -> None:
+        """A moment at which `state()` may be saved; at the `last` one it must be."""
+
+
+@dataclass
+class Judged:
+    """The metrics that a run will be judged by, in the task's own units.
+
+    last: at the last evaluation. best: the best once the final density was reached (before, the network was not yet as
+    sparse as claimed), with its step. selected: the metric where the validation metric was best, likewise.
+    """
+
+    last: dict[str, float] = field(default_factory=dict)
+    best: float | None = None
+    best_step: int | None = None
+    selected: float | None = None
+    selected_by: float | None = None
+    selected_step: int | None = None
+
+    def judge(self, task: Task, metrics: dict[str, float], step: int, at_final_density: bool) -> None:
+        """Take in one evaluation."""
+        self.last = metrics
+        if not at_final_density:
+            return
+        value = metrics[task.metric]
+        if _better(value, self.best, task.higher_is_better):
+            self.best, self.best_step = value, step
+        if task.validation_metric and _better(metrics[task.validation_metric], self.selected_by, task.higher_is_better):
+            self.selected, self.selected_by, self.selected_step = value, metrics[task.validation_metric], step
+
+
+def _better(value: float, than: float | None, higher: bool) -> bool:
+    return than is None or (value > than if higher else value < than)
+
+
+class Training:
+    """A model, a task, an optimizer and the sparsity between them; `run` trains from where `step` stands to the end.
+
+    learning_rate: a function of the step. precision: `float32`, or `bf16` for autocast with float32 weights.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        task: Task,
+        optimizer: torch.optim.Optimizer,
+        sparsity: DynamicSparsity,
+        learning_rate: Callable[[int], float],
+        *,
+        device: torch.device,
+        precision: str = "float32",
+    ) -> None:
+        self.model, self.task, self.optimizer, self.sparsity = model, task, optimizer, sparsity
+        self.learning_rate, self.device, self.precision = learning_rate, device, precision
+        self.step = 0
+        self.seconds = 0.0
+        self.judged = Judged()
+        self._loss_sum, self._summed = torch.zeros((), device=device), 0  # since the last evaluation
+        self._since = time.perf_counter()
+
+    def run(self, observer: Observer) -> Judged:
+        """Train to the end. Raises Diverged when the loss is not finite."""
+        self.model.train()
+        self._since = time.perf_counter()
+        for batch in self.task.batches(self.step):
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.learning_rate(self.step)
+            with self._autocast():
+                loss = self.task.loss(self.model, batch)
+            loss.backward()
+            self.sparsity.apply_gradients()
+            self.optimizer.zero_grad(set_to_none=True)
+            self.step += 1
+            self._loss_sum += loss.detach()
+            self._summed += 1
+            if self.step % FINITE_CHECK_STEPS == 0:
+                self._mean_loss()
+            observer.stepped(self.step)
+            if self.step % self.task.evaluate_interval == 0 or self.step == self.task.total_steps:
+                observer.record(self._evaluate())
+            if update := self.sparsity.update_topology():
+                observer.record({"kind": "update", **asdict(update)})
+            observer.checkpoint(self.state_dict, last=self.step == self.task.total_steps)
+        return self.judged
+
+    def _evaluate(self) -> dict[str, Any]:
+        """Evaluate before any topology update at this step: a network is judged as it was trained."""
+        train_loss = self._mean_loss()
+        self._loss_sum, self._summed = torch.zeros_like(self._loss_sum), 0
+        self.model.eval()
+        with self._autocast():
+            metrics = self.task.evaluate(self.model)
+        self.model.train()
+        self.judged.judge(self.task, metrics, self.step, self.sparsity.at_final_density)
+        return {
+            "kind": "evaluation",
+            "step": self.step,
+            **self.task.passed(self.step),
+            "train_loss": train_loss,
+            **metrics,
+            "density": self.sparsity.density,
+            "anp": self.sparsity.anp(),
+            "itop": self.sparsity.itop(),
+            "links": self.sparsity.links,
+            "learning_rate": self.learning_rate(self.step - 1),
+            "seconds": self.elapsed(),
+        }
+
+    def _mean_loss(self) -> float:
+        mean = self._loss_sum.item() / self._summed
+        if not math.isfinite(mean):
+            raise Diverged(
+                f"the training loss is {mean} by step {self.step}: the training diverged; lower the learning rate "
+                "or look at the metrics before it"
+            )
+        return mean
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def elapsed(self) -> float:
+        """Seconds of training so far, over all starts."""
+        now = time.perf_counter()
+        self.seconds, self._since = self.seconds + now - self._since, now
+        return self.seconds
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the rest of the training depends on."""
+        return {
+            "step": self.step,
+            "seconds": self.elapsed(),
+            "judged": asdict(self.judged),
+            "loss": {"sum": self._loss_sum, "summed": self._summed},
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "sparsity": self.sparsity.state_dict(),
+            "random": random_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.sparsity.load_state_dict(state["sparsity"])
+        restore_random_state(state["random"])
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.judged = Judged(**state["judged"])
+        self._loss_sum, self._summed = state["loss"]["sum"], state["loss"]["summed"]

@@ -1,0 +1,53 @@
+"""The YAML of every image data set says what the data set is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from chtexp.data import IMAGE_SETS, load_images, normalise
+
+CONF = Path(__file__).parents[2] / "conf" / "data"
+KEYS = [
+    "name",
+    "shape",
+    "classes",
+    "train_examples",
+    "test_examples",
+    "mean",
+    "std",
+    "augment",
+    "mlp_hidden",
+]
+
+
+def conf(name: str) -> dict:
+    return yaml.safe_load((CONF / f"{name}.yaml").read_text())
+
+
+@pytest.mark.parametrize("name", IMAGE_SETS)
+def test_yaml_agrees_with_the_data_set(name):
+    spec, said = IMAGE_SETS[name], conf(name)
+    assert list(said) == KEYS
+    assert (CONF / f"{name}.yaml").read_text().startswith("# ")
+    assert (said["name"], tuple(said["shape"]), said["classes"]) == (spec.name, spec.shape, spec.classes)
+    assert (said["train_examples"], said["test_examples"]) == (spec.train_examples, spec.test_examples)
+    assert len(said["mean"]) == len(said["std"]) == spec.shape[0]
+    assert said["augment"] == ("crop_flip" if name.startswith("cifar") else "none")
+    width = {"digits": 512, "cifar10": 3072, "cifar100": 3072}.get(name, 1568)
+    assert said["mlp_hidden"] == [width] * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "tolerance"),
+    [("digits", 5e-4), ("mnist", 5e-4), ("cifar10", 1e-2)],  # CIFAR-10's JPEG copies are a little smoother
+)
+def test_the_train_images_become_standard(name, tolerance, request):
+    root = None if name == "digits" else request.getfixturevalue("real_root")
+    said = conf(name)
+    images = load_images(name, root).train_images
+    standard = normalise(images, said["mean"], said["std"])
+    assert standard.mean((0, 2, 3)).abs().max() < tolerance
+    assert (standard.std((0, 2, 3)) - 1).abs().max() < tolerance

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -27,11 +30,32 @@ def compose_run(overrides: Sequence[str], config_dir: Path | None = None) -> Run
     """
     searchpath = [f"hydra.searchpath=[file://{config_dir.resolve()}]"] if config_dir else []
     try:
-        with initialize_config_dir(version_base="1.3", config_dir=str(conf_dir())):
-            config = compose(ROOT, overrides=[*searchpath, *overrides])
+        config = _composed([*searchpath, *overrides])
         return run_of(config)
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error) from None
+
+
+def _composed(overrides: list[str]) -> DictConfig:
+    """Compose the root configuration, also inside a Hydra job: its own state is set aside meanwhile."""
+    state = GlobalHydra.instance()
+    outer, state.hydra = state.hydra, None
+    try:
+        with initialize_config_dir(version_base="1.3", config_dir=str(conf_dir())):
+            return compose(ROOT, overrides=overrides)
+    finally:
+        state.hydra = outer
+
+
+def check_sweep(overrides: Sequence[str], config_dir: Path | None = None) -> list[Run]:
+    """Every run of the Cartesian product that Hydra's sweep syntax asks for; raises UserError as `compose_run`."""
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        own = [override for override in parsed if not override.is_hydra_override()]
+        batches = BasicSweeper.split_arguments(own, None)
+    except HydraException as error:
+        raise explain(error) from None
+    return [compose_run(arguments, config_dir) for batch in batches for arguments in batch]
 
 
 def run_of(config: DictConfig) -> Run:
@@ -47,14 +71,20 @@ def run_of(config: DictConfig) -> Run:
 def explain(error: Exception) -> UserError:
     """Hydra's error as one line that names the choices."""
     text = str(error)
-    if match := re.search(r"Could not find '([^']+)'\s+Available options in '([^']+)':\s*(.*?)(?:Config search path|$)", text, re.DOTALL):
+    if match := re.search(
+        r"Could not find '([^']+)'\s+Available options in '([^']+)':\s*(.*?)(?:Config search path|$)",
+        text,
+        re.DOTALL,
+    ):
         return unknown(match[2], match[1].rpartition("/")[2], match[3].split())
     if match := re.search(r"Key '([^']+)' is not in struct\s+full_key: (\S+)", text):
         return unknown("key", match[2], _siblings(match[2]))
     if match := re.search(r"Could not override '([^']+)'", text):
         return unknown("key or axis", match[1], {*_siblings(match[1]), *(axes() if "." not in match[1] else [])})
     if isinstance(error, OverrideParseException):
-        return UserError(f"cannot read '{error.override}': an override is key=value, e.g. data=mnist or method.zeta=0.2")
+        return UserError(
+            f"cannot read '{error.override}': an override is key=value, e.g. data=mnist or method.zeta=0.2"
+        )
     return UserError(re.sub(r"\s+", " ", text).strip())
 
 
@@ -67,8 +97,7 @@ def axes() -> list[str]:
 
 def _siblings(full_key: str) -> list[str]:
     """The keys that stand where `full_key` was looked for, in the default configuration."""
-    with initialize_config_dir(version_base="1.3", config_dir=str(conf_dir())):
-        config: Any = compose(ROOT)
+    config: Any = _composed([])
     *parents, _ = full_key.split(".")
     for name in parents:
         config = config.get(name) if isinstance(config, DictConfig) else None

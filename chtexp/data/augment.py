@@ -22,8 +22,7 @@ def normalise(images_uint8: Tensor, mean: Sequence[float], std: Sequence[float])
     if len(mean) != channels or len(std) != channels:
         raise ValueError(f"images of {channels} channels, but {len(mean)} means and {len(std)} deviations")
     centre, spread = (
-        255.0 * torch.tensor(list(values), device=images_uint8.device).view(1, channels, 1, 1)
-        for values in (mean, std)
+        255.0 * torch.tensor(list(values), device=images_uint8.device).view(1, channels, 1, 1) for values in (mean, std)
     )
     return images_uint8.to(torch.float32).sub_(centre).div_(spread)
 
@@ -43,9 +42,7 @@ def random_crop_flip(images: Tensor, padding: int, generator: torch.Generator) -
     row, column = torch.arange(H, device=device), torch.arange(W, device=device)
     rows = top + row  # [B, H]
     columns = left + torch.where(mirrored, column.flip(0), column)  # [B, W]
-    pixels = rows.unsqueeze(2) * (W + 2 * padding) + columns.unsqueeze(
-        1
-    )  # [B, H, W], places in the padded image
+    pixels = rows.unsqueeze(2) * (W + 2 * padding) + columns.unsqueeze(1)  # [B, H, W], places in the padded image
 
     padded = functional.pad(images, (padding,) * 4).flatten(2)  # [B, C, (H + 2p) * (W + 2p)]
     return padded.gather(2, pixels.view(B, 1, H * W).expand(B, C, H * W)).view(B, C, H, W)

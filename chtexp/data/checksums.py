@@ -34,9 +34,7 @@ def missing(spec: ImageSet, root: Path, absent: dict[str, list[str]]) -> DataErr
     """The error for files that are not there; `absent` maps a folder to the names it should hold."""
     places = ", nor ".join(f"{', '.join(names)} in {root / folder}" for folder, names in absent.items())
     advice = "or set paths.data (or CHTEXP_DATA) to the folder that holds it"
-    return DataError(
-        f"{spec.title} not found: no {places}", f"run 'chtexp prepare data={spec.name}', {advice}"
-    )
+    return DataError(f"{spec.title} not found: no {places}", f"run 'chtexp prepare data={spec.name}', {advice}")
 
 
 def corrupt(spec: ImageSet, path: Path, expected: object, found: object) -> DataError:

@@ -29,9 +29,7 @@ def read_digits(spec: ImageSet, folder: Path) -> Arrays:
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
-    images = torch.from_numpy((bunch.images * SCALE).astype(np.uint8)).unsqueeze(
-        1
-    )  # [N, 8, 8] -> [N, 1, 8, 8]
+    images = torch.from_numpy((bunch.images * SCALE).astype(np.uint8)).unsqueeze(1)  # [N, 8, 8] -> [N, 1, 8, 8]
     labels = torch.from_numpy(bunch.target.astype(np.int64))
     is_test = torch.zeros(len(labels), dtype=torch.bool)
     is_test[labels.argsort(stable=True)[::TEST_EVERY]] = True

@@ -81,9 +81,7 @@ _EMNIST = ImageSet(
             folder="EMNIST/raw",
             files=lambda: dict.fromkeys(idx_names("emnist-balanced-train", "emnist-balanced-test")),
             # The files hold every image with rows and columns swapped; here they stand upright, as in MNIST.
-            read=partial(
-                read_idx_set, train="emnist-balanced-train", test="emnist-balanced-test", transposed=True
-            ),
+            read=partial(read_idx_set, train="emnist-balanced-train", test="emnist-balanced-test", transposed=True),
         ),
     ),
     torchvision="EMNIST",
@@ -153,9 +151,7 @@ def load_images(name: str, root: Path | None) -> ImageData:
     try:
         source = find_source(spec, base)
         verify(spec, source, base)
-        (train_images, train_labels), (test_images, test_labels), words = source.read(
-            spec, base / source.folder
-        )
+        (train_images, train_labels), (test_images, test_labels), words = source.read(spec, base / source.folder)
     except OSError as error:
         raise UserError(f"cannot read {error.filename or base}: {error.strerror or error}") from None
     return ImageData(

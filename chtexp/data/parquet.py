@@ -40,9 +40,7 @@ def read_parquet_set(spec: ImageSet, folder: Path) -> Arrays:
         check_split(spec, folder / PATTERNS[split], examples, images, labels)
         encodings = encodings.union(*(encodings for _, _, encodings in shards))
         splits.append((images, labels))
-    return Arrays(
-        train=splits[0], test=splits[1], source=f"parquet ({' and '.join(sorted(encodings))} images)"
-    )
+    return Arrays(train=splits[0], test=splits[1], source=f"parquet ({' and '.join(sorted(encodings))} images)")
 
 
 def _read_shard(spec: ImageSet, path: Path) -> tuple[Tensor, Tensor, set[str]]:
@@ -50,7 +48,7 @@ def _read_shard(spec: ImageSet, path: Path) -> tuple[Tensor, Tensor, set[str]]:
     encoded, labels = _read_columns(spec, path)
     channels, height, width = spec.shape
     pixels = bytearray().join(_decode(spec, path, row, image) for row, image in enumerate(encoded))
-    images = np.frombuffer(pixels, dtype=np.uint8).reshape(-1, height, width, channels)
+    images = np.frombuffer(pixels, dtype=np.uint8).reshape(len(encoded), height, width, channels)
     channels_first = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()  # [N, H, W, C] -> [N, C, H, W]
     return channels_first, labels, {MAGIC[image[:3]] for image in encoded}
 
@@ -70,9 +68,7 @@ def _read_columns(spec: ImageSet, path: Path) -> tuple[list[bytes], Tensor]:
     if pa.types.is_struct(image.type) and image.type.get_field_index("bytes") >= 0:
         image = image.field("bytes")
     if not _holds_bytes(pa, image.type) or not pa.types.is_integer(label.type):
-        raise corrupt(
-            spec, path, "img {bytes, path} or bytes, and label an integer", f"{image.type}, {label.type}"
-        )
+        raise corrupt(spec, path, "img {bytes, path} or bytes, and label an integer", f"{image.type}, {label.type}")
     if image.null_count or label.null_count:
         raise corrupt(spec, path, "no empty rows", f"{image.null_count + label.null_count}")
     return image.to_pylist(), torch.tensor(label.to_pylist(), dtype=torch.int64)

@@ -38,7 +38,7 @@ def cost(run: Run) -> Cost:
     per_weight = 6.0 * length.positions(length.total_steps)
     final = round(schedule.final * sparse)
     if final == 0:
-        raise UserError(f"method.sparsity {method.sparsity} leaves no links in {sparse} pairs")
+        raise UserError(f"method.sparsity {run.method.sparsity} leaves no links in {sparse} pairs")
     return Cost(
         parameters=parameters,
         nonzeros=parameters - sparse + final,

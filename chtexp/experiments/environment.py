@@ -43,7 +43,10 @@ def cpu_name() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")),
+        platform.processor(),
+    )
 
 
 def command() -> str:
@@ -58,7 +61,11 @@ def uncommitted_diff() -> str:
 
 def _commit() -> tuple[str | None, bool | None]:
     commit = _git("rev-parse", "HEAD")
-    return (commit.strip(), bool((_git("status", "--porcelain", "--untracked-files=no") or "").strip())) if commit else (None, None)
+    return (
+        (commit.strip(), bool((_git("status", "--porcelain", "--untracked-files=no") or "").strip()))
+        if commit
+        else (None, None)
+    )
 
 
 def _git(*arguments: str) -> str | None:

@@ -57,7 +57,9 @@ class WandbMirror:
         if result is not None:
             numbers = {key: value for key, value in _flat(result).items() if isinstance(value, int | float | str)}
             self._run.summary.update(numbers)
-            self._run.log({"result": self._wandb.Table(columns=["key", "value"], data=[[k, str(v)] for k, v in numbers.items()])})
+            self._run.log(
+                {"result": self._wandb.Table(columns=["key", "value"], data=[[k, str(v)] for k, v in numbers.items()])}
+            )
         self._run.finish(exit_code=0 if result is not None else 1)
 
 

@@ -54,7 +54,7 @@ def execute(run: Run, command: str) -> dict[str, Any]:
             raise
         except Exception as error:
             folder.fail(f"{type(error).__name__}: {error}", traceback.format_exc(), work.step)
-            work.say(traceback.format_exc())
+            work.log(traceback.format_exc())
             raise RunFailed(f"{type(error).__name__}: {error}; the traceback is in {folder.error}") from error
         finally:
             work.close()
@@ -76,7 +76,11 @@ class _Work:
     def say(self, line: str) -> None:
         """To the person and to the log."""
         print(line, flush=True)
-        self._log.write(line + "\n")
+        self.log(line)
+
+    def log(self, text: str) -> None:
+        """To the log alone."""
+        self._log.write(text + "\n")
         self._log.flush()
 
     def train(self) -> dict[str, Any]:
@@ -96,12 +100,16 @@ class _Work:
             self.say(f"training {folder.path}, {task.total_steps} steps")
         self.step = training.step
         self._mirror = mirror_of(run)
-        self._progress = ProgressLine(f"{run.data.name} {run.method.name} seed {run.seed}", task.total_steps, self.step, self.say)
+        self._progress = ProgressLine(
+            f"{run.data.name} {run.method.name} seed {run.seed}", task.total_steps, self.step, self.say
+        )
         self._metric = task.metric
         judged = training.run(self)
         self._result = self._summary(training, task, judged, source)
         folder.finish(self._result)
-        self.say(f"done: {task.metric} last {self._result['last']:.2f}, best {_shown(self._result['best'])}; {folder.result}")
+        self.say(
+            f"done: {task.metric} last {self._result['last']:.2f}, best {_shown(self._result['best'])}; {folder.result}"
+        )
         return self._result
 
     def close(self) -> None:
@@ -117,7 +125,7 @@ class _Work:
     # ------------------------------------------------------------------ the observer of a training
 
     def record(self, record: Mapping[str, Any]) -> None:
-        assert self._lines and self._mirror and self._progress
+        assert self._lines is not None and self._mirror is not None and self._progress is not None  # noqa: PT018
         self._lines.write(record)
         self._mirror.record(record)
         if record["kind"] == "evaluation":
@@ -158,7 +166,10 @@ class _Work:
 
     def _write_circumstances(self) -> None:
         folder = self.folder
-        write_atomically(folder.config, lambda file: file.write(yaml.safe_dump(self.run.config(), sort_keys=False).encode()) and None)
+        write_atomically(
+            folder.config,
+            lambda file: file.write(yaml.safe_dump(self.run.config(), sort_keys=False).encode()),
+        )
         write_json(folder.environment, environment())
         if diff := uncommitted_diff():
             folder.diff.write_text(diff)
@@ -197,6 +208,7 @@ class _Work:
             },
             "state_sha256": _fingerprint(training.state_dict()),
             "data_source": source,
+            "precision": run.hardware.precision,
             "science": {part: identity(getattr(run, part)) for part in SCIENCE},
             "command": self.command,
             "seconds": training.seconds,

@@ -58,7 +58,7 @@ class SparseLayer:
     """One sparse linear map: its weight, and what is known of its links."""
 
     name: str
-    weight: nn.Parameter
+    weight: Tensor
     mask_OI: Tensor
     ever_OI: Tensor
     history_OI: Tensor | None
@@ -111,7 +111,11 @@ class DynamicSparsity:
         with torch.no_grad():
             densities = layer_densities(self._shapes, self._schedule(0), method.distribution)
             initialise_weights(linears, densities, method.weight_init, seed)
-            masks = initial_masks(linears, densities, method.topology, seed, self._chains, features) if method.topology else {}
+            masks = (
+                initial_masks(linears, densities, method.topology, seed, self._chains, features)
+                if method.topology
+                else {}
+            )
             self.layers = [self._layer(name, linears[name].weight, mask) for name, mask in masks.items()]
         self._weights = [layer.weight for layer in self.layers]
         self._mask_products_needed_after_step = not is_elementwise(optimizer)
@@ -130,7 +134,7 @@ class DynamicSparsity:
             )
         return found
 
-    def _layer(self, name: str, weight: nn.Parameter, mask_OI: Tensor) -> SparseLayer:
+    def _layer(self, name: str, weight: Tensor, mask_OI: Tensor) -> SparseLayer:
         if not any(weight is held for group in self.optimizer.param_groups for held in group["params"]):
             raise UserError(f"the weight of sparse layer '{name}' is not in the optimizer; pass it model.parameters()")
         weight.mul_(mask_OI)
@@ -261,14 +265,16 @@ class DynamicSparsity:
         density, rule = self.method.density, self._pruning_rule()
         scores, candidates = [], []
         for index, layer in enumerate(self.layers):
-            weight_OI = layer.weight
+            weight_OI: Tensor = layer.weight
             if density.readmit:  # GMP: pruned weights compete with the magnitude they last had
                 assert layer.history_OI is not None
                 weight_OI = torch.where(layer.mask_OI, layer.weight, layer.history_OI)
             scores.append(link_scores(rule, weight_OI, self._stored_gradient(index)))
             candidates.append(torch.ones_like(layer.mask_OI) if density.readmit else layer.mask_OI)
         if density.prune_scope == "global":
-            return keep_highest_overall(scores, candidates, sum(budgets), self._generator("prune", "all", self._weights[0]))
+            return keep_highest_overall(
+                scores, candidates, sum(budgets), self._generator("prune", "all", self._weights[0])
+            )
         return [
             keep_highest(score, candidate, budget, self._generator("prune", layer.name, layer.weight))
             for score, candidate, budget, layer in zip(scores, candidates, budgets, self.layers, strict=True)

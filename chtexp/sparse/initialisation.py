@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from chtexp.errors import UserError
@@ -40,7 +40,7 @@ def initial_masks(
     Rules that correlate inputs (`csti`) get the correlation of `features_NF`; rules that arrange hidden neurons (`bsf`)
     get the output degrees of the layer before in its chain.
     """
-    before = {second: first for chain in chains if not isinstance(chain, Junction) for first, second in zip(chain, chain[1:], strict=False)}
+    before = {second: first for chain in chains if not isinstance(chain, Junction) for first, second in pairwise(chain)}
     correlation: Tensor | None = None
     masks: dict[str, Tensor] = {}
     for (name, linear), density in zip(linears.items(), densities, strict=True):
@@ -67,7 +67,9 @@ def initial_masks(
 
 def _correlation(features_NF: Tensor | None, first: nn.Linear, rule: str) -> Tensor:
     if features_NF is None:
-        raise UserError(f"topology '{rule}' correlates the training inputs: pass features=, a tensor [samples, features]")
+        raise UserError(
+            f"topology '{rule}' correlates the training inputs: pass features=, a tensor [samples, features]"
+        )
     if features_NF.ndim != 2 or features_NF.shape[1] != first.in_features:
         raise UserError(
             f"topology '{rule}' needs features of shape [samples, {first.in_features}], not {tuple(features_NF.shape)}; where "

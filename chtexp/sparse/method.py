@@ -150,7 +150,9 @@ class Method(Description):
         if (self.removal is None) != (self.regrowth is None):
             raise UserError(f"method '{self.name}' needs both removal and regrowth, or neither")
         if self.percolation and self.regrowth is None:
-            raise UserError(f"method '{self.name}' percolates, so it needs a regrowth that brings the removed links back")
+            raise UserError(
+                f"method '{self.name}' percolates, so it needs a regrowth that brings the removed links back"
+            )
         if self.density.readmit and not self.history_weights:
             raise UserError("density.readmit needs history_weights: true, the stored magnitudes it chooses by")
         if self.density.kind != "fixed" and self.density.prune is None and self.removal is None:
@@ -174,7 +176,6 @@ class Method(Description):
         """Whether an update looks at the dense gradient of the loss."""
         rules = {self.density.prune, self.removal.rule if self.removal else None}
         return bool(rules & GRADIENT_CRITERIA) or (self.regrowth is not None and self.regrowth.rule == "gradient")
-
 
     @property
     def correlates_features(self) -> bool:

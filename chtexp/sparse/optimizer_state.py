@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from chtexp.errors import UserError
 
@@ -19,7 +19,7 @@ def is_elementwise(optimizer: torch.optim.Optimizer) -> bool:
     return type(optimizer) in ELEMENTWISE
 
 
-def mask_state(optimizer: torch.optim.Optimizer, weight: nn.Parameter, mask_OI: Tensor) -> None:
+def mask_state(optimizer: torch.optim.Optimizer, weight: Tensor, mask_OI: Tensor) -> None:
     """Zero every buffer of `weight` where `mask_OI` is False.
 
     Buffers of the weight's shape are masked and scalars (step counts) left alone. Raises UserError for any other

@@ -131,7 +131,9 @@ def density_schedule(
     accepted = [name for name in inspect.signature(SCHEDULES[kind]).parameters if name not in _COMMON]
     for name in parameters:
         if name not in accepted:
-            raise UserError(f"density schedule '{kind}' has no parameter '{name}'; it takes: {', '.join(accepted) or 'none'}")
+            raise UserError(
+                f"density schedule '{kind}' has no parameter '{name}'; it takes: {', '.join(accepted) or 'none'}"
+            )
     for name, value in (("initial", initial), ("final", final)):
         if value is not None and not 0 < value <= 1:
             raise UserError(f"the {name} density must be above 0 and at most 1, not {value}")

@@ -36,8 +36,9 @@ def sparse_linears(model: nn.Module, layers: Sequence[str] | None) -> dict[str, 
 
 
 def plain_chains(model: nn.Module, layers: Sequence[str]) -> list[list[str]]:
-    """Chains of sparse layers that feed each other inside `nn.Sequential`s, through nothing but modules that keep every neuron at its position.
+    """Chains of sparse layers that feed each other inside `nn.Sequential`s.
 
+    Between them stands nothing but modules that keep every neuron at its position.
     The outputs of each layer of a chain are the inputs of the next. What lies outside a Sequential cannot be seen
     from the modules alone and is left to the caller.
     """

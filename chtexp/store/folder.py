@@ -1,12 +1,12 @@
 """One run's folder, and the state that can be read off it.
 
-    <runs>/<data>-<method>-<budget>-<id>/seed-<n>/
-        config.yaml        the resolved config            environment.json   versions, commit, hardware, threads
-        uncommitted.diff   the working tree, if dirty     command.txt        every command that worked on this run
-        metrics.jsonl      one line an evaluation and one a topology update
-        log.txt            what was printed               checkpoint.pt      the last one, whole
-        result.json        written last: the run is done  error.json         reason and traceback of a failure
-        lock               held by the process at work
+<runs>/<data>-<method>-<budget>-<id>/seed-<n>/
+    config.yaml        the resolved config            environment.json   versions, commit, hardware, threads
+    uncommitted.diff   the working tree, if dirty     command.txt        every command that worked on this run
+    metrics.jsonl      one line an evaluation and one a topology update
+    log.txt            what was printed               checkpoint.pt      the last one, whole
+    result.json        written last: the run is done  error.json         reason and traceback of a failure
+    lock               held by the process at work
 """
 
 from __future__ import annotations
@@ -112,6 +112,15 @@ class RunFolder:
     def read_metrics(self) -> list[dict[str, Any]]:
         """Every whole line of `metrics.jsonl`."""
         return list(read_lines(self.metrics))
+
+    def last_evaluation(self) -> dict[str, Any]:
+        """The last evaluation in `metrics.jsonl`, or nothing."""
+        return next((line for line in reversed(self.read_metrics()) if line["kind"] == "evaluation"), {})
+
+    def last_command(self) -> str | None:
+        """What was typed to work on this run, the last time."""
+        lines = self.commands.read_text().splitlines() if self.commands.exists() else []
+        return lines[-1] if lines else None
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write `result.json`, the mark of a finished run."""

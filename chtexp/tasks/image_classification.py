@@ -78,7 +78,9 @@ class ImageLength:
 
     def __init__(self, recipe: ImageClassificationRecipe, data: ImageDataConfig, budget: Budget) -> None:
         examples = min(data.train_examples, budget.train_examples or data.train_examples)
-        self.validation_examples = round(recipe.validation_fraction * examples) if recipe.selection == "validation" else 0
+        self.validation_examples = (
+            round(recipe.validation_fraction * examples) if recipe.selection == "validation" else 0
+        )
         self.train_examples = examples - self.validation_examples
         self.test_examples = min(data.test_examples, budget.test_examples or data.test_examples)
         self.epochs = max(1, round(recipe.epochs * budget.fraction))
@@ -128,13 +130,25 @@ class ImageClassification:
         validation = order[: self.length.validation_examples]
         train = order[self.length.validation_examples :][: self.length.train_examples]
         self.train = (images.train_images[train].to(device), images.train_labels[train].to(device))
-        self.validation = (images.train_images[validation].to(device), images.train_labels[validation].to(device))
-        self.test = tuple(part[: self.length.test_examples].to(device) for part in (images.test_images, images.test_labels))
+        self.validation = (
+            images.train_images[validation].to(device),
+            images.train_labels[validation].to(device),
+        )
+        self.test = tuple(
+            part[: self.length.test_examples].to(device) for part in (images.test_images, images.test_labels)
+        )
 
     def _check(self, config: ImageDataConfig, images: ImageData) -> None:
-        found = (len(images.train_labels), len(images.test_labels), tuple(images.train_images.shape[1:]), images.classes)
+        found = (
+            len(images.train_labels),
+            len(images.test_labels),
+            tuple(images.train_images.shape[1:]),
+            images.classes,
+        )
         wanted = (config.train_examples, config.test_examples, config.shape, config.classes)
-        for what, is_, should in zip(("train_examples", "test_examples", "shape", "classes"), found, wanted, strict=True):
+        for what, is_, should in zip(
+            ("train_examples", "test_examples", "shape", "classes"), found, wanted, strict=True
+        ):
             if is_ != should:
                 raise UserError(f"data.{what} is {should}, but the files of '{config.name}' hold {is_}")
 

@@ -47,9 +47,7 @@ def topology_parameters(name: str) -> tuple[str, ...]:
     """
     if name not in _RULES:
         raise unknown("topology", name, _RULES)
-    return tuple(
-        p.name for p in inspect.signature(_RULES[name]).parameters.values() if p.kind is p.KEYWORD_ONLY
-    )
+    return tuple(p.name for p in inspect.signature(_RULES[name]).parameters.values() if p.kind is p.KEYWORD_ONLY)
 
 
 def link_budget(out_features: int, in_features: int, density: float) -> int:
@@ -70,7 +68,7 @@ def link_budget(out_features: int, in_features: int, density: float) -> int:
     links = round(density * out_features * in_features)
     if links == 0:
         raise UserError(
-            f"density {density} leaves a layer of {out_features} x {in_features} without any link; "
+            f"density {density:g} leaves a layer of {out_features} x {in_features} without any link; "
             "widen the layer or raise the density"
         )
     return links

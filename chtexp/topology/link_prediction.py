@@ -1,10 +1,11 @@
 """Cannistraci-Hebb link prediction: how likely an absent link of a bipartite graph is.
 
-The rules CH2, CH3 and CH3.1 on paths of length three (L3), node based (arXiv:2501.19107, the node-based
-regrowth of CHTs) and path based (the regrowth of CHT). The pair (u, v) is judged by its local community: the
-intermediate nodes of the paths u - z1 - z2 - v. For a node z of that community
+The rules CH2, CH3 and CH3.1 on paths of length three (L3), node based and path based: the topological
+regrowth scores of CHT, CHTs and CHTss (arXiv:2501.19107). The pair (u, v) is judged by its local community:
+the intermediate nodes of the paths u - z1 - z2 - v. For a node z of that community
 
-    i_z  counts its links into the community,           e_z  its links that go neither there nor to u or v.
+    i_z counts its links into the community,
+    e_z counts its links that go neither there nor to u or v.
 
 In a bipartite graph both counts factor. The neighbours of z2 (in U) that lie on a path are the inputs it
 shares with u, whatever v is: i = UU[u, z2] with UU = A A^T, and e = d_z2 - 1 - i. The same holds for z1 (in
@@ -36,8 +37,11 @@ CH_RULES: tuple[str, ...] = tuple(f"{rule}_{kind}" for kind in ("l3n", "l3p") fo
 def ch_scores(mask_OI: Tensor, rule: str) -> Tensor:
     """Score every absent link by a Cannistraci-Hebb rule (arXiv:2501.19107).
 
-    With the weight w of a community node - CH2: (1 + i) / (1 + e); CH3: 1 / (1 + e); CH3.1: 1 / (1/(1 + i) +
-    e) -
+    With the weight w of a community node from its links i into the community and e out of it,
+
+        ch2:    w = (1 + i) / (1 + e)
+        ch3:    w = 1 / (1 + e)
+        ch3_1:  w = 1 / (1 / (1 + i) + e)
 
         node based, `*_l3n`:  S(u, v) = sum over the community nodes z of w_z
         path based, `*_l3p`:  S(u, v) = sum over the paths u - z1 - z2 - v of sqrt(w_z1 w_z2)

@@ -30,9 +30,10 @@ def path_scores(mask_OI: Tensor, weights_OO: Tensor, weights_II: Tensor) -> Tens
         weights_II: [I, I] float32, entry (z1, v) is f.
 
     Returns:
-        [O, I] float32, summed in float64. Meaningful for absent links only (only they exclude z2 = u and z1 = v). On the CPU each row is summed by
-        one thread in a fixed order: the result does not depend on the number of threads, which follows
-        torch's. On CUDA the order of the sums is free unless `torch.use_deterministic_algorithms` is on.
+        [O, I] float32, summed in float64. Meaningful for absent links only: they alone exclude z2 = u and
+        z1 = v. On the CPU each row is summed by one thread in a fixed order: the result does not depend on
+        the number of threads, which follows torch's. On CUDA the order of the sums is free unless
+        `torch.use_deterministic_algorithms` is on.
     """
     if mask_OI.device.type == "cpu":
         return _compiled(mask_OI, weights_OO, weights_II)

@@ -133,7 +133,7 @@ def _check_sizes(junction: Junction, layers: Mapping[Key, Tensor]) -> None:
 
 
 def _keyed(masks: Mapping[Any, Tensor] | Sequence[Tensor]) -> dict[Key, Tensor]:
-    layers: dict[Key, Tensor] = {**masks} if isinstance(masks, Mapping) else {**dict(enumerate(masks))}
+    layers: dict[Key, Tensor] = dict(masks.items() if isinstance(masks, Mapping) else enumerate(masks))
     for key, mask in layers.items():
         if mask.dim() != 2 or mask.dtype != torch.bool:
             raise UserError(f"mask {key} must be bool [O, I], got {mask.dtype} {list(mask.shape)}")

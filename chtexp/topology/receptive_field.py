@@ -61,9 +61,7 @@ def brf(
     else:
         degree_O = _uniform_degrees(out_features, in_features, links, generator)
     mask_OI = torch.zeros(out_features, in_features, dtype=torch.bool, device=generator.device)
-    for rows_R in torch.arange(out_features, device=generator.device).split(
-        -(-_CHUNK_OF_PAIRS // in_features)
-    ):
+    for rows_R in torch.arange(out_features, device=generator.device).split(-(-_CHUNK_OF_PAIRS // in_features)):
         keys_RI = _keys(rows_R, out_features, in_features, r, generator)
         mask_OI[rows_R] = _largest_per_row(keys_RI, degree_O[rows_R])
     return mask_OI
@@ -75,14 +73,10 @@ def even_degrees(nodes: int, links: int, device: torch.device) -> Tensor:
     return ends.diff()
 
 
-def _keys(
-    rows_R: Tensor, out_features: int, in_features: int, r: float, generator: torch.Generator
-) -> Tensor:
+def _keys(rows_R: Tensor, out_features: int, in_features: int, r: float, generator: torch.Generator) -> Tensor:
     """float64 [R, I]: each output takes the inputs with its largest keys (Gumbel top-k for r > 0)."""
     ring = in_features * out_features
-    ahead_RI = (
-        torch.arange(in_features, device=rows_R.device) * out_features - rows_R[:, None] * in_features
-    ) % ring
+    ahead_RI = (torch.arange(in_features, device=rows_R.device) * out_features - rows_R[:, None] * in_features) % ring
     distance_RI = torch.minimum(ahead_RI, ring - ahead_RI)  # in units of 1 / O, hence exact integers
     if r == 0:
         behind_RI = ahead_RI > distance_RI

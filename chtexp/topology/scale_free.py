@@ -123,9 +123,7 @@ def _grow(brought, links, rng):  # type: ignore[no-untyped-def]
     return ends.reshape(links, 2)
 
 
-def _across(
-    graph_L2: Array, out_features: int, in_features: int, rng: np.random.Generator
-) -> NDArray[np.bool_]:
+def _across(graph_L2: Array, out_features: int, in_features: int, rng: np.random.Generator) -> NDArray[np.bool_]:
     """bool [O, I]: the graph with its inner links exchanged for links across. Nodes below O are rows."""
     graph_L2 = rng.permuted(rng.permutation(graph_L2), axis=1)
     rows_in_link = (graph_L2 < out_features).sum(1)
@@ -193,9 +191,7 @@ def _move_along_rows(mask, giving, taking, first_row):  # type: ignore[no-untype
     """Move one link from each giving to its taking column, in the next row that allows it."""
     rows = mask.shape[0]
     for k in range(giving.size):
-        row = first_row[
-            k
-        ]  # a row that allows it exists: the giving column has more links than the taking one
+        row = first_row[k]  # one that allows it exists: the giving column has more links than the taking one
         while not mask[row, giving[k]] or mask[row, taking[k]]:
             row = (row + 1) % rows
         mask[row, giving[k]] = False
@@ -205,8 +201,9 @@ def _move_along_rows(mask, giving, taking, first_row):  # type: ignore[no-untype
 def _resorted(mask_OI: Tensor, previous_I: Tensor, resort: str, generator: torch.Generator) -> Tensor:
     """The mask with its columns permuted to follow the ranks of the previous layer's output degrees."""
     inputs = mask_OI.shape[1]
-    if previous_I.shape != (inputs,):
-        raise UserError(f"previous_output_degrees must be [I] = [{inputs}], got {list(previous_I.shape)}")
+    if not isinstance(previous_I, Tensor) or previous_I.shape != (inputs,):
+        given = list(previous_I.shape) if isinstance(previous_I, Tensor) else type(previous_I).__name__
+        raise UserError(f"bsf previous_output_degrees must be a tensor [I] = [{inputs}], got {given}")
     degree_I = mask_OI.sum(0)
     if resort == "rigid":
         columns = degree_I.argsort(descending=True, stable=True)

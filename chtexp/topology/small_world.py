@@ -13,9 +13,7 @@ from chtexp.topology.receptive_field import brf
 from chtexp.topology.selection import uniform_links
 
 
-def bsw(
-    out_features: int, in_features: int, links: int, generator: torch.Generator, *, beta: float
-) -> Tensor:
+def bsw(out_features: int, in_features: int, links: int, generator: torch.Generator, *, beta: float) -> Tensor:
     """Bipartite Small World (arXiv:2501.19107).
 
     Every output is linked to its nearest inputs, exactly as `brf` with r = 0 and fixed degrees. Each link is

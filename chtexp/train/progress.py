@@ -17,7 +17,9 @@ class ProgressLine:
         self._log, self._name, self._total = log, name, total_steps
         self._start, self._first = time.monotonic(), first_step
         terminal = sys.stderr.isatty()
-        self._bar = tqdm(total=total_steps, initial=first_step, desc=name, unit="step", leave=False, disable=not terminal)
+        self._bar = tqdm(
+            total=total_steps, initial=first_step, desc=name, unit="step", leave=False, disable=not terminal
+        )
 
     def advance(self) -> None:
         """One more step is done."""

@@ -10,13 +10,14 @@ import socket
 import struct
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from chtexp.data import IMAGE_SETS
-from chtexp.data.spec import ImageSet
+from chtexp.data import IMAGE_SETS, ImageData, ImageSet, load_images
+from chtexp.data.checksums import DataError, find_source
 
 TRAIN, TEST = 10, 4  # images in the small files
 
@@ -35,11 +36,21 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def real_root() -> Path:
-    root = os.environ.get("CHTEXP_DATA")
-    if not root:
-        pytest.skip("CHTEXP_DATA is not set: no real data here")
-    return Path(root)
+def real_images() -> Callable[[str], ImageData]:
+    """Load a real data set, once a session; skip where its files are not at hand."""
+
+    @cache
+    def load(name: str) -> ImageData:
+        root = os.environ.get("CHTEXP_DATA")
+        if not root:
+            pytest.skip("CHTEXP_DATA is not set: no real data here")
+        try:
+            find_source(IMAGE_SETS[name], Path(root))
+        except DataError as error:
+            pytest.skip(f"CHTEXP_DATA does not hold it: {error.reason}")
+        return load_images(name, Path(root))
+
+    return load
 
 
 @pytest.fixture
@@ -62,9 +73,7 @@ def idx_bytes(array: np.ndarray) -> bytes:
 def idx_files() -> Callable[..., dict[str, np.ndarray]]:
     """Write the four IDX files of a small data set (gzipped if asked), and return their arrays by name."""
 
-    def write(
-        folder: Path, train: str, test: str, classes: int, zipped: bool = False
-    ) -> dict[str, np.ndarray]:
+    def write(folder: Path, train: str, test: str, classes: int, zipped: bool = False) -> dict[str, np.ndarray]:
         folder.mkdir(parents=True, exist_ok=True)
         random = np.random.default_rng(0)
         arrays = {}

@@ -44,10 +44,9 @@ def test_yaml_agrees_with_the_data_set(name):
     ("name", "tolerance"),
     [("digits", 5e-4), ("mnist", 5e-4), ("cifar10", 1e-2)],  # CIFAR-10's JPEG copies are a little smoother
 )
-def test_the_train_images_become_standard(name, tolerance, request):
-    root = None if name == "digits" else request.getfixturevalue("real_root")
+def test_the_train_images_become_standard(name, tolerance, real_images):
     said = conf(name)
-    images = load_images(name, root).train_images
+    images = (load_images(name, None) if name == "digits" else real_images(name)).train_images
     standard = normalise(images, said["mean"], said["std"])
     assert standard.mean((0, 2, 3)).abs().max() < tolerance
     assert (standard.std((0, 2, 3)) - 1).abs().max() < tolerance

@@ -21,9 +21,7 @@ from chtexp.data.images import MNIST_SHA256
 from chtexp.errors import UserError
 
 FASHION = "FashionMNIST/raw"
-FASHION_FILES = (
-    "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte"
-)
+FASHION_FILES = "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte"
 
 
 @pytest.fixture(autouse=True)
@@ -59,8 +57,8 @@ def test_digits_are_split_by_every_fifth_of_the_classes():
     assert data.classes == 10
 
 
-def test_mnist(real_root):
-    data = load_images("mnist", real_root)
+def test_mnist(real_images):
+    data = real_images("mnist")
     assert data.train_images.shape == (60000, 1, 28, 28)
     assert data.test_images.shape == (10000, 1, 28, 28)
     assert data.train_labels.bincount().tolist() == [
@@ -81,10 +79,8 @@ def test_mnist(real_root):
     assert data.source == "torchvision files"
 
 
-def test_cifar10_from_parquet(real_root):
-    if not list((real_root / "cifar10").glob("*train*.parquet")):
-        pytest.skip("no cifar10/*train*.parquet below CHTEXP_DATA")
-    data = load_images("cifar10", real_root)
+def test_cifar10(real_images):
+    data = real_images("cifar10")
     assert data.train_images.shape == (50000, 3, 32, 32)
     assert data.test_images.shape == (10000, 3, 32, 32)
     assert data.train_labels.bincount().tolist() == [5000] * 10
@@ -157,9 +153,7 @@ def test_pickles_are_preferred_to_parquet(tmp_path, shrink, cifar_files):
     assert load_images("cifar10", tmp_path).source == "parquet (PNG images)"
 
 
-def parquet_files(
-    folder: Path, kind: str = "PNG", as_struct: bool = True, **changes
-) -> dict[str, np.ndarray]:
+def parquet_files(folder: Path, kind: str = "PNG", as_struct: bool = True, **changes) -> dict[str, np.ndarray]:
     """Small train and test files; `changes` (`images`, `labels`) replace those of the train split."""
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(2)
@@ -193,8 +187,7 @@ def test_unknown_name_offers_the_nearest():
 def test_no_root(name):
     title = IMAGE_SETS[name].title
     assert error_of(name, None) == (
-        f"{title} needs a data folder: set CHTEXP_DATA or paths.data to one, "
-        f"then run 'chtexp prepare data={name}'"
+        f"{title} needs a data folder: set CHTEXP_DATA or paths.data to one, then run 'chtexp prepare data={name}'"
     )
 
 
@@ -302,8 +295,7 @@ def test_no_pickle_is_opened_before_its_checksum(tmp_path, shrink, cifar_files):
     path.write_bytes(pickle.dumps(Bomb()))
     found = hashlib.md5(path.read_bytes()).hexdigest()
     assert error_of("cifar100", tmp_path) == (
-        f"{path} is corrupt: expected md5:{expected}, found md5:{found}; "
-        "run 'chtexp prepare data=cifar100' to mend it"
+        f"{path} is corrupt: expected md5:{expected}, found md5:{found}; run 'chtexp prepare data=cifar100' to mend it"
     )
 
 
@@ -349,6 +341,26 @@ def test_broken_parquet(tmp_path, shrink, content):
     path = tmp_path / "cifar10/test-00000-of-00001.parquet"
     path.write_bytes(content)
     assert f"{path} is corrupt: expected a parquet file, found " in error_of("cifar10", tmp_path)
+
+
+def test_parquet_without_rows(tmp_path, shrink):
+    shrink("cifar10")
+    parquet_files(tmp_path / "cifar10")
+    path = tmp_path / "cifar10/train-00000-of-00001.parquet"
+    pq.write_table(pq.read_table(path).slice(0, 0), path)
+    assert "found torch.uint8 [0, 3, 32, 32];" in error_of("cifar10", tmp_path)
+
+
+def test_parquet_of_several_files_is_one_set(tmp_path, shrink):
+    shrink("cifar10")
+    parquet_files(tmp_path / "cifar10")
+    whole = load_images("cifar10", tmp_path)
+    path = tmp_path / "cifar10/train-00000-of-00001.parquet"
+    table = pq.read_table(path)
+    path.unlink()
+    pq.write_table(table.slice(0, 6), path.with_name("train-00000-of-00002.parquet"))
+    pq.write_table(table.slice(6), path.with_name("train-00001-of-00002.parquet"))
+    assert torch.equal(load_images("cifar10", tmp_path).train_images, whole.train_images)
 
 
 def test_parquet_of_other_columns(tmp_path, shrink):

@@ -59,9 +59,7 @@ def fashion(mirror, shrink, idx_files, monkeypatch):
 
 def test_digits_need_nothing(capsys):
     assert len(prepare_images("digits", None).train_images) == 1437
-    assert capsys.readouterr().out == (
-        "digits: comes with a library (scikit-learn digits), there is nothing to do\n"
-    )
+    assert capsys.readouterr().out == ("digits: comes with a library (scikit-learn digits), there is nothing to do\n")
 
 
 def test_fashion_mnist_is_fetched_once_and_noted(tmp_path, fashion, mirror):
@@ -76,9 +74,7 @@ def test_fashion_mnist_is_fetched_once_and_noted(tmp_path, fashion, mirror):
     ]
     noted = json.loads((root / FASHION / "chtexp-sha256.json").read_text())
     assert sorted(noted) == sorted(fashion)
-    assert sorted(path.name for path in (root / FASHION).iterdir()) == sorted(
-        [*fashion, "chtexp-sha256.json"]
-    )
+    assert sorted(path.name for path in (root / FASHION).iterdir()) == sorted([*fashion, "chtexp-sha256.json"])
     assert [path.name for path in root.iterdir()] == ["FashionMNIST"]
 
     for path in mirror[0].iterdir():

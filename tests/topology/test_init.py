@@ -54,9 +54,7 @@ def ring_distance(rows: int, columns: int) -> Tensor:
     seed=st.integers(0, 2**31),
 )
 @settings(max_examples=40, deadline=None)
-def test_the_budget_is_met_exactly(
-    name: str, params: dict, rows: int, columns: int, density: float, seed: int
-) -> None:
+def test_the_budget_is_met_exactly(name: str, params: dict, rows: int, columns: int, density: float, seed: int) -> None:
     if round(density * rows * columns) == 0:
         return
     mask = make(name, rows, columns, density, seed, **params)
@@ -102,9 +100,7 @@ def test_brf_uniform_degrees_fill_their_range(r: float) -> None:
     ("columns", "density", "low", "high"),
     [(100, 0.023, 1, 4), (50, 0.8, 30, 50), (100, 0.004, 0, 1), (100, 0.01, 1, 1)],
 )
-def test_brf_uniform_degrees_keep_to_the_documented_range(
-    columns: int, density: float, low: int, high: int
-) -> None:
+def test_brf_uniform_degrees_keep_to_the_documented_range(columns: int, density: float, low: int, high: int) -> None:
     degrees = make("brf", 400, columns, density, r=0.5, degree="uniform").sum(1)
     assert (degrees.min(), degrees.max()) == (low, high)
 
@@ -190,7 +186,10 @@ def test_bsf_growth_attaches_in_proportion_to_degree() -> None:
     rng = random.default_rng(0)
     brought = _attachments(nodes, links, rng)
     assert brought.tolist() == [0, 1] + [2] * (nodes - 2)
-    degrees = bincount(_grow(brought, links, rng).ravel())
+    graph = _grow(brought, links, rng)
+    assert (graph[:, 0] > graph[:, 1]).all()
+    assert len(set(map(tuple, graph.tolist()))) == links, "no link twice"
+    degrees = bincount(graph.ravel())
     for k in (2, 3, 4, 5):
         assert (degrees == k).mean() == pytest.approx(12 / (k * (k + 1) * (k + 2)), rel=0.1)
     assert degrees.max() > 60
@@ -217,6 +216,20 @@ def test_bsf_rewiring_changes_as_many_degrees_as_there_are_surplus_links() -> No
         assert gained.min() >= 0
         assert lost.min() >= 0
         assert gained.sum() == lost.sum() == 2
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(300, 300), (200, 500), (500, 200)])
+def test_bsf_keeps_degrees_but_for_the_surplus_at_scale(rows: int, columns: int) -> None:
+    rng = random.default_rng(0)
+    links = rows * columns // 20
+    graph = rng.permutation(rows + columns)[_grow(_attachments(rows + columns, links, rng), links, rng)]
+    rows_in_link = (graph < rows).sum(1)
+    surplus = abs((rows_in_link == 2).sum() - (rows_in_link == 0).sum())
+    mask = _across(graph, rows, columns, rng)
+    changes = [*mask.sum(1), *mask.sum(0)] - bincount(graph.ravel(), minlength=rows + columns)
+    assert mask.sum() == links, "every link found its place by exchange alone"
+    assert abs(changes[:rows].sum()) == abs(changes[rows:].sum()) == surplus
+    assert abs(changes).sum() == 2 * surplus
 
 
 def test_bsf_equal_partition_levels_the_inputs_and_keeps_the_outputs() -> None:
@@ -315,8 +328,9 @@ def test_bad_densities_are_named(density: float) -> None:
         (
             "bsf",
             {"resort": "soft", "previous_output_degrees": torch.ones(4)},
-            r"must be \[I\] = \[8\], got \[4\]",
+            r"must be a tensor \[I\] = \[8\], got \[4\]",
         ),
+        ("bsf", {"resort": "soft", "previous_output_degrees": [1] * 8}, "must be a tensor .* got list"),
         ("csti", {"correlation": torch.rand(3, 4)}, r"square tensor \[F, F\], got \[3, 4\]"),
         ("csti", {"correlation": None}, "got NoneType"),
         ("csti", {"correlation": torch.full((2, 2), torch.nan)}, "NaN or infinite"),

@@ -38,12 +38,7 @@ def oracle(mask: Tensor, rule: str) -> Tensor:
         for v in range(columns):
             if (u, v) in links:
                 continue
-            paths = [
-                (z1, z2)
-                for z1 in of_row[u]
-                for z2 in of_column[z1]
-                if z2 != u and z1 != v and v in of_row[z2]
-            ]
+            paths = [(z1, z2) for z1 in of_row[u] for z2 in of_column[z1] if z2 != u and z1 != v and v in of_row[z2]]
             community_of_columns = {z1 for z1, _ in paths}
             community_of_rows = {z2 for _, z2 in paths}
 
@@ -81,9 +76,7 @@ def test_scores_equal_the_definition(rule: str, mask: Tensor) -> None:
 
 @pytest.mark.parametrize("rule", CH_RULES)
 @pytest.mark.parametrize(("rows", "columns", "density"), [(14, 9, 0.3), (8, 17, 0.25), (12, 12, 0.6)])
-def test_scores_equal_the_definition_on_larger_graphs(
-    rule: str, rows: int, columns: int, density: float
-) -> None:
+def test_scores_equal_the_definition_on_larger_graphs(rule: str, rows: int, columns: int, density: float) -> None:
     mask = random_mask(rows, columns, density, seed=rows)
     expected = oracle(mask, rule)
     assert expected.count_nonzero() > 5

@@ -26,9 +26,7 @@ def oracle(masks: dict, meetings: Meetings) -> dict:
                 feeds = not columns or any(key in columns and i == p for key, _, i in links)
                 if not (fed and feeds):
                     doomed |= {
-                        (key, o, i)
-                        for key, o, i in links
-                        if (key in rows and o == p) or (key in columns and i == p)
+                        (key, o, i) for key, o, i in links if (key in rows and o == p) or (key in columns and i == p)
                     }
         if not doomed:
             break
@@ -59,6 +57,11 @@ NETWORKS = {
         {"a": (5, 4), "b": (4, 5), "gate": (7, 4), "up": (7, 4), "down": (4, 7)},
         [["a", "b"], Junction(("gate", "up"), ("down",))],
         [(("a",), ("b",)), (("gate", "up"), ("down",))],
+    ),
+    "hidden layers that take several sweeps": (
+        {"x": (4, 3), "a": (5, 4), "gate": (6, 5), "up": (6, 5), "down": (4, 6)},
+        [["x", "a"], Junction(("a",), ("gate", "up")), Junction(("gate", "up"), ("down",))],
+        [(("x",), ("a",)), (("a",), ("gate", "up")), (("gate", "up"), ("down",))],
     ),
     "one neuron set feeding two layers": (
         {"a": (5, 4), "left": (3, 5), "right": (2, 5), "last": (3, 3)},

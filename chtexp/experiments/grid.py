@@ -1,0 +1,145 @@
+"""A table of the paper as a grid of runs: rows are methods, columns data sets, and each cell a list of overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import Field
+
+from chtexp.errors import UserError, unknown
+from chtexp.typed import Description, describe
+
+Overrides = tuple[str, ...]
+Seed = Annotated[int, Field(ge=0)]
+
+
+class GridException(Description):
+    """Overrides of certain cells alone, where a method differs on a data set."""
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    overrides: Overrides
+
+
+class Grid(Description):
+    """rows stand in groups, within which they compete; `reference` is the row that a star is measured against."""
+
+    title: str
+    seeds: tuple[Seed, ...]
+    columns: dict[str, Overrides]
+    groups: dict[str, dict[str, Overrides]]
+    reference: str | None = None
+    exceptions: tuple[GridException, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One place in a table; `overrides` describe its run but for the seed."""
+
+    group: str
+    row: str
+    column: str
+    overrides: Overrides
+
+
+def grid_names(folders: Sequence[Path]) -> list[str]:
+    """Every grid in `<folder>/paper/`."""
+    return sorted({path.stem for folder in folders for path in (folder / "paper").glob("*.yaml")})
+
+
+def load_grid(name: str, folders: Sequence[Path]) -> Grid:
+    """The grid `<folder>/paper/<name>.yaml` of the first folder that has it."""
+    for folder in folders:
+        path = folder / "paper" / f"{name}.yaml"
+        if path.exists():
+            return describe(Grid, yaml.safe_load(path.read_text()), f"paper/{name}.yaml")
+    raise unknown("table", name, grid_names(folders))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The cells and seeds of a grid that a person asked for, and what they changed in all of them."""
+
+    grid: Grid
+    cells: tuple[Cell, ...]
+    seeds: tuple[int, ...]
+
+
+def select(grid: Grid, overrides: Sequence[str]) -> Selection:
+    """The part of `grid` that `overrides` ask for.
+
+    An override of a key that every cell sets (`data=mnist`, `method=set,rigl`) chooses the cells with that value;
+    `+method=mine` adds a row; `seed=0,1` sets the seeds; anything else applies to every cell that does not itself set
+    that key. Raises UserError when no cell has the value.
+    """
+    seeds, changes, rows = grid.seeds, [], dict(grid.groups)
+    choices: dict[str, list[str]] = {}
+    axes = _axes(grid)
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise UserError(f"cannot read '{override}': an override is key=value, e.g. data=mnist or budget=smoke")
+        if key == "seed":
+            seeds = _seeds(value)
+        elif key == "+method":
+            rows["added"] = rows.get("added", {}) | {name: (f"method={name}",) for name in value.split(",")}
+        elif key in axes:
+            choices[key] = value.split(",")
+        else:
+            changes.append(override)
+    cells = tuple(
+        Cell(
+            group,
+            row,
+            column,
+            _merged(changes, [*column_overrides, *row_overrides, *_exceptions(grid, row, column)]),
+        )
+        for group, members in rows.items()
+        for row, row_overrides in members.items()
+        for column, column_overrides in grid.columns.items()
+    )
+    for key, wanted in choices.items():
+        values = {_settings(cell.overrides)[key] for cell in cells}
+        for value in wanted:
+            if value not in values:
+                hint = "; a row of your own is added by +method=..." if key == "method" else ""
+                raise UserError(f"{unknown(key, value, values)}{hint}")
+        cells = tuple(cell for cell in cells if _settings(cell.overrides)[key] in wanted)
+    return Selection(grid, cells, seeds)
+
+
+def _axes(grid: Grid) -> set[str]:
+    """The keys that every cell sets."""
+    rows = [_settings(overrides).keys() for members in grid.groups.values() for overrides in members.values()]
+    columns = [_settings(overrides).keys() for overrides in grid.columns.values()]
+    return set.intersection(*map(set, rows)) | set.intersection(*map(set, columns))
+
+
+def _settings(overrides: Sequence[str]) -> dict[str, str]:
+    return {key: value for key, _, value in (override.partition("=") for override in overrides)}
+
+
+def _merged(changes: Sequence[str], own: Sequence[str]) -> Overrides:
+    """The person's changes, then the cell's own settings, which win."""
+    return (*own, *(change for change in changes if change.partition("=")[0] not in _settings(own)))
+
+
+def _exceptions(grid: Grid, row: str, column: str) -> Overrides:
+    return tuple(
+        override
+        for exception in grid.exceptions
+        if row in exception.rows and column in exception.columns
+        for override in exception.overrides
+    )
+
+
+def _seeds(value: str) -> tuple[int, ...]:
+    try:
+        return tuple(sorted({int(part) for part in value.split(",")}))
+    except ValueError:
+        raise UserError(f"seed takes whole numbers, e.g. seed=0,1,2, not '{value}'") from None

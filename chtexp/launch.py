@@ -1,0 +1,102 @@
+"""Through Hydra's launchers: single runs, Hydra's own sweeps, and the missing cells of a table.
+
+The cells of a table are no Cartesian product, which is all that Hydra's sweeper knows. So a list of them goes out as a
+sweep over the list's indices, and every launcher that Hydra has (its basic one, joblib, submitit) can take it.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from chtexp.compose import ROOT, compose_run, run_of
+from chtexp.errors import UserError
+from chtexp.experiments.description import Run
+from chtexp.experiments.run import RunFailed, execute
+from chtexp.resources import conf_dir
+from chtexp.store import RunLocked
+
+EXIT_FAILURE, EXIT_USER_ERROR = 1, 2
+
+
+class Failed(Exception):
+    """A run did not end well; what was wrong has been said. code: the exit code of a process that runs it alone."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def _execute(run: Run, overrides: Sequence[str]) -> None:
+    try:
+        execute(run, " ".join(["chtexp train", *map(shlex.quote, overrides)]))
+    except (UserError, RunLocked, RunFailed) as error:
+        print(f"chtexp: {error}", file=sys.stderr, flush=True)
+        raise Failed(EXIT_USER_ERROR if isinstance(error, UserError) else EXIT_FAILURE) from error
+
+
+@hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=ROOT)
+def job(config: DictConfig) -> None:
+    """One run as a Hydra job. Alone, its failure ends the process; in a sweep the others go on."""
+    try:
+        _execute(run_of(config), list(HydraConfig.get().overrides.task))
+    except Failed as failed:
+        if HydraConfig.get().mode == RunMode.RUN:
+            sys.exit(failed.code)
+
+
+@hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="sweep")
+def listed_job(config: DictConfig) -> None:
+    """One run of a list as a Hydra job."""
+    jobs = json.loads(Path(config.jobs).read_text())
+    overrides = jobs[config.index]
+    print(f"run {config.index + 1} of {len(jobs)}", flush=True)
+    config_dir = Path(config.config_dir) if config.config_dir else None
+    with suppress(Failed):
+        _execute(compose_run(overrides, config_dir), overrides)
+
+
+def run_hydra(arguments: Sequence[str], main: Callable[[], None] = job) -> None:
+    """Hydra's own command line with `arguments`."""
+    typed = sys.argv
+    sys.argv = [typed[0], *arguments]
+    try:
+        main()
+    finally:
+        sys.argv = typed
+
+
+def launch(
+    jobs: Sequence[Sequence[str]], folder: Path, hydra_overrides: Sequence[str], config_dir: Path | None
+) -> None:
+    """Run `jobs`, each a list of overrides, by the launcher that `hydra_overrides` choose (`hydra/launcher=...`).
+
+    folder: where the list of jobs and the launcher's own files are written.
+    """
+    if not jobs:
+        return
+    folder.mkdir(parents=True)
+    listed = folder.resolve() / "jobs.json"
+    listed.write_text(json.dumps([list(overrides) for overrides in jobs]))
+    indices = ",".join(str(index) for index in range(len(jobs)))
+    where = f"config_dir={json.dumps(str(config_dir.resolve()))}" if config_dir else "config_dir=null"
+    run_hydra(
+        [
+            "--multirun",
+            f"jobs={json.dumps(str(listed))}",
+            f"index={indices}",
+            where,
+            f"hydra.sweep.dir={folder.resolve()}",
+            *hydra_overrides,
+        ],
+        listed_job,
+    )

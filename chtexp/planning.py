@@ -1,0 +1,102 @@
+"""From a table's name and what a person typed to the runs of its cells, and to the table of what is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chtexp.compose import compose_run
+from chtexp.errors import UserError
+from chtexp.experiments.description import Run
+from chtexp.experiments.grid import Cell, Selection, load_grid, select
+from chtexp.report import CellResults, Layout, Table, build_table, paper_numbers
+from chtexp.resources import conf_dir
+from chtexp.store import RunFolder
+
+BUDGETS = ("paper", "cpu", "smoke")
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a cell: what to type for it, and what it is."""
+
+    cell: Cell
+    seed: int
+    run: Run
+
+    @property
+    def overrides(self) -> list[str]:
+        return [*self.cell.overrides, f"seed={self.seed}"]
+
+
+def conf_folders(config_dir: Path | None) -> list[Path]:
+    """Where configuration files are looked for: the person's own folder first."""
+    return [*([config_dir] if config_dir else []), conf_dir()]
+
+
+def plan_runs(name: str, overrides: Sequence[str], config_dir: Path | None) -> list[PlannedRun]:
+    """Every run of the table `name`, or of the part of it that `overrides` choose."""
+    selection = _selection(name, overrides, config_dir)
+    return [
+        PlannedRun(cell, seed, run.model_copy(update={"seed": seed}))
+        for cell, run in _cell_runs(selection, config_dir)
+        for seed in selection.seeds
+    ]
+
+
+def finished_table(name: str, overrides: Sequence[str], config_dir: Path | None) -> Table:
+    """The table `name` from the results there are, at one budget: the one asked for, or the fullest that has results."""
+    if any(override.startswith("budget=") for override in overrides):
+        budgets = [next(o for o in overrides if o.startswith("budget=")).partition("=")[2]]
+        overrides = [override for override in overrides if not override.startswith("budget=")]
+    else:
+        budgets = _budgets_with_results(name, overrides, config_dir)
+    for budget in budgets:
+        selection = _selection(name, [*overrides, f"budget={budget}"], config_dir)
+        cells = [
+            CellResults(cell.group, cell.row, cell.column, run.id, _results(run))
+            for cell, run in _cell_runs(selection, config_dir)
+        ]
+        if any(cell.results for cell in cells) or budget == budgets[-1]:
+            break
+    others = [f"Results at other budgets are shown by budget={other}." for other in budgets if other != budget]
+    return build_table(_layout(name, selection), cells, paper_numbers(name), budget=budget, notes=others)
+
+
+def _selection(name: str, overrides: Sequence[str], config_dir: Path | None) -> Selection:
+    selection = select(load_grid(name, conf_folders(config_dir)), overrides)
+    if not selection.cells:
+        raise UserError(f"no cell of table '{name}' fits {' '.join(overrides)}")
+    return selection
+
+
+def _cell_runs(selection: Selection, config_dir: Path | None) -> list[tuple[Cell, Run]]:
+    return [(cell, compose_run(cell.overrides, config_dir)) for cell in selection.cells]
+
+
+def _results(run: Run) -> tuple[dict[str, object], ...]:
+    """The results of every seed of `run` that is done."""
+    folders = run.folder.path.parent.glob("seed-*")
+    return tuple(result for folder in folders if (result := RunFolder(folder).read_result()) is not None)
+
+
+def _budgets_with_results(name: str, overrides: Sequence[str], config_dir: Path | None) -> list[str]:
+    """Budgets of which there are any results, the fullest first; the paper's if there are none at all."""
+    first = _selection(name, overrides, config_dir).cells[0]
+    runs = compose_run(first.overrides, config_dir).paths.runs
+    found = {path.parts[-3].split("-")[-2] for path in runs.glob("*-*-*-*/seed-*/result.json")}
+    return sorted(found, key=lambda budget: (BUDGETS.index(budget) if budget in BUDGETS else -1, budget)) or ["paper"]
+
+
+def _layout(name: str, selection: Selection) -> Layout:
+    grid, groups = selection.grid, dict.fromkeys(cell.group for cell in selection.cells)
+    return Layout(
+        name=name,
+        title=grid.title,
+        columns=tuple(dict.fromkeys(cell.column for cell in selection.cells)),
+        groups={group: tuple(dict.fromkeys(c.row for c in selection.cells if c.group == group)) for group in groups},
+        reference=grid.reference,
+        seeds=len(selection.seeds),
+        notes=grid.notes,
+    )

@@ -107,6 +107,8 @@ class _Work:
         judged = training.run(self)
         self._result = self._summary(training, task, judged, source)
         folder.finish(self._result)
+        self._result = folder.read_result()
+        assert self._result is not None
         self.say(
             f"done: {task.metric} last {self._result['last']:.2f}, best {_shown(self._result['best'])}; {folder.result}"
         )

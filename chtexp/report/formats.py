@@ -39,6 +39,8 @@ def caption(table: Table) -> list[str]:
         lines.append(f"Data: {'; '.join(table.sources)}.")
     if table.hardware:
         lines.append(f"Hardware: {'; '.join(table.hardware)}.")
+    if table.code:
+        lines.append(f"Code: {'; '.join(table.code)}.")
     return [*lines, *table.notes]
 
 

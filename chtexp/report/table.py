@@ -78,6 +78,7 @@ class Table:
     budget: str
     rows: tuple[Row, ...]
     hardware: tuple[str, ...]
+    code: tuple[str, ...]
     sources: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -107,6 +108,7 @@ def build_table(
         budget=budget,
         rows=tuple(_marked(rows, layout.reference, higher)),
         hardware=tuple(sorted({_hardware(result) for result in results})),
+        code=tuple(sorted({_code(result) for result in results})),
         sources=tuple(sorted({f"{result['data']}: {result['data_source']}" for result in results})),
         notes=(*layout.notes, *notes),
     )
@@ -178,6 +180,12 @@ def _marked(rows: Sequence[Row], reference: str | None, higher: bool) -> list[Ro
         )
         for row in rows
     ]
+
+
+def _code(result: Result) -> str:
+    made_by = result["environment"]
+    commit = f"commit {made_by['commit'][:10]}" if made_by["commit"] else f"version {made_by['chtexp']}"
+    return commit + (" with uncommitted changes" if made_by["uncommitted_changes"] else "")
 
 
 def _hardware(result: Result) -> str:

@@ -13,7 +13,7 @@ Shapes: O outputs, I inputs, N samples, F input features.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -26,7 +26,7 @@ from chtexp.sparse.criteria import link_scores
 from chtexp.sparse.distribution import layer_densities
 from chtexp.sparse.initialisation import initial_masks, initialise_weights
 from chtexp.sparse.method import Method, Removal
-from chtexp.sparse.optimizer_state import is_elementwise, mask_state
+from chtexp.sparse.optimizer_state import check_step, is_elementwise, mask_state
 from chtexp.sparse.schedules import soft_exponent, zeta_at
 from chtexp.sparse.update import keep_highest, keep_highest_overall, regrow, remove
 from chtexp.sparse.wiring import plain_chains, sparse_linears
@@ -55,15 +55,30 @@ class UpdateRecord:
 
 @dataclass(eq=False)
 class SparseLayer:
-    """One sparse linear map: its weight, and what is known of its links."""
+    """One sparse linear map: its weight, and what is known of its links.
+
+    factor_OI: the mask as what gradients are multiplied by in every step: on the CPU in the weight's own type, which is
+    four times as fast there as a bool (1.2 against 4.7 ms for the three layers of the MNIST MLP, one core); elsewhere
+    the mask itself.
+    """
 
     name: str
     weight: Tensor
     mask_OI: Tensor
     ever_OI: Tensor
     history_OI: Tensor | None
-    links: int
+    links: int = 0
     frozen: bool = False
+    factor_OI: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.set_mask(self.mask_OI)
+
+    def set_mask(self, mask_OI: Tensor) -> None:
+        """Make `mask_OI` the links from now on."""
+        self.mask_OI = mask_OI
+        self.links = int(mask_OI.sum())
+        self.factor_OI = mask_OI.to(self.weight.dtype) if mask_OI.device.type == "cpu" else mask_OI
 
 
 class DynamicSparsity:
@@ -96,6 +111,7 @@ class DynamicSparsity:
     ) -> None:
         if total_steps < 1 or update_interval < 1:
             raise UserError(f"total_steps and update_interval must be at least 1, not {total_steps}, {update_interval}")
+        check_step(optimizer)
         self.optimizer, self.method, self.seed = optimizer, method, seed
         self.total_steps, self.update_interval = total_steps, update_interval
         self.steps = 0
@@ -124,10 +140,8 @@ class DynamicSparsity:
             self._percolate(self.layers, [layer.mask_OI for layer in self.layers])
 
     def _wiring(self, model: nn.Module, names: list[str], chains: Sequence[Chain] | None) -> list[Chain]:
-        if not self.method.percolation or len(names) == 1:
-            return list(chains or plain_chains(model, names))
         found: list[Chain] = list(plain_chains(model, names) if chains is None else chains)
-        if not found and chains is None:
+        if not found and chains is None and self.method.percolation and len(names) > 1:
             raise UserError(
                 f"method '{self.method.name}' percolates and needs to know which layers feed which, which {type(model).__name__} "
                 "does not show: pass chains=[['first', 'second'], ...], or chains=() if none does"
@@ -139,7 +153,7 @@ class DynamicSparsity:
             raise UserError(f"the weight of sparse layer '{name}' is not in the optimizer; pass it model.parameters()")
         weight.mul_(mask_OI)
         history_OI = weight.detach().clone() if self.method.history_weights else None
-        return SparseLayer(name, weight, mask_OI, mask_OI.clone(), history_OI, int(mask_OI.sum()))
+        return SparseLayer(name, weight, mask_OI, mask_OI.clone(), history_OI)
 
     # ------------------------------------------------------------------ what is
 
@@ -193,9 +207,9 @@ class DynamicSparsity:
         self._mask_gradients()
         self.optimizer.step()
         if self._mask_products_needed_after_step:
-            for layer in self.layers:
-                layer.weight.mul_(layer.mask_OI)
-        if self.steps == 0:
+            torch._foreach_mul_([layer.weight for layer in self.layers], [layer.factor_OI for layer in self.layers])
+            self._mask_optimizer_state()
+        elif self.steps == 0:
             self._mask_optimizer_state()  # the state exists from here on: an unknown layout is an error now, not later
         self.steps += 1
         self.link_steps += self.links
@@ -242,9 +256,9 @@ class DynamicSparsity:
         return layer.weight.grad
 
     def _mask_gradients(self) -> None:
-        for layer in self.layers:
-            if layer.weight.grad is not None:
-                layer.weight.grad.mul_(layer.mask_OI)
+        held = [(layer.weight.grad, layer.factor_OI) for layer in self.layers if layer.weight.grad is not None]
+        if held:
+            torch._foreach_mul_(*map(list, zip(*held, strict=True)))
 
     def _mask_optimizer_state(self) -> None:
         for layer in self.layers:
@@ -265,15 +279,13 @@ class DynamicSparsity:
         density, rule = self.method.density, self._pruning_rule()
         scores, candidates = [], []
         for index, layer in enumerate(self.layers):
-            weight_OI: Tensor = layer.weight
-            if density.readmit:  # GMP: pruned weights compete with the magnitude they last had
-                assert layer.history_OI is not None
-                weight_OI = torch.where(layer.mask_OI, layer.weight, layer.history_OI)
+            # GMP: pruned weights compete with the magnitude they last had
+            weight_OI = self._last_weight(layer) if density.readmit else layer.weight
             scores.append(link_scores(rule, weight_OI, self._stored_gradient(index)))
             candidates.append(torch.ones_like(layer.mask_OI) if density.readmit else layer.mask_OI)
         if density.prune_scope == "global":
             return keep_highest_overall(
-                scores, candidates, sum(budgets), self._generator("prune", "all", self._weights[0])
+                scores, candidates, sum(budgets), self._generator("prune", "all", self.layers[0].weight)
             )
         return [
             keep_highest(score, candidate, budget, self._generator("prune", layer.name, layer.weight))
@@ -293,7 +305,7 @@ class DynamicSparsity:
             if layer.frozen
             else remove(
                 mask,
-                layer.weight,
+                torch.where(mask, self._last_weight(layer), 0),  # without what was pruned just before
                 self._stored_gradient(index),
                 rule=removal.rule,
                 exponent=self._exponent(removal),
@@ -302,6 +314,12 @@ class DynamicSparsity:
             )
             for index, (layer, mask, budget) in enumerate(zip(self.layers, masks, budgets, strict=True))
         ]
+
+    def _last_weight(self, layer: SparseLayer) -> Tensor:
+        """The weights of the links and, with `history_weights`, those that absent links last had."""
+        if layer.history_OI is None:
+            return layer.weight
+        return torch.where(layer.mask_OI, layer.weight, layer.history_OI)
 
     def _exponent(self, removal: Removal) -> float | None:
         if removal.soft is None:
@@ -343,15 +361,14 @@ class DynamicSparsity:
             before_OI, after_OI = layer.mask_OI, kept_OI | grown_OI
             carried_OI = kept_OI & before_OI  # links that never left keep weight and momentum
             if layer.history_OI is not None:
-                layer.history_OI.copy_(torch.where(before_OI, layer.weight, layer.history_OI))
+                layer.history_OI.copy_(self._last_weight(layer))
                 layer.weight.copy_(torch.where(after_OI, layer.history_OI, 0))
             else:
                 layer.weight.mul_(carried_OI)
             mask_state(self.optimizer, layer.weight, carried_OI)
             overlaps.append((int((before_OI & grown_OI).sum()), int(grown_OI.sum())))
-            layer.mask_OI = after_OI
+            layer.set_mask(after_OI)
             layer.ever_OI |= after_OI
-            layer.links = int(after_OI.sum())
             again, regrown = overlaps[-1]
             if self.method.early_stop is not None and regrown and again / regrown > self.method.early_stop:
                 layer.frozen = True
@@ -413,8 +430,8 @@ class DynamicSparsity:
         self.records = [UpdateRecord(**record) for record in state["records"]]
         for layer in self.layers:
             saved = state["layers"][layer.name]
-            layer.mask_OI = unpack(saved["mask"], layer.mask_OI)
+            layer.set_mask(unpack(saved["mask"], layer.mask_OI))
             layer.ever_OI = unpack(saved["ever"], layer.mask_OI)
-            layer.frozen, layer.links = saved["frozen"], int(layer.mask_OI.sum())
+            layer.frozen = saved["frozen"]
             if layer.history_OI is not None:
                 layer.history_OI.copy_(saved["history"])

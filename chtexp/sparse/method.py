@@ -204,7 +204,9 @@ def load_method(name: str, *, folder: Path | None = None, **overrides: Any) -> M
     for entry in values.pop("defaults", []):
         if isinstance(entry, Mapping):
             parts.update(entry)
-    parts.update({key: overrides.pop(key) for key in PARTS if isinstance(overrides.get(key), str)})
+    chosen = {key: overrides.pop(key) for key in PARTS if isinstance(overrides.get(key), str)}
+    parts.update(chosen)
+    values = {key: value for key, value in values.items() if value is not None or key not in chosen}
     composed: dict[str, Any] = {part: _part(folder, part, choice) for part, choice in parts.items() if choice}
     return describe(Method, _merge(_merge(composed, values), overrides), "method")
 

@@ -52,7 +52,9 @@ def remove(
     if exponent is None:
         return keep_highest(score_OI, mask_OI, keep, generator)
     links_K = mask_OI.reshape(-1).nonzero().squeeze(1)
-    drawn = gumbel_top_k(exponent * score_OI.reshape(-1)[links_K].double().log(), keep, generator=generator)
+    score_K = score_OI.reshape(-1)[links_K].double()
+    log_weight_K = exponent * score_K.log() if exponent else torch.zeros_like(score_K)  # 0^0 = 1, not NaN
+    drawn = gumbel_top_k(log_weight_K, keep, generator=generator)
     kept = torch.zeros_like(mask_OI.reshape(-1))
     kept[links_K[drawn]] = True
     return kept.view(mask_OI.shape)

@@ -1,0 +1,132 @@
+"""The commands together, as a person uses them, on small runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from chtexp.store import RunFolder
+
+CHEAP = ["budget=smoke", "seed=0", "model.hidden=[32,32]", "budget.train_examples=64", "hardware.threads=1"]
+
+
+def test_plan_sweep_status_table(chtexp: Callable, tmp_path: Path) -> None:
+    cells = ["method=fc,set,chts_n", *CHEAP]
+    planned = json.loads(chtexp("plan", "quickstart", *cells, "--json").stdout)
+    assert [(row["row"], row["state"]) for row in planned] == [
+        ("FC", "missing"),
+        ("CHTs_n", "missing"),
+        ("SET", "missing"),
+    ]
+    assert planned[0]["flops_dense"] == planned[0]["flops_sparse"] > planned[1]["flops_sparse"]
+    assert planned[1]["nonzeros"] < planned[1]["parameters"]
+    dry = chtexp("sweep", "quickstart", *cells, "--dry-run").stdout
+    assert dry.count("chtexp train data=digits") == 3
+    assert not RunFolder.every(tmp_path / "runs")
+    assert "3 of 3 runs done" in chtexp("sweep", "quickstart", *cells).stdout
+    folders = RunFolder.every(tmp_path / "runs")
+    assert [folder.state() for folder in folders] == ["done"] * 3
+    for folder in folders:
+        for file in (folder.config, folder.environment, folder.metrics, folder.checkpoint, folder.log, folder.commands):
+            assert file.stat().st_size
+    written = {folder: folder.result.stat().st_mtime_ns for folder in folders}
+    assert "3 done, 0 running elsewhere, 0 to start" in chtexp("sweep", "quickstart", *cells).stdout
+    assert {folder: folder.result.stat().st_mtime_ns for folder in folders} == written
+    assert chtexp("status").stdout.count("done") == 3
+    # the overrides that made the runs are what finds them again; without them every cell is a gap
+    found = json.loads(chtexp("table", "quickstart", *CHEAP, "--format", "json").stdout)
+    assert {row["row"]: row["n"] for row in found["rows"] if row["n"]} == {"FC": 1, "CHTs_n": 1, "SET": 1}
+    assert found["budget"] == "smoke"
+    chtexp("table", "quickstart", *CHEAP, "--format", "latex", "--output", "made/table.tex")
+    assert r"\toprule" in (tmp_path / "made" / "table.tex").read_text()
+    planned = json.loads(chtexp("plan", "quickstart", *cells, "--json").stdout)
+    assert {row["state"] for row in planned} == {"done"}
+
+
+def test_a_sweep_goes_on_after_a_failure_and_says_so(chtexp: Callable, tmp_path: Path) -> None:
+    cells = ["quickstart", "method=fc,set,chts_n", *CHEAP]
+    (item,) = [row for row in json.loads(chtexp("plan", *cells, "--json").stdout) if row["row"] == "CHTs_n"]
+    done = chtexp("sweep", *cells, "task.learning_rate.start=1e12", check=1)
+    assert "0 of 3 runs done" in done.stdout
+    assert done.stderr.count("failed: ") == 3
+    assert "Traceback" not in done.stderr
+    assert item["state"] == "missing"
+
+
+def test_hydras_own_multirun(chtexp: Callable, tmp_path: Path) -> None:
+    done = chtexp(
+        "train", "-m", "data=digits", "method=set,rigl", "seed=0,1", "method.sparsity=0.9", *CHEAP[:1], *CHEAP[2:]
+    )
+    assert "4 of 4 runs done" in done.stdout
+    assert len(RunFolder.every(tmp_path / "runs")) == 4
+
+
+def test_cfg_job_shows_the_config_and_trains_nothing(chtexp: Callable, tmp_path: Path) -> None:
+    said = chtexp("train", "data=digits", "method=rigl", "--cfg", "job").stdout
+    assert "zeta_schedule: cosine" in said
+    assert not (tmp_path / "runs").exists()
+    assert "rule: gradient" in chtexp("train", "--cfg", "job", "--package", "method", "method=rigl").stdout
+
+
+def test_two_starts_of_one_run_do_not_meet(chtexp: Callable, tmp_path: Path) -> None:
+    from chtexp.compose import compose_run
+
+    overrides = ["data=digits", "method=set", "method.sparsity=0.9", *CHEAP]
+    run = compose_run([*overrides, f"paths.runs={tmp_path}/runs"])
+    with run.folder.locked():
+        done = chtexp("train", *overrides, check=1)
+        assert "another process is at work" in done.stderr
+        assert f"pid {os.getpid()}" in done.stderr
+    chtexp("train", *overrides)
+
+
+def test_a_wandb_mirror_holds_what_the_folder_holds(chtexp: Callable, tmp_path: Path) -> None:
+    chtexp("train", "data=digits", "method=set", "method.sparsity=0.9", "logger=wandb", *CHEAP)
+    (folder,) = RunFolder.every(tmp_path / "runs")
+    (written,) = folder.path.glob("wandb/offline-run-*/run-*.wandb")
+    history = _wandb_history(written)
+    evaluations = [record for record in folder.read_metrics() if record["kind"] == "evaluation"]
+    mirrored = [record for record in history if "evaluation/accuracy" in record]
+    assert [record["evaluation/accuracy"] for record in mirrored] == [record["accuracy"] for record in evaluations]
+    updates = [record["update/density"] for record in history if "update/density" in record]
+    assert updates == [record["density"] for record in folder.read_metrics() if record["kind"] == "update"]
+
+
+def _wandb_history(path: Path) -> list[dict]:
+    """What W&B logged, read from its file: a LevelDB log of protocol buffers."""
+    from wandb.proto import wandb_internal_pb2
+
+    history = []
+    for data in _log_records(path.read_bytes()):
+        record = wandb_internal_pb2.Record()
+        record.ParseFromString(data)
+        if record.HasField("history"):
+            items = {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in record.history.item}
+            history.append(items)
+    return history
+
+
+def _log_records(data: bytes) -> Iterator[bytes]:
+    """Blocks of 32 KiB hold pieces with a header of seven bytes: checksum (4), length (2), type (1, 4: last, 1: whole)."""
+    at, block, piece = 7, 32768, b""  # seven bytes identify the file
+    while at + 7 <= len(data):
+        if block - at % block < 7:
+            at += block - at % block
+            continue
+        length, kind = struct.unpack("<HB", data[at + 4 : at + 7])
+        piece += data[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):
+            yield piece
+            piece = b""
+
+
+@pytest.mark.parametrize("command", ["status", "plan table7"])
+def test_looking_needs_no_data_and_changes_nothing(command: str, chtexp: Callable, tmp_path: Path) -> None:
+    chtexp(*command.split(), CHTEXP_DATA="/nowhere")
+    assert not (tmp_path / "runs").exists()

@@ -1,0 +1,121 @@
+"""Everything a person may type wrong ends in one clear line, exit code 2, and no run that looks finished."""
+
+from __future__ import annotations
+
+import pytest
+
+from chtexp.cli import main
+from chtexp.store import RunFolder
+
+MISTAKES = {
+    "method=chtz": "unknown method 'chtz' (did you mean 'cht'?); choose one of: cht, chts_n",
+    "data=mnits": "unknown data 'mnits' (did you mean 'mnist'?)",
+    "method.sparsity=1.2": "method.sparsity should be less than 1, not 1.2",
+    "method.sparsity=-0.1": "method.sparsity should be greater than or equal to 0",
+    "method.sparsity=much": "method.sparsity should be a valid number",
+    "method.sparsity=0.999999": "without any link",
+    "task.epochs=-3": "task.epochs should be greater than or equal to 1, not -3",
+    "task.epocs=3": "unknown key or axis 'task.epocs' (did you mean 'task.epochs'?)",
+    "+task.epocs=3": "unknown key 'task.epocs' (did you mean 'epochs'?)",
+    "mehtod=set": "unknown key or axis 'mehtod' (did you mean 'method'?)",
+    "method/removal=wmm": "unknown method/removal 'wmm' (did you mean 'wm'?)",
+    "method.removal.rule=magnitude": "unknown removal rule 'magnitude'; choose one of: mest, ri",
+    "method.zeta=1.5": "method.zeta should be less than or equal to 1",
+    "method.zeta_schedule=linear": "method.zeta_schedule should be 'constant' or 'cosine'",
+    "+method.topology.beta=0.1": "topology 'csti' takes no 'beta'",
+    "method/topology=brf method.topology.r=7": "r",
+    "+method.density.k=3": "density schedule 'fixed' has no parameter 'k'",
+    "model.hidden=[0]": "model.hidden.0 should be greater than or equal to 1",
+    "model.hidden=[4,4,4]": "without any link",
+    "seed=first": "seed should be a valid integer",
+    "seed=-1": "seed should be greater than or equal to 0",
+    "hardware.device=tpu": "hardware.device should be 'cpu' or 'cuda'",
+    "task=vision": "unknown task 'vision'; choose one of: image_classification",
+    "method=fc method.sparsity=0.5": "its sparsity must be 0",
+    "method=chtss_n method.density.end=0.0": "0 <= start < end <= 1",
+    "method=chtss_n method.sparsity=0.3": "must be below the target",
+    "method=chtss_n task.epochs=1": "a falling density needs a topology update",
+    "data=fashion_mnist paths.data=null": "chtexp prepare data=fashion_mnist",
+    "digits": "cannot read 'digits': an override is key=value",
+    "--frobnicate": "unknown flag '--frobnicate'",
+}
+
+
+@pytest.mark.parametrize("typed", MISTAKES, ids=str)
+def test_a_mistake_is_one_clear_line_and_exit_code_2(typed: str, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("CHTEXP_RUNS", str(tmp_path / "runs"))
+    monkeypatch.delenv("CHTEXP_DATA", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "data=digits", "budget=smoke", *typed.split()])
+    said = capsys.readouterr().err.strip()
+    assert ended.value.code == 2
+    assert said.startswith("chtexp: ")
+    assert "\n" not in said
+    assert MISTAKES[typed] in said
+    assert all(folder.state() == "failed" for folder in RunFolder.every(tmp_path / "runs"))
+
+
+def test_a_network_that_percolates_to_nothing_is_a_mistake(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("CHTEXP_RUNS", str(tmp_path / "runs"))
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "data=digits", "budget=smoke", "model.hidden=[40,40,40,40]", "method/topology=er"])
+    said = capsys.readouterr().err.strip()
+    assert ended.value.code == 2
+    assert "percolation leaves layer" in said
+    assert "\n" not in said
+    assert [folder.state() for folder in RunFolder.every(tmp_path / "runs")] == ["failed"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "wanted"),
+    [
+        (["sweep", "tabel7"], "unknown table 'tabel7' (did you mean 'table7'?)"),
+        (["plan", "table7", "data=cifar"], "unknown data 'cifar'; choose one of: emnist, fashion_mnist, mnist"),
+        (["plan", "table7", "method=mine"], "a row of your own is added by +method=..."),
+        (["plan", "table7", "+method=mine"], "unknown method 'mine'"),
+        (["plan", "table7", "seed=x"], "seed takes whole numbers"),
+        (["table", "table7", "--format", "docx"], "unknown format 'docx'; choose one of: csv, html, json, latex, md"),
+        (["table", "table7", "budget=huge"], "unknown budget 'huge'; choose one of: cpu, paper, smoke"),
+        (["table", "table7", "--config-dir", "nowhere"], "--config-dir nowhere is not a folder"),
+        (["prepare", "data=imagenet"], "unknown data 'imagenet'"),
+        (["prepare"], "say which data set"),
+        (["train", "-m", "method=set,foo"], "unknown method 'foo'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_mistakes_with_other_commands(typed: list[str], wanted: str, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("CHTEXP_RUNS", str(tmp_path / "runs"))
+    with pytest.raises(SystemExit) as ended:
+        main(typed)
+    said = capsys.readouterr().err.strip()
+    assert ended.value.code == 2
+    assert wanted in said
+    assert "\n" not in said
+
+
+def test_a_diverged_training_is_a_failure_with_a_reason_not_a_result(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("CHTEXP_RUNS", str(tmp_path / "runs"))
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "data=digits", "method=set", "budget=smoke", "task.learning_rate.start=1e9"])
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert "the training loss is nan" in said
+    assert "Traceback" not in said
+    (folder,) = RunFolder.every(tmp_path / "runs")
+    assert folder.state() == "failed"
+    error = folder.read_error()
+    assert error is not None
+    assert "Diverged" in error["traceback"]
+    assert folder.read_result() is None
+    with pytest.raises(SystemExit):
+        main(["status", "--failed"])
+    said = capsys.readouterr().out
+    assert "the training loss is nan" in said
+    assert "go on: chtexp train data=digits method=set budget=smoke task.learning_rate.start=1e9" in said
+
+
+@pytest.mark.parametrize("command", ["train", "sweep", "plan", "status", "table", "prepare"])
+def test_every_command_has_help_with_an_example(command: str, chtexp) -> None:
+    said = chtexp(command, "--help").stdout
+    assert f"chtexp {command} " in said.replace("usage: ", "")
+    assert "example" in said.lower()

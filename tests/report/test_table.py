@@ -1,0 +1,161 @@
+"""Tables: seeds averaged, the paper's value beside, gaps as gaps, mixed cells refused, five formats."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from html.parser import HTMLParser
+
+import pytest
+
+from chtexp.errors import UserError
+from chtexp.report import FORMATS, CellResults, Layout, Table, build_table, paper_numbers, render
+from chtexp.report.paper_numbers import PaperNumber
+from chtexp.store import run_id
+
+LAYOUT = Layout(
+    name="table7",
+    title="Table 7: accuracy (%) & more",
+    columns=("mnist", "emnist"),
+    groups={"dense": ("FC",), "fixed sparsity": ("CHTs_n", "SET")},
+    reference="FC",
+    seeds=3,
+)
+PAPER = {("FC", "mnist"): PaperNumber(98.78, 0.02), ("SET", "mnist"): PaperNumber(98.14, 0.02, 100)}
+
+
+def result(row: str, column: str, seed: int, best: float, **changes) -> dict:
+    science = {"data": column, "method": row}
+    environment = {
+        "commit": "0123456789abcdef",
+        "uncommitted_changes": False,
+        "cpu": "some CPU",
+        "threads": 2,
+        "gpus": [],
+        "libraries": {"torch": "2.14.1"},
+    }
+    return {
+        "id": run_id(science), "science": science, "seed": seed, "best": best, "last": best - 1, "metric": "accuracy",
+        "higher_is_better": True, "anp": 0.25, "nonzeros": 1000, "density": 0.01, "seconds": 2.0, "data": column,
+        "data_source": "files", "precision": "float32", "environment": environment, "command": f"chtexp train seed={seed}",
+    } | changes  # fmt: skip
+
+
+def table(values: dict[tuple[str, str], list[float]]) -> Table:
+    cells = [
+        CellResults(group, row, column, run_id({"data": column, "method": row}), tuple(
+            result(row, column, seed, best) for seed, best in enumerate(values.get((row, column), []))
+        ))
+        for group, rows in LAYOUT.groups.items() for row in rows for column in LAYOUT.columns
+    ]  # fmt: skip
+    return build_table(LAYOUT, cells, PAPER, budget="cpu")
+
+
+VALUES = {("FC", "mnist"): [98.0, 98.2], ("CHTs_n", "mnist"): [98.5, 98.6, 98.7], ("SET", "mnist"): [97.0]}
+
+
+def row_of(table: Table, row: str, column: str):
+    return next(r for r in table.rows if (r.row, r.column) == (row, column))
+
+
+def test_mean_standard_error_difference_bold_and_star() -> None:
+    made = table(VALUES)
+    fc, chts, set_ = (row_of(made, row, "mnist") for row in ("FC", "CHTs_n", "SET"))
+    assert chts.mean == pytest.approx(98.6)
+    assert chts.standard_error == pytest.approx(0.1 / math.sqrt(3))  # deviation of 98.5, 98.6, 98.7 is 0.1
+    assert chts.n == 3
+    assert chts.last == pytest.approx(97.6)
+    assert (chts.best, chts.above) == (True, True)
+    assert (set_.best, set_.above) == (False, False)
+    assert (fc.best, fc.above) == (True, False)
+    assert set_.standard_error is None
+    assert set_.difference == pytest.approx(97.0 - 98.14)
+    assert (set_.paper, set_.paper_anp, set_.anp) == (98.14, 100, 25)
+    assert chts.difference is None
+    gap = row_of(made, "CHTs_n", "emnist")
+    assert (gap.n, gap.mean, gap.seconds, gap.best) == (0, None, None, False)
+
+
+def test_lower_is_better_turns_best_and_star_round() -> None:
+    cells = [
+        CellResults("dense", "FC", "mnist", run_id({"data": "mnist", "method": "FC"}),
+                    (result("FC", "mnist", 0, 20.0, metric="perplexity", higher_is_better=False),)),
+        CellResults("fixed", "A", "mnist", run_id({"data": "mnist", "method": "A"}),
+                    (result("A", "mnist", 0, 19.0, metric="perplexity", higher_is_better=False),)),
+        CellResults("fixed", "B", "mnist", run_id({"data": "mnist", "method": "B"}),
+                    (result("B", "mnist", 0, 21.0, metric="perplexity", higher_is_better=False),)),
+    ]  # fmt: skip
+    made = build_table(LAYOUT, cells, {}, budget="cpu")
+    assert [(row.best, row.above) for row in made.rows] == [(True, False), (True, True), (False, False)]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"science": {"data": "mnist", "method": "other"}}, "another config"),
+        ({"data_source": "other files"}, "different data files: files, other files"),
+        ({"precision": "bf16"}, "different precisions: bf16, float32"),
+    ],
+)
+def test_a_cell_of_runs_that_do_not_belong_together_is_refused(change: dict, said: str) -> None:
+    identity = run_id({"data": "mnist", "method": "SET"})
+    results = (result("SET", "mnist", 0, 97.0), result("SET", "mnist", 1, 97.0, **change))
+    with pytest.raises(UserError, match=said):
+        build_table(LAYOUT, [CellResults("fixed sparsity", "SET", "mnist", identity, results)], PAPER, budget="cpu")
+
+
+def test_markdown_shows_the_budget_the_gaps_and_the_marks() -> None:
+    text = render(table(VALUES), "md")
+    assert "Budget: cpu" in text
+    assert "**98.60 ± 0.06***" in text
+    assert "98.78 ± 0.02" in text
+    assert "-1.14" in text
+    gap = next(line for line in text.splitlines() if "emnist" in line and "SET" in line)
+    assert gap.count("–") == 8
+
+
+def test_csv_and_json_hold_the_same_numbers_in_full() -> None:
+    made = table(VALUES)
+    read = list(csv.DictReader(io.StringIO(render(made, "csv"))))
+    told = json.loads(render(made, "json"))
+    assert [row["row"] for row in read] == [row["row"] for row in told["rows"]]
+    chts = next(row for row in read if row["row"] == "CHTs_n" and row["column"] == "mnist")
+    assert float(chts["mean"]) == pytest.approx(98.6)
+    assert chts["budget"] == told["budget"] == "cpu"
+    assert chts["commands"].count("chtexp train") == 3
+    assert next(row for row in read if row["column"] == "emnist")["mean"] == ""
+
+
+def test_latex_is_escaped_and_has_booktabs_rules() -> None:
+    text = render(table(VALUES), "latex")
+    assert r"\toprule" in text
+    assert r"\textbf{98.60 $\pm$ 0.06*}" in text
+    assert r"CHTs\_n" in text
+    assert r"accuracy (\%) \& more" in text
+    assert not any(raw in text.replace("\\_", "").replace("\\%", "") for raw in ("_", "±", "–"))
+
+
+def test_html_is_well_formed_and_bold_where_it_should_be() -> None:
+    text = render(table(VALUES), "html")
+    assert "98.60 ± 0.06*" in text
+    assert text.count("font-weight: bold") == 1  # one rule, for all best cells
+    assert "accuracy (%) &amp; more" in text
+    HTMLParser().feed(text)
+
+
+def test_every_format_renders_an_empty_table() -> None:
+    for style in FORMATS:
+        assert "98.78" in render(table({}), style)
+
+
+def test_the_papers_numbers_are_those_of_the_paper() -> None:
+    table1, table7 = paper_numbers("table1"), paper_numbers("table7")
+    assert len(table1) == 8
+    assert len(table7) == 27
+    assert table7["CHTs_n", "mnist"] == PaperNumber(98.76, 0.05, 27)
+    assert table7["GMP", "emnist"] == PaperNumber(86.93, 0.09, 75)
+    assert table1["FC", "cifar10"] == PaperNumber(62.85, 0.16, None)
+    assert table1["CHTss", "cifar10"] == PaperNumber(71.29, 0.14, 63)
+    assert paper_numbers("quickstart") == {}

@@ -1,0 +1,105 @@
+"""Run folders: identity, states, locks and lines that survive a crash."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import signal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chtexp.store import RunFolder, RunLocked, run_id
+from chtexp.store.files import read_lines, write_json
+from chtexp.store.folder import MetricLines, slug
+
+PLAIN = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**40), 2**40)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(), PLAIN, max_size=4))
+def test_identity_does_not_depend_on_order_or_on_a_trip_through_json(science) -> None:
+    assert run_id(science) == run_id(dict(reversed(science.items()))) == run_id(json.loads(json.dumps(science)))
+
+
+def test_identity_tells_configs_apart_but_not_spellings_of_a_number() -> None:
+    assert run_id({"a": 1, "b": (1, 2)}) == run_id({"b": [1.0, 2.0], "a": 1.0})
+    different = [{"a": 1}, {"a": 2}, {"a": True}, {"a": "1"}, {"a": None}, {"b": 1}, {"a": {"a": 1}}, {}]
+    assert len({run_id(science) for science in different}) == len(different)
+
+
+def test_a_name_is_readable_and_safe(tmp_path) -> None:
+    assert slug("MEST_EM&S") == "mest_em_s"
+    folder = RunFolder.of(tmp_path, ("mnist", "MEST_EM&S", "paper"), "0123456789", 7)
+    assert folder.path == tmp_path / "mnist-mest_em_s-paper-0123456789" / "seed-7"
+
+
+def test_states_follow_the_files(tmp_path) -> None:
+    folder = RunFolder(tmp_path / "x" / "seed-0")
+    assert folder.state() == "missing"
+    with folder.locked():
+        assert folder.state() == "running"
+    assert folder.state() == "missing"
+    folder.config.write_text("seed: 0\n")
+    assert folder.state() == "unfinished"
+    folder.fail("no reason", "Traceback", 3)
+    assert folder.state() == "failed"
+    folder.finish({"best": 1.0})
+    assert folder.state() == "done"
+    assert folder.read_error() is None
+    assert folder.read_result() == {"best": 1.0}
+
+
+def _hold(folder: RunFolder, ready) -> None:
+    with folder.locked():
+        ready.set()
+        signal.pause()
+
+
+def test_a_lock_keeps_others_off_and_dies_with_its_process(tmp_path) -> None:
+    folder = RunFolder(tmp_path)
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    holder = context.Process(target=_hold, args=(folder, ready))
+    holder.start()
+    assert ready.wait(60)
+    with pytest.raises(RunLocked, match=rf"pid {holder.pid} "), folder.locked():
+        pass
+    assert folder.state() == "running"
+    holder.kill()
+    holder.join()
+    with folder.locked():
+        pass
+
+
+def test_a_file_is_whole_or_not_there(tmp_path) -> None:
+    path = tmp_path / "result.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(ValueError, match="Out of range float"):
+        write_json(path, {"a": float("nan")})
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_lines_are_cut_back_to_the_checkpoint_and_a_torn_line_is_passed_over(tmp_path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    lines = MetricLines(path, 0)
+    lines.write({"step": 1})
+    size = lines.size
+    lines.write({"step": 2})
+    lines.close()
+    with path.open("ab") as file:
+        file.write(b'{"step": 3, "los')
+    assert [line["step"] for line in read_lines(path)] == [1, 2]
+    lines = MetricLines(path, size)
+    lines.write({"step": 9})
+    lines.close()
+    assert [line["step"] for line in read_lines(path)] == [1, 9]

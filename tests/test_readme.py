@@ -1,0 +1,47 @@
+"""What README.md shows is true: the map names every file, and the example runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_map_of_the_code_names_every_module_and_nothing_else() -> None:
+    section = README.partition("## Map of the code")[2].partition("\n## ")[0]
+    named, folder = set(), ""
+    for line in section.splitlines():
+        if match := re.match(r"^(\s*)([\w./]+)(?:\s{2,}|$)", line):
+            indent, name = len(match[1]), match[2]
+            if name.endswith("/"):
+                folder = f"chtexp/{name}" if indent == 6 else name
+            elif name.endswith(".py"):
+                named.add(f"{folder}{name}" if indent == 8 else f"chtexp/{name}")
+    modules = {
+        path.relative_to(ROOT).as_posix() for path in (ROOT / "chtexp").rglob("*.py") if path.name != "__init__.py"
+    }
+    assert named == modules
+
+
+@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
+def test_the_python_examples_run(code: str) -> None:
+    exec(compile(code, "README.md", "exec"), {})
+
+
+@pytest.mark.parametrize("name", ["quickstart", "table7"])
+def test_the_tables_shown_are_those_in_results(name: str) -> None:
+    shown = README.partition(f"<!-- {name} -->\n")[2].partition(f"<!-- /{name} -->")[0]
+    assert shown.strip() == next((ROOT / "results").glob(f"{name}*.md")).read_text().strip()
+
+
+def test_every_chtexp_command_shown_is_one_that_there_is() -> None:
+    from chtexp.cli import _parser
+
+    known = set(_parser()._subparsers._group_actions[0].choices)  # type: ignore[union-attr]
+    shown = set(re.findall(r"^\s*(?:CHTEXP_DATA=\S+ )?chtexp (\w+)", README, re.MULTILINE))
+    assert shown
+    assert shown <= known

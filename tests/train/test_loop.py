@@ -1,0 +1,135 @@
+"""The loop: what counts as best, what a diverged loss does, precision, learning rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from chtexp.experiments.description import Run
+from chtexp.experiments.run import execute
+from chtexp.tasks import ImageClassification
+from chtexp.train.learning_rate import linear
+from chtexp.train.loop import Judged
+
+
+class Task:
+    metric, higher_is_better, validation_metric = "accuracy", True, "validation"
+
+
+def test_best_counts_only_at_the_final_density_and_last_is_last() -> None:
+    judged = Judged()
+    judged.judge(Task, {"accuracy": 99.0, "validation": 99.0}, 1, at_final_density=False)
+    assert judged.best is None
+    judged.judge(Task, {"accuracy": 90.0, "validation": 80.0}, 2, at_final_density=True)
+    judged.judge(Task, {"accuracy": 95.0, "validation": 70.0}, 3, at_final_density=True)
+    judged.judge(Task, {"accuracy": 91.0, "validation": 85.0}, 4, at_final_density=True)
+    assert (judged.best, judged.best_step) == (95.0, 3)
+    assert (judged.selected, judged.selected_step) == (91.0, 4)
+    assert judged.last["accuracy"] == 91.0
+
+
+def test_lower_is_better_where_the_task_says_so() -> None:
+    class Perplexity(Task):
+        higher_is_better, validation_metric = False, None
+
+    judged = Judged()
+    for step, value in enumerate([30.0, 20.0, 25.0]):
+        judged.judge(Perplexity, {"accuracy": value}, step, at_final_density=True)
+    assert (judged.best, judged.best_step) == (20.0, 1)
+
+
+def test_the_linear_rate_reaches_its_end_at_90_percent() -> None:
+    rate = linear(0.025, 2.5e-4, 0.9, 1000)
+    assert rate(0) == 0.025
+    assert rate(450) == pytest.approx((0.025 + 2.5e-4) / 2)
+    assert rate(900) == rate(999) == pytest.approx(2.5e-4)
+
+
+def test_best_of_a_decay_is_measured_at_its_target_density(small_run: Callable[..., Run]) -> None:
+    run = small_run("method=chtss_n", "task.epochs=200")
+    result = execute(run, "test")
+    lines = [line for line in run.folder.read_metrics() if line["kind"] == "evaluation"]
+    assert len(lines) == 6
+    at_target = [line for line in lines if line["links"] == result["links"]]
+    assert 0 < len(at_target) < len(lines)
+    assert result["best"] == max(line["accuracy"] for line in at_target)
+    assert result["density"] == pytest.approx(0.2, abs=1e-3)
+
+
+def test_an_update_is_never_the_last_thing_and_evaluation_comes_before_it(small_run: Callable[..., Run]) -> None:
+    run = small_run("method=set", "task.epochs=200")
+    execute(run, "test")
+    kinds = [(line["kind"], line["step"]) for line in run.folder.read_metrics()]
+    assert kinds == [("evaluation", 5)] + [
+        entry for step in (5, 10, 15, 20, 25) for entry in (("update", step), ("evaluation", step + 5))
+    ]
+
+
+def test_validation_selection_is_recorded(small_run: Callable[..., Run]) -> None:
+    run = small_run("method=set", "task.selection=validation", "task.epochs=200")
+    result = execute(run, "test")
+    lines = [line for line in run.folder.read_metrics() if line["kind"] == "evaluation"]
+    best = max(lines, key=lambda line: line["validation_accuracy"])  # the first of equals
+    assert result["validation_selected"] == best["accuracy"]
+    assert result["validation_selected_step"] == best["step"]
+
+
+def test_bf16_autocast_trains_with_float32_weights(small_run: Callable[..., Run], monkeypatch) -> None:
+    seen = []
+    loss = ImageClassification.loss
+
+    def spy(self, model, batch):
+        seen.append((model(batch[0]).dtype, next(model.parameters()).dtype))
+        return loss(self, model, batch)
+
+    monkeypatch.setattr(ImageClassification, "loss", spy)
+    result = execute(small_run("method=chts_n", "hardware.precision=bf16"), "test")
+    assert set(seen) == {(torch.bfloat16, torch.float32)}
+    assert result["precision"] == "bf16"
+
+
+def test_the_result_counts_what_is_there(small_run: Callable[..., Run]) -> None:
+    run = small_run("method=chts_n")
+    result = execute(run, "chtexp train ...")
+    state = torch.load(run.folder.checkpoint, weights_only=True)["training"]
+    assert result["nonzeros"] == sum(int(value.count_nonzero()) for value in state["model"].values())
+    assert result["parameters"] == sum(value.numel() for value in state["model"].values())
+    assert result["links"] == 512 + 2 * 320 == round(0.2 * 64 * 40) + 2 * round(0.2 * 40 * 40)
+    assert result["flops"]["dense"] == 6 * 160 * 3 * (64 * 40 + 2 * 1600 + 400)
+    assert result["flops"]["sparse"] == 6 * 160 * 3 * (result["links"] + 400)
+    assert result["density"] == result["links"] / result["pairs"]
+
+
+def test_a_method_without_topology_trains_as_plain_torch(small_run: Callable[..., Run]) -> None:
+    run = small_run("method=fc")
+    execute(run, "test")
+    task = ImageClassification(run.task, run.data, run.budget, _digits(), seed=0, device=torch.device("cpu"))
+    model = run.family.build_model(run).model
+    first = dict(model.named_parameters())
+    _kaiming_as_the_engine(model, run)
+    optimizer = torch.optim.SGD(first.values(), lr=1, momentum=0.9, weight_decay=5e-4)
+    for step, (images, labels) in enumerate(task.batches(0)):
+        optimizer.param_groups[0]["lr"] = run.family.learning_rate(run.task, task.total_steps)(step)
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(images), labels).backward()
+        optimizer.step()
+    trained = torch.load(run.folder.checkpoint, weights_only=True)["training"]["model"]
+    for name, value in model.named_parameters():
+        torch.testing.assert_close(trained[name], value.detach(), rtol=1e-4, atol=1e-6)
+
+
+def _digits():
+    from chtexp.data import load_images
+
+    return load_images("digits", None)
+
+
+def _kaiming_as_the_engine(model: torch.nn.Module, run: Run) -> None:
+    from chtexp.sparse.initialisation import initialise_weights
+    from chtexp.sparse.wiring import sparse_linears
+
+    linears = sparse_linears(model, model.sparse_layers())
+    with torch.no_grad():
+        initialise_weights(linears, [1.0] * len(linears), run.method.weight_init, run.seed)

@@ -42,6 +42,6 @@ def test_every_chtexp_command_shown_is_one_that_there_is() -> None:
     from chtexp.cli import _parser
 
     known = set(_parser()._subparsers._group_actions[0].choices)  # type: ignore[union-attr]
-    shown = set(re.findall(r"^\s*(?:CHTEXP_DATA=\S+ )?chtexp (\w+)", README, re.MULTILINE))
+    shown = set(re.findall(r"^ {4}(?:CHTEXP_DATA=\S+ )?chtexp (\w+)", README, re.MULTILINE))
     assert shown
     assert shown <= known

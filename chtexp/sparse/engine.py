@@ -13,7 +13,7 @@ Shapes: O outputs, I inputs, N samples, F input features.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -25,60 +25,15 @@ from chtexp.sparse.bits import pack, unpack
 from chtexp.sparse.criteria import link_scores
 from chtexp.sparse.distribution import layer_densities
 from chtexp.sparse.initialisation import initial_masks, initialise_weights
+from chtexp.sparse.layer import SparseLayer, UpdateRecord
 from chtexp.sparse.method import Method, Removal
 from chtexp.sparse.optimizer_state import check_step, is_elementwise, mask_state
-from chtexp.sparse.schedules import soft_exponent, zeta_at
+from chtexp.sparse.schedules import soft_exponent, step_at, zeta_at
 from chtexp.sparse.update import keep_highest, keep_highest_overall, regrow, remove
 from chtexp.sparse.wiring import plain_chains, sparse_linears
 from chtexp.topology import Junction, anp, link_budget, percolate
 
 Chain = Sequence[str] | Junction
-
-
-@dataclass(frozen=True)
-class UpdateRecord:
-    """What one topology update did. All rates are in [0, 1].
-
-    density: links / pairs after it. anp: active neurons post-percolation. overlap: |removed and regrown| / |regrown|,
-    None when nothing was regrown (an epitopological local minimum shows as an overlap near 1). itop: pairs that were
-    ever a link / pairs. zeta: the share of links that was to be removed. layers: density and overlap by layer.
-    """
-
-    step: int
-    density: float
-    anp: float
-    overlap: float | None
-    itop: float
-    zeta: float
-    layers: dict[str, dict[str, float | bool | None]]
-
-
-@dataclass(eq=False)
-class SparseLayer:
-    """One sparse linear map: its weight, and what is known of its links.
-
-    factor_OI: the mask as what gradients are multiplied by in every step: on the CPU in the weight's own type, which is
-    four times as fast there as a bool (1.2 against 4.7 ms for the three layers of the MNIST MLP, one core); elsewhere
-    the mask itself.
-    """
-
-    name: str
-    weight: Tensor
-    mask_OI: Tensor
-    ever_OI: Tensor
-    history_OI: Tensor | None
-    links: int = 0
-    frozen: bool = False
-    factor_OI: Tensor = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.set_mask(self.mask_OI)
-
-    def set_mask(self, mask_OI: Tensor) -> None:
-        """Make `mask_OI` the links from now on."""
-        self.mask_OI = mask_OI
-        self.links = int(mask_OI.sum())
-        self.factor_OI = mask_OI.to(self.weight.dtype) if mask_OI.device.type == "cpu" else mask_OI
 
 
 class DynamicSparsity:
@@ -118,7 +73,7 @@ class DynamicSparsity:
         self.link_steps = 0
         self.records: list[UpdateRecord] = []
         self._dense_gradients: list[Tensor] | None = None
-        self._update_end = int(method.update_end * total_steps)
+        self._update_end = step_at(method.update_end, total_steps)
         linears = sparse_linears(model, layers)
         self._shapes = [(linear.out_features, linear.in_features) for linear in linears.values()]
         self._chains = self._wiring(model, list(linears), chains)
@@ -220,7 +175,7 @@ class DynamicSparsity:
 
         g, the gradient that some rules read, is the dense one of the last backward pass, before the last optimizer step.
         """
-        if not self._update_due(self.steps):
+        if not self._update_due(self.steps) or (self.records and self.records[-1].step == self.steps):
             return None
         evolving = self._evolves(self.steps)
         zeta = zeta_at(self.method.zeta, self.method.zeta_schedule, self.steps, self._update_end) if evolving else 0.0
@@ -284,8 +239,11 @@ class DynamicSparsity:
             scores.append(link_scores(rule, weight_OI, self._stored_gradient(index)))
             candidates.append(torch.ones_like(layer.mask_OI) if density.readmit else layer.mask_OI)
         if density.prune_scope == "global":
-            return keep_highest_overall(
-                scores, candidates, sum(budgets), self._generator("prune", "all", self.layers[0].weight)
+            return self._not_empty(
+                keep_highest_overall(
+                    scores, candidates, sum(budgets), self._generator("prune", "all", self.layers[0].weight)
+                ),
+                "global pruning",
             )
         return [
             keep_highest(score, candidate, budget, self._generator("prune", layer.name, layer.weight))
@@ -329,13 +287,17 @@ class DynamicSparsity:
     def _percolate(self, layers: list[SparseLayer], masks: list[Tensor]) -> list[Tensor]:
         """Masks without the links of inactive neurons; layers that stopped evolving keep theirs."""
         active = percolate({layer.name: mask for layer, mask in zip(layers, masks, strict=True)}, self._chains)
-        for name, mask in active.items():
+        self._not_empty(list(active.values()), "percolation")
+        return [mask if layer.frozen else active[layer.name] for layer, mask in zip(layers, masks, strict=True)]
+
+    def _not_empty(self, masks: list[Tensor], cause: str) -> list[Tensor]:
+        for layer, mask in zip(self.layers, masks, strict=True):
             if not mask.any():
                 raise UserError(
-                    f"percolation leaves layer '{name}' without a link after step {self.steps}: no path crosses it; use wider "
-                    f"layers or a sparsity below {self.method.sparsity:g}"
+                    f"{cause} leaves layer '{layer.name}' without a link after step {self.steps}: nothing passes it; use "
+                    f"wider layers or a sparsity below {self.method.sparsity:g}"
                 )
-        return [mask if layer.frozen else active[layer.name] for layer, mask in zip(layers, masks, strict=True)]
+        return masks
 
     def _regrown(self, kept: list[Tensor], budgets: list[int]) -> list[Tensor]:
         regrowth = self.method.regrowth
@@ -408,6 +370,7 @@ class DynamicSparsity:
         Weights and optimizer state are the model's and the optimizer's own.
         """
         return {
+            "training": self._training(),
             "steps": self.steps,
             "link_steps": self.link_steps,
             "records": [asdict(record) for record in self.records],
@@ -422,8 +385,19 @@ class DynamicSparsity:
             },
         }
 
+    def _training(self) -> dict[str, int]:
+        """What draws and schedules depend on besides the state."""
+        return {"seed": self.seed, "total_steps": self.total_steps, "update_interval": self.update_interval}
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from `state_dict()`; raises UserError when its layers are not this model's."""
+        """Continue from `state_dict()`; raises UserError when it is another training's: other layers, seed or length.
+
+        Take the state after `step`, not between its two halves: the gradient that an update reads is not in it.
+        """
+        if state["training"] != self._training():
+            raise UserError(
+                f"the saved training is {state['training']}, this one {self._training()}: resume it as it began"
+            )
         if list(state["layers"]) != [layer.name for layer in self.layers]:
             raise UserError(f"the saved sparse layers are {list(state['layers'])}, this model's {list(self.masks)}")
         self.steps, self.link_steps = state["steps"], state["link_steps"]

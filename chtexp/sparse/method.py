@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field, model_validator
 from chtexp.errors import UserError, unknown
 from chtexp.resources import conf_dir
 from chtexp.sparse.criteria import CRITERIA, GRADIENT_CRITERIA
-from chtexp.sparse.schedules import SCHEDULES, DensitySchedule, density_schedule
+from chtexp.sparse.schedules import SCHEDULES, WITHOUT_INITIAL, DensitySchedule, density_schedule
 from chtexp.topology import CH_RULES, topology_names, topology_parameters
 from chtexp.typed import Description, describe
 
@@ -106,6 +106,12 @@ class Density(WithParameters):
     def _known(self) -> Density:
         if self.kind not in SCHEDULES:
             raise unknown("density schedule", self.kind, SCHEDULES)
+        if (self.initial_sparsity is None) != (self.kind in WITHOUT_INITIAL):
+            raise UserError(
+                f"density schedule '{self.kind}' "
+                + ("starts where it must: it takes no" if self.kind in WITHOUT_INITIAL else "needs an")
+                + " initial_sparsity"
+            )
         if self.prune is not None and self.prune not in CRITERIA:
             raise unknown("pruning rule", self.prune, CRITERIA)
         return self

@@ -108,6 +108,7 @@ SCHEDULES: dict[str, Callable[..., DensitySchedule]] = {
     "sigmoid": sigmoid,
     "em_s": em_s,
 }
+WITHOUT_INITIAL = ("fixed", "em_s")  # their first density follows from the last
 
 
 def density_schedule(
@@ -160,11 +161,11 @@ def _span(start: float, end: float, total: int, interval: int) -> tuple[int, int
     if not 0 <= start < end <= 1:
         raise UserError(f"a decay needs 0 <= start < end <= 1 (fractions of training), not start {start}, end {end}")
     last_update = (total - 1) // interval * interval
-    first, last = round(start * total), min(int(end * total) // interval * interval, last_update)
+    first, last = step_at(start, total), min(step_at(end, total) // interval * interval, last_update)
     if last <= first:
         raise UserError(
             f"a falling density needs a topology update between its start and end: none of the updates, every {interval} steps, "
-            f"lies in steps {first + 1} to {int(end * total)} of {total}; train longer or update more often"
+            f"lies in steps {first + 1} to {step_at(end, total)} of {total}; train longer or update more often"
         )
     return first, last
 
@@ -175,6 +176,11 @@ def _progress(step: int, first: int, last: int) -> float:
 
 def _sigma(x: float) -> float:
     return 1 / (1 + math.exp(-x))
+
+
+def step_at(fraction: float, total: int) -> int:
+    """The last whole step within `fraction` of `total`; 0.29 of 100 is 29, whatever floats make of it."""
+    return math.floor(fraction * total + 1e-6)
 
 
 def zeta_at(zeta: float, schedule: str, step: int, end_step: int) -> float:

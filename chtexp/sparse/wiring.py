@@ -32,7 +32,10 @@ def sparse_linears(model: nn.Module, layers: Sequence[str] | None) -> dict[str, 
             raise unknown("linear layer", name, linears)
     if len(set(layers)) < len(layers):
         raise UserError(f"a sparse layer is named twice: {', '.join(layers)}")
-    return {name: linears[name] for name in layers}
+    chosen = {name: linears[name] for name in layers}
+    if len({id(linear.weight) for linear in chosen.values()}) < len(chosen):
+        raise UserError("two sparse layers share one weight; name only one of them with layers=[...]")
+    return chosen
 
 
 def plain_chains(model: nn.Module, layers: Sequence[str]) -> list[list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -220,7 +221,7 @@ def test_percolation_that_empties_a_layer_is_an_error() -> None:
     with pytest.raises(UserError, match="percolation leaves layer '0' without a link after step 1"):
         learn_nothing(run)
     method = sparse_method("chts_n", topology="er", sparsity=0.995)
-    with pytest.raises(UserError, match="without a link after step 0: no path crosses it"):
+    with pytest.raises(UserError, match="without a link after step 0: nothing passes it"):
         training(method, widths=(20, 20, 20, 20, 20, 4))
 
 
@@ -298,8 +299,20 @@ def test_soft_removal_sharpens_over_training(monkeypatch: pytest.MonkeyPatch) ->
 
     original = engine.remove
     monkeypatch.setattr(engine, "remove", noted)
-    training(sparse_method("chts_n"), total=10, interval=5).run(10)
-    assert exponents == pytest.approx([0.625 / 0.375] * 3)
+    training(sparse_method("chts_n"), total=20, interval=5, widths=(24, 32, 4)).run(20)
+    assert exponents == pytest.approx([delta / (1 - delta) for delta in (0.5625, 0.625, 0.6875)])
+
+
+def test_every_layer_and_every_update_draws_anew() -> None:
+    run = training(sparse_method("set"), widths=(32, 32, 32, 4), interval=1)
+    first, second = run.sparsity.masks.values()
+    assert not torch.equal(first, second)
+    weight, grown = run.sparsity.layers[0].weight.tolist(), []
+    for _ in range(2):
+        layers = [lay(run, name, weight) for name in ("0", "2")]
+        learn(run, torch.zeros(32, 32))
+        grown += [layer.mask_OI & (layer.weight == 0) for layer in layers]
+    assert all(not torch.equal(one, other) for one, other in combinations(grown, 2))
 
 
 def test_soft_removal_from_delta_zero_is_uniform_and_works_on_new_links() -> None:

@@ -14,6 +14,7 @@ from chtexp.errors import unknown
 from chtexp.report.table import Row, Table
 
 GAP = "–"
+PAPER_COLUMNS = ("paper", "difference", "paper ANP %")
 
 
 def render(table: Table, style: str) -> str:
@@ -25,16 +26,20 @@ def render(table: Table, style: str) -> str:
 
 def caption(table: Table) -> list[str]:
     """What must be said with the numbers, a sentence a line."""
-    wanted = table.layout.seeds
     lines = [
-        f"Budget: {table.budget}. Every cell is measured at this budget"
-        + ("; the paper's values are at its full training." if table.budget != "paper" else ", which is the paper's."),
+        f"Budget: {table.budget}{table.budget_said}. Every cell is measured at this budget"
+        + (
+            "; the paper's values are at its full training."
+            if _of_the_paper(table) and table.budget != "paper"
+            else "."
+        ),
         f"{table.metric}: best over evaluations once the final density is reached, mean ± standard error over seeds; "
-        f"n of {wanted} wanted seeds; {GAP} is a gap.",
+        f"n of {table.layout.seeds} wanted seeds; last: the last evaluation; seconds: training time of a run; "
+        f"{GAP} is a gap.",
+        "Bold: best of its group."
+        + (f" *: above {table.layout.reference}." if table.layout.reference else "")
+        + (" Difference: ours minus the paper's." if _of_the_paper(table) else ""),
     ]
-    groups = len({row.group for row in table.rows})
-    if groups > 1 and table.layout.reference:
-        lines.append(f"Bold: best of its group. *: above {table.layout.reference}. Difference: ours minus the paper's.")
     if table.sources:
         lines.append(f"Data: {'; '.join(table.sources)}.")
     if table.hardware:
@@ -42,6 +47,10 @@ def caption(table: Table) -> list[str]:
     if table.code:
         lines.append(f"Code: {'; '.join(table.code)}.")
     return [*lines, *table.notes]
+
+
+def _of_the_paper(table: Table) -> bool:
+    return any(row.paper is not None for row in table.rows)
 
 
 def _heads(table: Table) -> list[str]:
@@ -85,7 +94,8 @@ def _ordered(table: Table) -> list[Row]:
 
 
 def _frame(table: Table, bold: Callable[[str], str]) -> pd.DataFrame:
-    return pd.DataFrame([_fields(row, bold) for row in _ordered(table)], columns=_heads(table))
+    frame = pd.DataFrame([_fields(row, bold) for row in _ordered(table)], columns=_heads(table))
+    return frame if _of_the_paper(table) else frame.drop(columns=list(PAPER_COLUMNS))
 
 
 def _markdown(table: Table) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
@@ -76,6 +77,7 @@ class Table:
     layout: Layout
     metric: str
     budget: str
+    budget_said: str
     rows: tuple[Row, ...]
     hardware: tuple[str, ...]
     code: tuple[str, ...]
@@ -106,6 +108,7 @@ def build_table(
         layout=layout,
         metric=metric,
         budget=budget,
+        budget_said=_budget_said(results),
         rows=tuple(_marked(rows, layout.reference, higher)),
         hardware=tuple(sorted({_hardware(result) for result in results})),
         code=tuple(sorted({_code(result) for result in results})),
@@ -167,6 +170,7 @@ def _marked(rows: Sequence[Row], reference: str | None, higher: bool) -> list[Ro
     """Rows with the best of each group marked, and those above the reference."""
     sign = 1 if higher else -1
     best: dict[tuple[str, str], float] = {}
+    measured = Counter((row.column, row.group) for row in rows if row.mean is not None)
     references = {row.column: row.mean for row in rows if row.row == reference and row.mean is not None}
     for row in rows:
         if row.mean is not None:
@@ -175,11 +179,26 @@ def _marked(rows: Sequence[Row], reference: str | None, higher: bool) -> list[Ro
     return [
         replace(
             row,
-            best=row.mean is not None and sign * row.mean == best[row.column, row.group],
+            best=row.mean is not None
+            and measured[row.column, row.group] > 1  # alone is not best
+            and sign * row.mean == best[row.column, row.group],
             above=row.mean is not None and row.column in references and sign * row.mean > sign * references[row.column],
         )
         for row in rows
     ]
+
+
+def _budget_said(results: Sequence[Result]) -> str:
+    """How long the runs were, in words, or nothing where none is there to tell."""
+    budgets = [result["science"]["budget"] for result in results]
+    if not budgets:
+        return ""
+    said = f"{budgets[0]['fraction']:.0%} of the paper's training length"
+    if budgets[0]["train_examples"]:
+        said += (
+            f", on {budgets[0]['train_examples']:,} training and {budgets[0]['test_examples']:,} test examples at most"
+        )
+    return f" ({said})"
 
 
 def _code(result: Result) -> str:

@@ -46,22 +46,28 @@ def plan_runs(name: str, overrides: Sequence[str], config_dir: Path | None) -> l
 
 
 def finished_table(name: str, overrides: Sequence[str], config_dir: Path | None) -> Table:
-    """The table `name` from the results there are, at one budget: the one asked for, or the fullest that has results."""
-    if any(override.startswith("budget=") for override in overrides):
-        budgets = [next(o for o in overrides if o.startswith("budget=")).partition("=")[2]]
-        overrides = [override for override in overrides if not override.startswith("budget=")]
-    else:
-        budgets = _budgets_with_results(name, overrides, config_dir)
-    for budget in budgets:
-        selection = _selection(name, [*overrides, f"budget={budget}"], config_dir)
-        cells = [
-            CellResults(cell.group, cell.row, cell.column, run.id, _results(run))
-            for cell, run in _cell_runs(selection, config_dir)
-        ]
-        if any(cell.results for cell in cells) or budget == budgets[-1]:
-            break
-    others = [f"Results at other budgets are shown by budget={other}." for other in budgets if other != budget]
-    return build_table(_layout(name, selection), cells, paper_numbers(name), budget=budget, notes=others)
+    """The table `name` from the results there are, at one budget.
+
+    The budget is the one asked for, or the fullest that has results.
+    """
+    asked = [override for override in overrides if override.startswith("budget=")]
+    rest = [override for override in overrides if override not in asked]
+    budgets = [asked[-1].partition("=")[2]] if asked else _budgets_tried(name, rest, config_dir)
+    filled = {budget: _cells(name, [*rest, f"budget={budget}"], config_dir) for budget in budgets}
+    with_results = [budget for budget, cells in filled.items() if any(cell.results for cell in cells)]
+    shown = (with_results or budgets)[0]
+    others = [
+        f"There are results at another budget: budget={other} shows them." for other in with_results if other != shown
+    ]
+    layout = _layout(name, _selection(name, rest, config_dir))
+    return build_table(layout, filled[shown], paper_numbers(name), budget=shown, notes=others)
+
+
+def _cells(name: str, overrides: Sequence[str], config_dir: Path | None) -> list[CellResults]:
+    return [
+        CellResults(cell.group, cell.row, cell.column, run.id, _results(run))
+        for cell, run in _cell_runs(_selection(name, overrides, config_dir), config_dir)
+    ]
 
 
 def _selection(name: str, overrides: Sequence[str], config_dir: Path | None) -> Selection:
@@ -81,11 +87,11 @@ def _results(run: Run) -> tuple[dict[str, object], ...]:
     return tuple(result for folder in folders if (result := RunFolder(folder).read_result()) is not None)
 
 
-def _budgets_with_results(name: str, overrides: Sequence[str], config_dir: Path | None) -> list[str]:
-    """Budgets of which there are any results, the fullest first; the paper's if there are none at all."""
+def _budgets_tried(name: str, overrides: Sequence[str], config_dir: Path | None) -> list[str]:
+    """Budgets at which anything is done, the fullest first; the paper's if nothing is."""
     first = _selection(name, overrides, config_dir).cells[0]
     runs = compose_run(first.overrides, config_dir).paths.runs
-    found = {path.parts[-3].split("-")[-2] for path in runs.glob("*-*-*-*/seed-*/result.json")}
+    found = {path.parent.parent.name.split("-")[-2] for path in runs.glob("*-*-*-*/seed-*/result.json")}
     return sorted(found, key=lambda budget: (BUDGETS.index(budget) if budget in BUDGETS else -1, budget)) or ["paper"]
 
 

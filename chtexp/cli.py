@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from chtexp.planning import PlannedRun
 
 EXIT_FAILURE, EXIT_USER_ERROR, EXIT_INTERRUPTED = 1, 2, 130
+TRAIN_FLAGS = ("--help", "--hydra-help", "--cfg", "--resolve", "--package", "--info", "--multirun", "--config-dir")
 LOOK_ONLY = ("--help", "-h", "--hydra-help", "--version", "--info", "-i", "--shell-completion", "-sc")
 
 
@@ -34,10 +35,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"chtexp: {error}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
     except KeyboardInterrupt:
-        print("chtexp: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        print(
+            "chtexp: interrupted; the same command goes on from the last checkpoint, if there is one yet",
+            file=sys.stderr,
+        )
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
         sys.exit(EXIT_FAILURE)
+    except OSError as error:
+        print(f"chtexp: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
 
 
 def _command(typed: list[str]) -> int:
@@ -90,7 +97,6 @@ def _parser() -> argparse.ArgumentParser:
             metavar="KEY=VALUE",
             help="choose cells (data=mnist), change runs (budget=smoke), set seeds (seed=0,1), add a row (+method=mine)",
         )
-        sub.add_argument("--config-dir", type=Path, help="a folder of your own configuration, laid out as conf/")
 
     status_ = _subcommand(commands, "status", status, "list every run and its state", "chtexp status --failed")
     status_.add_argument(
@@ -106,6 +112,8 @@ def _parser() -> argparse.ArgumentParser:
         "chtexp prepare data=mnist",
     )
     prepare_.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="data=NAME, paths.data=FOLDER")
+    for sub in (sweep_, plan_, table_, status_, prepare_):
+        sub.add_argument("--config-dir", type=Path, help="a folder of your own configuration, laid out as conf/")
     return parser
 
 
@@ -136,24 +144,14 @@ def train(typed: list[str]) -> int:
         run_hydra(typed)
         return 0
     for word in rest:
-        if word.startswith("-") and word not in ("--resolve",):
-            raise unknown(
-                "flag",
-                word,
-                (
-                    "--help",
-                    "--hydra-help",
-                    "--cfg",
-                    "--resolve",
-                    "--package",
-                    "--info",
-                    "--multirun",
-                    "--config-dir",
-                ),
-            )
+        if word.startswith("-") and word != "--resolve":
+            raise unknown("flag", word, TRAIN_FLAGS)
     _check_config_dir(known.config_dir)
     runs = check_sweep(overrides, known.config_dir) if known.multirun else [compose_run(overrides, known.config_dir)]
-    run_hydra(typed)
+    flags = list(typed)
+    for override in overrides:
+        flags.remove(override)
+    run_hydra([*flags, *overrides])  # Hydra wants its flags first
     return 0 if known.cfg else _verdict(runs)
 
 
@@ -162,19 +160,22 @@ def train(typed: list[str]) -> int:
 
 def sweep(parsed: argparse.Namespace) -> int:
     """Train what is missing of a table."""
+    from chtexp.compose import train_command
     from chtexp.launch import launch
 
     for_hydra = [word for word in parsed.overrides if word.lstrip("+~").startswith("hydra")]
     planned = _planned(parsed, [word for word in parsed.overrides if word not in for_hydra])
-    waiting = [item for item in planned if item.run.folder.state() not in ("done", "running")]
-    counts = Counter(item.run.folder.state() for item in planned)
+    states = {item: item.run.folder.state() for item in planned}
+    over = ("running",) if any(item.run.overwrite for item in planned) else ("running", "done")
+    waiting = [item for item in planned if states[item] not in over]
+    counts = Counter(states.values())
     print(
         f"{parsed.name}: {len(planned)} runs, {counts['done']} done, {counts['running']} running elsewhere, "
         f"{len(waiting)} to start"
     )
     if parsed.dry_run:
         for item in waiting:
-            print(f"  {item.run.id} seed {item.seed}  chtexp train {' '.join(item.overrides)}")
+            print(f"  {item.run.id} seed {item.seed}  {train_command(item.overrides, parsed.config_dir)}")
         return 0
     folder = planned[0].run.paths.runs / ".sweeps" / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}-{os.getpid()}"
     launch([item.overrides for item in waiting], folder, for_hydra, parsed.config_dir)
@@ -185,6 +186,7 @@ def plan(parsed: argparse.Namespace) -> int:
     """What a table needs, what is there, and what the rest would cost."""
     import json
 
+    from chtexp.compose import train_command
     from chtexp.experiments.cost import cost
     from chtexp.report.formats import lines_of
 
@@ -205,7 +207,7 @@ def plan(parsed: argparse.Namespace) -> int:
                 "nonzeros": estimate.nonzeros,
                 "flops_dense": estimate.dense_flops,
                 "flops_sparse": estimate.sparse_flops,
-                "command": f"chtexp train {' '.join(item.overrides)}",
+                "command": train_command(item.overrides, parsed.config_dir),
             }
         )
     if parsed.json:
@@ -294,7 +296,7 @@ def status(parsed: argparse.Namespace) -> int:
     from chtexp.report.formats import lines_of
     from chtexp.store import RunFolder
 
-    runs = _runs_folder(parsed.overrides)
+    runs = _runs_folder(parsed.overrides, parsed.config_dir)
     folders = RunFolder.every(runs)
     states = {folder: folder.state() for folder in folders}
     if parsed.failed:
@@ -308,18 +310,21 @@ def status(parsed: argparse.Namespace) -> int:
         return 0
     rows = []
     for folder in folders:
-        result, last = folder.read_result(), folder.last_evaluation()
-        shown = f"{result['metric']} {result['best']:.2f}" if result and result["best"] is not None else ""
-        rows.append([folder.path.parent.name, folder.path.name, states[folder], last.get("step", ""), shown])
+        try:
+            result, last = folder.read_result(), folder.last_evaluation()
+            best = f"{result['metric']} {result['reported']:.2f}" if result and result["reported"] is not None else ""
+        except (UserError, KeyError) as error:
+            last, best = {}, f"unreadable: {error}"
+        rows.append([folder.path.parent.name, folder.path.name, states[folder], last.get("step", ""), best])
     print(lines_of(rows, ["run", "seed", "state", "step", "best"]))
     print(f"{len(folders)} runs in {runs}")
     return 0
 
 
-def _runs_folder(overrides: Sequence[str]) -> Path:
+def _runs_folder(overrides: Sequence[str], config_dir: Path | None) -> Path:
     from chtexp.compose import compose_run
 
-    return compose_run(overrides).paths.runs
+    return compose_run(overrides, config_dir).paths.runs
 
 
 # ---------------------------------------------------------------------- data
@@ -332,7 +337,8 @@ def prepare(parsed: argparse.Namespace) -> int:
 
     if not any(word.startswith("data=") for word in parsed.overrides):
         raise UserError("say which data set: chtexp prepare data=mnist")
-    run = compose_run(parsed.overrides)
+    _check_config_dir(parsed.config_dir)
+    run = compose_run(parsed.overrides, parsed.config_dir)
     prepare_images(run.data.name, run.paths.data)
     return 0
 

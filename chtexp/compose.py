@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from chtexp.errors import UserError, unknown
 from chtexp.experiments.description import Run, describe_run
@@ -28,21 +30,36 @@ def compose_run(overrides: Sequence[str], config_dir: Path | None = None) -> Run
     config_dir: a folder of further configuration files, laid out as `conf/`.
     Raises UserError for anything a person may have typed wrong.
     """
-    searchpath = [f"hydra.searchpath=[file://{config_dir.resolve()}]"] if config_dir else []
+    searchpath = [f"hydra.searchpath=[{quoted('file://' + str(config_dir.resolve()))}]"] if config_dir else []
     try:
-        config = _composed([*searchpath, *overrides])
+        config = _composed(ROOT, [*searchpath, *overrides])
         return run_of(config)
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error) from None
+    except YAMLError as error:
+        raise UserError(f"a configuration file is no YAML: {' '.join(str(error).split())}") from None
 
 
-def _composed(overrides: list[str]) -> DictConfig:
-    """Compose the root configuration, also inside a Hydra job: its own state is set aside meanwhile."""
+def quoted(value: str) -> str:
+    """`value` as a string of Hydra's override syntax, whatever stands in it."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def train_command(overrides: Sequence[str], config_dir: Path | None = None) -> str:
+    """What to type for one run; how a former start was told to begin anew is no part of it."""
+    where = ["--config-dir", str(config_dir)] if config_dir else []
+    kept = [override for override in overrides if not override.startswith("overwrite=")]
+    return shlex.join(["chtexp", "train", *where, *kept])
+
+
+def _composed(root: str, overrides: list[str]) -> DictConfig:
+    """Compose a root configuration, also inside a Hydra job: its own state is set aside meanwhile."""
     state = GlobalHydra.instance()
     outer, state.hydra = state.hydra, None
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(conf_dir())):
-            return compose(ROOT, overrides=overrides)
+            return compose(root, overrides=overrides)
     finally:
         state.hydra = outer
 
@@ -52,10 +69,19 @@ def check_sweep(overrides: Sequence[str], config_dir: Path | None = None) -> lis
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
         own = [override for override in parsed if not override.is_hydra_override()]
+        for_hydra = [str(override.input_line) for override in parsed if override.is_hydra_override()]
         batches = BasicSweeper.split_arguments(own, None)
     except HydraException as error:
         raise explain(error) from None
-    return [compose_run(arguments, config_dir) for batch in batches for arguments in batch]
+    return [compose_run([*for_hydra, *arguments], config_dir) for batch in batches for arguments in batch]
+
+
+def check_launcher(overrides: Sequence[str]) -> None:
+    """Raise UserError where `overrides` (`hydra/launcher=...`, `hydra.launcher....`) are not what Hydra knows."""
+    try:
+        _composed("sweep", ["jobs=''", "hydra.sweep.dir=''", *overrides])
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain(error) from None
 
 
 def run_of(config: DictConfig) -> Run:
@@ -97,7 +123,7 @@ def axes() -> list[str]:
 
 def _siblings(full_key: str) -> list[str]:
     """The keys that stand where `full_key` was looked for, in the default configuration."""
-    config: Any = _composed([])
+    config: Any = _composed(ROOT, [])
     *parents, _ = full_key.split(".")
     for name in parents:
         config = config.get(name) if isinstance(config, DictConfig) else None

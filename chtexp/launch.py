@@ -7,7 +7,6 @@ sweep over the list's indices, and every launcher that Hydra has (its basic one,
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,7 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from chtexp.compose import ROOT, compose_run, run_of
+from chtexp.compose import ROOT, check_launcher, compose_run, quoted, run_of, train_command
 from chtexp.errors import UserError
 from chtexp.experiments.description import Run
 from chtexp.experiments.run import RunFailed, execute
@@ -36,9 +35,9 @@ class Failed(Exception):
         self.code = code
 
 
-def _execute(run: Run, overrides: Sequence[str]) -> None:
+def _execute(describe: Callable[[], Run], overrides: Sequence[str], config_dir: Path | None) -> None:
     try:
-        execute(run, " ".join(["chtexp train", *map(shlex.quote, overrides)]))
+        execute(describe(), train_command(overrides, config_dir))
     except (UserError, RunLocked, RunFailed) as error:
         print(f"chtexp: {error}", file=sys.stderr, flush=True)
         raise Failed(EXIT_USER_ERROR if isinstance(error, UserError) else EXIT_FAILURE) from error
@@ -47,10 +46,14 @@ def _execute(run: Run, overrides: Sequence[str]) -> None:
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=ROOT)
 def job(config: DictConfig) -> None:
     """One run as a Hydra job. Alone, its failure ends the process; in a sweep the others go on."""
+    here = HydraConfig.get()
+    config_dir = next(
+        (Path(source.path) for source in here.runtime.config_sources if source.provider == "command-line"), None
+    )
     try:
-        _execute(run_of(config), list(HydraConfig.get().overrides.task))
+        _execute(lambda: run_of(config), list(here.overrides.task), config_dir)
     except Failed as failed:
-        if HydraConfig.get().mode == RunMode.RUN:
+        if here.mode == RunMode.RUN:
             sys.exit(failed.code)
 
 
@@ -62,7 +65,7 @@ def listed_job(config: DictConfig) -> None:
     print(f"run {config.index + 1} of {len(jobs)}", flush=True)
     config_dir = Path(config.config_dir) if config.config_dir else None
     with suppress(Failed):
-        _execute(compose_run(overrides, config_dir), overrides)
+        _execute(lambda: compose_run(overrides, config_dir), overrides, config_dir)
 
 
 def run_hydra(arguments: Sequence[str], main: Callable[[], None] = job) -> None:
@@ -84,19 +87,17 @@ def launch(
     """
     if not jobs:
         return
-    folder.mkdir(parents=True)
-    listed = folder.resolve() / "jobs.json"
-    listed.write_text(json.dumps([list(overrides) for overrides in jobs]))
-    indices = ",".join(str(index) for index in range(len(jobs)))
-    where = f"config_dir={json.dumps(str(config_dir.resolve()))}" if config_dir else "config_dir=null"
-    run_hydra(
-        [
-            "--multirun",
-            f"jobs={json.dumps(str(listed))}",
-            f"index={indices}",
-            where,
-            f"hydra.sweep.dir={folder.resolve()}",
-            *hydra_overrides,
-        ],
-        listed_job,
-    )
+    check_launcher(hydra_overrides)
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be made ({error.strerror}); set paths.runs to a folder that can") from None
+    folder = folder.resolve()
+    (folder / "jobs.json").write_text(json.dumps([list(overrides) for overrides in jobs]))
+    settings = [
+        f"jobs={quoted(str(folder / 'jobs.json'))}",
+        f"index={','.join(str(index) for index in range(len(jobs)))}",
+        f"config_dir={quoted(str(config_dir.resolve())) if config_dir else 'null'}",
+        f"hydra.sweep.dir={quoted(str(folder))}",
+    ]
+    run_hydra(["--multirun", *settings, *hydra_overrides], listed_job)

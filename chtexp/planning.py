@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from chtexp.compose import compose_run
 from chtexp.errors import UserError
@@ -13,8 +14,10 @@ from chtexp.experiments.grid import Cell, Selection, load_grid, select
 from chtexp.report import CellResults, Layout, Table, build_table, paper_numbers
 from chtexp.resources import conf_dir
 from chtexp.store import RunFolder
+from chtexp.store.folder import slug
 
 BUDGETS = ("paper", "cpu", "smoke")
+CHANGES_THE_SCIENCE = ("data", "model", "task", "method")
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,12 @@ def conf_folders(config_dir: Path | None) -> list[Path]:
 def plan_runs(name: str, overrides: Sequence[str], config_dir: Path | None) -> list[PlannedRun]:
     """Every run of the table `name`, or of the part of it that `overrides` choose."""
     selection = _selection(name, overrides, config_dir)
-    return [
+    planned = [
         PlannedRun(cell, seed, run.model_copy(update={"seed": seed}))
         for cell, run in _cell_runs(selection, config_dir)
         for seed in selection.seeds
     ]
+    return list({(item.run.id, item.seed): item for item in reversed(planned)}.values())[::-1]  # cells may share runs
 
 
 def finished_table(name: str, overrides: Sequence[str], config_dir: Path | None) -> Table:
@@ -59,14 +63,21 @@ def finished_table(name: str, overrides: Sequence[str], config_dir: Path | None)
     others = [
         f"There are results at another budget: budget={other} shows them." for other in with_results if other != shown
     ]
-    layout = _layout(name, _selection(name, rest, config_dir))
-    return build_table(layout, filled[shown], paper_numbers(name), budget=shown, notes=others)
+    selection = _selection(name, rest, config_dir)
+    changes = [
+        change for change in selection.changes if change.lstrip("+~").split("/")[0].split(".")[0] in CHANGES_THE_SCIENCE
+    ]
+    if changes:
+        others.append(f"The runs differ from the paper's by {' '.join(changes)}, so its values are not shown.")
+    paper = {} if changes else paper_numbers(name)
+    return build_table(_layout(name, selection), filled[shown], paper, budget=shown, notes=others)
 
 
 def _cells(name: str, overrides: Sequence[str], config_dir: Path | None) -> list[CellResults]:
+    selection = _selection(name, overrides, config_dir)
     return [
-        CellResults(cell.group, cell.row, cell.column, run.id, _results(run))
-        for cell, run in _cell_runs(_selection(name, overrides, config_dir), config_dir)
+        CellResults(cell.group, cell.row, cell.column, run.id, _results(run, selection))
+        for cell, run in _cell_runs(selection, config_dir)
     ]
 
 
@@ -81,17 +92,23 @@ def _cell_runs(selection: Selection, config_dir: Path | None) -> list[tuple[Cell
     return [(cell, compose_run(cell.overrides, config_dir)) for cell in selection.cells]
 
 
-def _results(run: Run) -> tuple[dict[str, object], ...]:
-    """The results of every seed of `run` that is done."""
-    folders = run.folder.path.parent.glob("seed-*")
-    return tuple(result for folder in folders if (result := RunFolder(folder).read_result()) is not None)
+def _results(run: Run, selection: Selection) -> tuple[dict[str, Any], ...]:
+    """The results of `run` that are done: those of the seeds asked for, or of every seed."""
+    every = [RunFolder(path).read_result() for path in run.folder.path.parent.glob("seed-*")]
+    return tuple(
+        result
+        for result in every
+        if result is not None and (not selection.seeds_asked or result["seed"] in selection.seeds)
+    )
 
 
 def _budgets_tried(name: str, overrides: Sequence[str], config_dir: Path | None) -> list[str]:
     """Budgets at which anything is done, the fullest first; the paper's if nothing is."""
     first = _selection(name, overrides, config_dir).cells[0]
     runs = compose_run(first.overrides, config_dir).paths.runs
-    found = {path.parent.parent.name.split("-")[-2] for path in runs.glob("*-*-*-*/seed-*/result.json")}
+    done = {path.parent.parent.name.split("-")[-2] for path in runs.glob("*-*-*-*/seed-*/result.json")}
+    known = [path.stem for folder in conf_folders(config_dir) for path in (folder / "budget").glob("*.yaml")]
+    found = {budget for budget in known if slug(budget) in done}
     return sorted(found, key=lambda budget: (BUDGETS.index(budget) if budget in BUDGETS else -1, budget)) or ["paper"]
 
 

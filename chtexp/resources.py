@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import yaml
+
+from chtexp.errors import UserError
 
 
 def conf_dir() -> Path:
@@ -10,3 +15,14 @@ def conf_dir() -> Path:
     package = Path(__file__).resolve().parent
     inside, beside = package / "conf", package.parent / "conf"
     return inside if inside.is_dir() else beside
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; raises UserError naming the file and the place of a mistake in it."""
+    try:
+        values = yaml.safe_load(path.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path} must hold keys and values, not {type(values).__name__}")
+    return values

@@ -38,7 +38,12 @@ def _one_line(cls: type[BaseModel], error: ValidationError, where: str) -> str:
         elif isinstance(problem.get("ctx", {}).get("error"), ValueError):
             lines.append(f"{key}: {problem['ctx']['error']}" if key else str(problem["ctx"]["error"]))
         else:
-            rule = problem["msg"].removeprefix("Input ").replace("Field required", "is required")
+            rule = (
+                problem["msg"]
+                .removeprefix("Input ")
+                .replace("Field required", "is required")
+                .replace("valid tuple", "valid list")
+            )
             lines.append(f"{key} {rule}" + ("" if problem["type"] == "missing" else f", not {problem['input']!r}"))
     return "; ".join(dict.fromkeys(lines))
 

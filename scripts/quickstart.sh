@@ -5,9 +5,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/setup.sh
 runs="${CHTEXP_RUNS:-runs}"
-.venv/bin/chtexp sweep quickstart budget=cpu paths.runs="$runs" "$@"
+.venv/bin/chtexp sweep quickstart budget=cpu paths.runs="$runs" hardware.threads=1 "$@"
 echo
-.venv/bin/chtexp table quickstart budget=cpu paths.runs="$runs" "$@"
+.venv/bin/chtexp table quickstart budget=cpu paths.runs="$runs" hardware.threads=1 "$@"
 echo
 echo "Results: $runs/digits-*/seed-*/ (config.yaml, metrics.jsonl, result.json, log.txt)"
 echo "Next:    .venv/bin/chtexp train --help"

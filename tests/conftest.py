@@ -14,7 +14,7 @@ from chtexp.compose import compose_run
 from chtexp.experiments.description import Run
 
 # An MLP of 64-40-40-40-10 on 160 of the embedded digits: 5 steps an epoch, 3 epochs.
-SMALL = ("data=digits", "budget=smoke", "model.hidden=[40,40,40]", "budget.train_examples=160", "hardware.threads=1")
+SMALL = ("data=digits", "budget=smoke", "model.hidden=[40,40,40]", "budget.train_limit=160", "hardware.threads=1")
 
 
 @pytest.fixture

@@ -12,17 +12,19 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def normalise(images_uint8: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+def normalise(images_uint8: Tensor, mean: Sequence[float] | Tensor, std: Sequence[float] | Tensor) -> Tensor:
     """(pixel / 255 - mean) / std for each channel.
 
-    `images_uint8`: uint8 [N, C, H, W]; `mean`, `std`: C numbers each, in units of the pixel range 0..1.
+    `images_uint8`: uint8 [N, C, H, W]; `mean`, `std`: C numbers each, in units of the pixel range 0..1; tensors
+    on the images' device spare a copy to it.
     Returns float32 [N, C, H, W] on the same device. Raises `ValueError` if there are not C numbers.
     """
     channels = images_uint8.shape[1]
     if len(mean) != channels or len(std) != channels:
         raise ValueError(f"images of {channels} channels, but {len(mean)} means and {len(std)} deviations")
     centre, spread = (
-        255.0 * torch.tensor(list(values), device=images_uint8.device).view(1, channels, 1, 1) for values in (mean, std)
+        255.0 * torch.as_tensor(values, dtype=torch.float32, device=images_uint8.device).view(1, channels, 1, 1)
+        for values in (mean, std)
     )
     return images_uint8.to(torch.float32).sub_(centre).div_(spread)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from chtexp.errors import UserError, unknown
 from chtexp.experiments.families import FAMILIES, Family
@@ -30,7 +30,7 @@ class Hardware(Description):
 class Checkpointing(Description):
     """A checkpoint is written once so many seconds, or steps (None: any number), have passed since the last."""
 
-    seconds: Annotated[float, Field(ge=0)] = 60.0
+    seconds: Annotated[float, Field(ge=0)] = 30.0
     steps: Annotated[int, Field(ge=1)] | None = None
 
 
@@ -48,9 +48,19 @@ class Paths(Description):
     data: Path | None = None
     runs: Path
 
+    @field_validator("runs", mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        if value in (None, ""):
+            raise ValueError("must name a folder, e.g. paths.runs=runs")
+        return value
+
 
 class Run(Description):
-    """data, model, task, method and budget are the science, and make the run's identity; the rest is circumstance."""
+    """data, model, task, method and budget are the science; with the precision they make the run's identity.
+
+    The rest is circumstance.
+    """
 
     data: Any
     model: Any
@@ -69,9 +79,15 @@ class Run(Description):
         return FAMILIES[self.task.name]
 
     @property
+    def science(self) -> dict[str, Any]:
+        """What a number depends on besides the seed: the five descriptions, and the precision of the arithmetic."""
+        parts = {part: identity(getattr(self, part)) for part in SCIENCE}
+        return {**parts, "precision": self.hardware.precision}
+
+    @property
     def id(self) -> str:
         """The identity: equal for runs that differ only in seed, hardware, logging or paths."""
-        return run_id({part: identity(getattr(self, part)) for part in SCIENCE})
+        return run_id(self.science)
 
     @property
     def folder(self) -> RunFolder:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 import socket
 import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ import torch
 
 import chtexp
 
-LIBRARIES = ("torch", "torchvision", "numpy", "numba", "scipy", "hydra-core", "omegaconf", "pydantic")
+LIBRARIES = ("torch", "torchvision", "numpy", "numba", "hydra-core", "omegaconf", "pydantic")
 
 
 def environment() -> dict[str, Any]:
@@ -49,31 +47,33 @@ def cpu_name() -> str:
     )
 
 
-def command() -> str:
-    """The command line of this process, fit to be typed again."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-
-
 def uncommitted_diff() -> str:
-    """The difference of the working tree to its commit, or nothing outside a checkout."""
-    return _git("diff", "HEAD") or ""
+    """The difference of the working tree to its commit, new files of code and configuration included.
+
+    Nothing outside a checkout.
+    """
+    new = [_git("diff", "--no-index", "/dev/null", name, fails=True) for name in _untracked()]
+    return "".join(part or "" for part in (_git("diff", "HEAD"), *new))
+
+
+def _untracked() -> list[str]:
+    return (_git("ls-files", "--others", "--exclude-standard", "chtexp", "conf") or "").splitlines()
 
 
 def _commit() -> tuple[str | None, bool | None]:
     commit = _git("rev-parse", "HEAD")
-    return (
-        (commit.strip(), bool((_git("status", "--porcelain", "--untracked-files=no") or "").strip()))
-        if commit
-        else (None, None)
-    )
+    if commit is None:
+        return None, None
+    return commit.strip(), bool((_git("diff", "HEAD", "--name-only") or "").strip() or _untracked())
 
 
-def _git(*arguments: str) -> str | None:
-    package = Path(chtexp.__file__).parent
-    if not (package.parent / ".git").exists():
+def _git(*arguments: str, fails: bool = False) -> str | None:
+    """What git prints about the project's own checkout; None where there is none. fails: any exit code will do."""
+    root = Path(chtexp.__file__).parents[1]
+    if not (root / ".git").exists():
         return None  # an installed wheel may lie in somebody else's repository
     try:
-        done = subprocess.run(["git", *arguments], cwd=package, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout if done.returncode == 0 else None
+    return done.stdout if fails or done.returncode == 0 else None

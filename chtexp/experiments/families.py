@@ -48,7 +48,7 @@ class Family:
     build_model: Callable[[Parts], Built]
     build_task: Callable[[Parts, Path | None, torch.device], tuple[Task, str]]
     build_optimizer: Callable[[Any, torch.nn.Module], torch.optim.Optimizer]
-    learning_rate: Callable[[Any, int], Callable[[int], float]]
+    learning_rate: Callable[[Parts, int], Callable[[int], float]]
 
 
 def _image_task(run: Parts, root: Path | None, device: torch.device) -> tuple[Task, str]:
@@ -67,8 +67,8 @@ def _sgd(recipe: ImageClassificationRecipe, model: torch.nn.Module) -> torch.opt
     )
 
 
-def _linear_rate(recipe: ImageClassificationRecipe, total_steps: int) -> Callable[[int], float]:
-    rate = recipe.learning_rate
+def _linear_rate(run: Parts, total_steps: int) -> Callable[[int], float]:
+    rate = run.task.learning_rate
     return linear(rate.start, rate.end, rate.until, total_steps)
 
 

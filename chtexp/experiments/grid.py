@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import yaml
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from chtexp.errors import UserError, unknown
+from chtexp.resources import read_yaml
 from chtexp.typed import Description, describe
 
 Overrides = tuple[str, ...]
@@ -36,6 +36,13 @@ class Grid(Description):
     exceptions: tuple[GridException, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @model_validator(mode="after")
+    def _reference_is_a_row(self) -> Grid:
+        rows = [row for members in self.groups.values() for row in members]
+        if self.reference is not None and self.reference not in rows:
+            raise unknown("reference row", self.reference, rows)
+        return self
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -57,17 +64,22 @@ def load_grid(name: str, folders: Sequence[Path]) -> Grid:
     for folder in folders:
         path = folder / "paper" / f"{name}.yaml"
         if path.exists():
-            return describe(Grid, yaml.safe_load(path.read_text()), f"paper/{name}.yaml")
+            return describe(Grid, read_yaml(path), f"paper/{name}.yaml")
     raise unknown("table", name, grid_names(folders))
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The cells and seeds of a grid that a person asked for, and what they changed in all of them."""
+    """The cells and seeds of a grid that a person asked for, and what they changed in all of them.
+
+    seeds_asked: whether the seeds are the person's own and not the grid's.
+    """
 
     grid: Grid
     cells: tuple[Cell, ...]
     seeds: tuple[int, ...]
+    seeds_asked: bool
+    changes: tuple[str, ...]
 
 
 def select(grid: Grid, overrides: Sequence[str]) -> Selection:
@@ -108,16 +120,18 @@ def select(grid: Grid, overrides: Sequence[str]) -> Selection:
         for value in wanted:
             if value not in values:
                 hint = "; a row of your own is added by +method=..." if key == "method" else ""
-                raise UserError(f"{unknown(key, value, values)}{hint}")
-        cells = tuple(cell for cell in cells if _settings(cell.overrides)[key] in wanted)
-    return Selection(grid, cells, seeds)
+                raise UserError(f"{unknown(f'{key} of this table', value, values)}{hint}")
+        chosen = {*wanted, *(rows.get("added", {}) if key == "method" else ())}
+        cells = tuple(cell for cell in cells if _settings(cell.overrides)[key] in chosen)
+    asked = any(override.startswith("seed=") for override in overrides)
+    return Selection(grid, cells, seeds, asked, tuple(changes))
 
 
 def _axes(grid: Grid) -> set[str]:
-    """The keys that every cell sets."""
+    """The configuration groups (`data`, `method`; not values like `method.sparsity`) that every cell sets."""
     rows = [_settings(overrides).keys() for members in grid.groups.values() for overrides in members.values()]
     columns = [_settings(overrides).keys() for overrides in grid.columns.values()]
-    return set.intersection(*map(set, rows)) | set.intersection(*map(set, columns))
+    return {key for key in set.intersection(*map(set, rows)) | set.intersection(*map(set, columns)) if "." not in key}
 
 
 def _settings(overrides: Sequence[str]) -> dict[str, str]:
@@ -139,7 +153,7 @@ def _exceptions(grid: Grid, row: str, column: str) -> Overrides:
 
 
 def _seeds(value: str) -> tuple[int, ...]:
-    try:
-        return tuple(sorted({int(part) for part in value.split(",")}))
-    except ValueError:
-        raise UserError(f"seed takes whole numbers, e.g. seed=0,1,2, not '{value}'") from None
+    seeds = value.split(",")
+    if not all(seed.isdecimal() and int(seed) < 2**32 for seed in seeds):
+        raise UserError(f"seed takes whole numbers from 0 to {2**32 - 1}, e.g. seed=0,1,2, not '{value}'")
+    return tuple(sorted({int(seed) for seed in seeds}))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol, cast
 
 from chtexp.experiments.description import Run
 
@@ -70,6 +71,31 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def mirror_of(run: Run) -> Mirror:
-    """The mirror that the run's logger names."""
-    return WandbMirror(run) if run.logger.name == "wandb" else NoMirror()
+class Unbreakable:
+    """A mirror whose failure is said once and costs the run nothing."""
+
+    def __init__(self, make: Callable[[], Mirror], say: Callable[[str], None]) -> None:
+        self._say, self._mirror = say, cast(Mirror, NoMirror())
+        with self._guarded():
+            self._mirror = make()
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        with self._guarded():
+            self._mirror.record(record)
+
+    def finish(self, result: Mapping[str, Any] | None) -> None:
+        with self._guarded():
+            self._mirror.finish(result)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self._say(f"note: the mirror failed and is left off ({type(error).__name__}: {error}); the run goes on")
+            self._mirror = NoMirror()
+
+
+def mirror_of(run: Run, say: Callable[[str], None]) -> Mirror:
+    """The mirror that the run's logger names; `say` is told if it fails."""
+    return Unbreakable(lambda: WandbMirror(run), say) if run.logger.name == "wandb" else NoMirror()

@@ -13,18 +13,17 @@ import yaml
 
 from chtexp.errors import UserError
 from chtexp.experiments.cost import cost, weight_counts
-from chtexp.experiments.description import SCIENCE, Checkpointing, Run
+from chtexp.experiments.description import Checkpointing, Run
 from chtexp.experiments.environment import environment, uncommitted_diff
 from chtexp.experiments.mirror import Mirror, mirror_of
 from chtexp.sparse import DynamicSparsity
 from chtexp.store import RunFolder
-from chtexp.store.files import write_atomically, write_json
+from chtexp.store.files import read_json, write_atomically, write_json
 from chtexp.store.folder import MetricLines
 from chtexp.tasks import Task
 from chtexp.train.checkpoint import load_checkpoint, save_checkpoint
 from chtexp.train.loop import Judged, Training
 from chtexp.train.progress import ProgressLine
-from chtexp.typed import identity
 
 
 class RunFailed(RuntimeError):
@@ -40,12 +39,9 @@ def execute(run: Run, command: str) -> dict[str, Any]:
     cost(run)  # what cannot be trained is an error before there is a folder
     folder = run.folder
     with folder.locked():
-        if run.overwrite:
-            folder.clear()
-        if (result := folder.read_result()) is not None:
+        if not run.overwrite and (result := folder.read_result()) is not None:
             print(f"done already: {folder.path}  (overwrite=true trains it again)")
             return result
-        folder.error.unlink(missing_ok=True)
         work = _Work(run, folder, command)
         try:
             return work.train()
@@ -66,7 +62,6 @@ class _Work:
     def __init__(self, run: Run, folder: RunFolder, command: str) -> None:
         self.run, self.folder, self.command = run, folder, command
         self.step = 0
-        self._log = folder.log.open("a")
         self._saved_at = _Due(run.checkpoint)
         self._lines: MetricLines | None = None
         self._progress: ProgressLine | None = None
@@ -80,26 +75,31 @@ class _Work:
 
     def log(self, text: str) -> None:
         """To the log alone."""
-        self._log.write(text + "\n")
-        self._log.flush()
+        with self.folder.log.open("a") as file:
+            file.write(text + "\n")
 
     def train(self) -> dict[str, Any]:
         run, folder = self.run, self.folder
         device = _device(run)
-        self._write_circumstances()
         torch.manual_seed(run.seed)
         task, source = run.family.build_task(run, run.paths.data, device)
         training = self._assemble(task, device)
+        if run.overwrite:
+            folder.clear()  # only now: what cannot start must not cost what is there
+        folder.error.unlink(missing_ok=True)
+        self._write_circumstances()
         if folder.checkpoint.exists():
             state = load_checkpoint(folder.checkpoint, device)
             training.load_state_dict(state["training"])
             self._lines = MetricLines(folder.metrics, state["metrics_size"])
             self.say(f"resuming {folder.path} at step {training.step} of {task.total_steps}")
         else:
-            self._lines = MetricLines(folder.metrics, 0)
+            if folder.metrics.exists():
+                self.say("started before, but stopped before its first checkpoint (checkpoint.seconds): from the start")
+            self._lines = MetricLines(folder.metrics)
             self.say(f"training {folder.path}, {task.total_steps} steps")
         self.step = training.step
-        self._mirror = mirror_of(run)
+        self._mirror = mirror_of(run, self.say)
         self._progress = ProgressLine(
             f"{run.data.name} {run.method.name} seed {run.seed}", task.total_steps, self.step, self.say
         )
@@ -122,7 +122,6 @@ class _Work:
             self._lines.close()
         if self._mirror:
             self._mirror.finish(self._result)
-        self._log.close()
 
     # ------------------------------------------------------------------ the observer of a training
 
@@ -141,6 +140,7 @@ class _Work:
     def checkpoint(self, state: Callable[[], dict[str, Any]], *, last: bool) -> None:
         assert self._lines
         if last or self._saved_at.due(self.step):
+            self._lines.sync()
             save_checkpoint(self.folder.checkpoint, {"training": state(), "metrics_size": self._lines.size})
             self._saved_at.now(self.step)
 
@@ -162,7 +162,7 @@ class _Work:
             chains=built.chains,
             features=task.features() if run.method.correlates_features else None,
         )
-        rate = family.learning_rate(run.task, task.total_steps)
+        rate = family.learning_rate(run, task.total_steps)
         self._dense_weights = weight_counts(model, built.sparse_layers)[1]
         return Training(model, task, optimizer, sparsity, rate, device=device, precision=run.hardware.precision)
 
@@ -172,7 +172,15 @@ class _Work:
             folder.config,
             lambda file: file.write(yaml.safe_dump(self.run.config(), sort_keys=False).encode()),
         )
-        write_json(folder.environment, environment())
+        starts = read_json(folder.environment) if folder.environment.exists() else []
+        here = environment()
+        if starts and starts[-1]["threads"] != here["threads"] and folder.checkpoint.exists():
+            self.say(
+                f"note: this run was begun with {starts[-1]['threads']} threads and goes on with {here['threads']}: it may end "
+                "another way than an undisturbed one; set hardware.threads to keep them equal"
+            )
+        write_json(folder.environment, [*starts, here])
+        folder.diff.unlink(missing_ok=True)
         if diff := uncommitted_diff():
             folder.diff.write_text(diff)
         with folder.commands.open("a") as file:
@@ -180,6 +188,7 @@ class _Work:
 
     def _summary(self, training: Training, task: Task, judged: Judged, source: str) -> dict[str, Any]:
         run, sparsity = self.run, training.sparsity
+        reported = judged.selected if task.validation_metric else judged.best
         per_position = 6.0 * task.positions(task.total_steps)
         mean_links = sparsity.link_steps / task.total_steps
         return {
@@ -190,6 +199,8 @@ class _Work:
             "budget": run.budget.name,
             "metric": task.metric,
             "higher_is_better": task.higher_is_better,
+            "reported": reported,
+            "selected_by": task.validation_metric or f"test {task.metric}",
             "last": judged.last[task.metric],
             "best": judged.best,
             "best_step": judged.best_step,
@@ -210,8 +221,7 @@ class _Work:
             },
             "state_sha256": _fingerprint(training.state_dict()),
             "data_source": source,
-            "precision": run.hardware.precision,
-            "science": {part: identity(getattr(run, part)) for part in SCIENCE},
+            "science": run.science,
             "command": self.command,
             "seconds": training.seconds,
             "environment": environment(),

@@ -14,6 +14,10 @@ from chtexp.errors import unknown
 from chtexp.report.table import Row, Table
 
 GAP = "–"
+BOLD = ("\ue000", "\ue001")  # private letters, put in before escaping and turned into LaTeX after it
+LATEX = {letter: "\\" + letter for letter in "&%_#${}"} | {
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "×": r"$\times$", GAP: "--",
+}  # fmt: skip
 PAPER_COLUMNS = ("paper", "difference", "paper ANP %")
 
 
@@ -33,7 +37,8 @@ def caption(table: Table) -> list[str]:
             if _of_the_paper(table) and table.budget != "paper"
             else "."
         ),
-        f"{table.metric}: best over evaluations once the final density is reached, mean ± standard error over seeds; "
+        f"{table.metric}: at the evaluation of best {' or '.join(table.selected_by) or table.metric} once the final density "
+        "is reached, mean ± standard error over seeds; "
         f"n of {table.layout.seeds} wanted seeds; last: the last evaluation; seconds: training time of a run; "
         f"{GAP} is a gap.",
         "Bold: best of its group."
@@ -140,8 +145,8 @@ def _record(table: Table, row: Row) -> dict[str, object]:
 
 
 def _latex(table: Table) -> str:
-    plain = _frame(table, lambda text: f"\\textbf{{{text}}}")
-    body = plain.map(_escape_latex)
+    plain = _frame(table, lambda text: f"{BOLD[0]}{text}{BOLD[1]}")
+    body = plain.map(lambda text: _escape_latex(text).replace(BOLD[0], r"\textbf{").replace(BOLD[1], "}"))
     body.columns = [_escape_latex(head) for head in plain.columns]
     tabular = body.style.hide(axis="index").to_latex(hrules=True, column_format="lll" + "r" * (plain.shape[1] - 3))
     notes = " ".join(_escape_latex(line) for line in caption(table))
@@ -155,17 +160,7 @@ def _latex(table: Table) -> str:
 
 
 def _escape_latex(text: str) -> str:
-    for raw, escaped in (
-        ("&", r"\&"),
-        ("%", r"\%"),
-        ("_", r"\_"),
-        ("#", r"\#"),
-        ("±", r"$\pm$"),
-        (GAP, "--"),
-        ("×", r"$\times$"),
-    ):
-        text = text.replace(raw, escaped)
-    return text
+    return "".join(LATEX.get(letter, letter) for letter in text)
 
 
 def _html(table: Table) -> str:

@@ -79,6 +79,7 @@ class Table:
     budget: str
     budget_said: str
     rows: tuple[Row, ...]
+    selected_by: tuple[str, ...]
     hardware: tuple[str, ...]
     code: tuple[str, ...]
     sources: tuple[str, ...]
@@ -95,8 +96,7 @@ def build_table(
 ) -> Table:
     """The table of `cells`; cells without results stay gaps.
 
-    Raises UserError when the runs of a cell do not belong together: another config than the cell's, other data files,
-    or another precision.
+    Raises UserError when the runs of a cell do not belong together: another config than the cell's, or other data files.
     """
     results = [result for cell in cells for result in cell.results]
     metrics = {(result["metric"], result["higher_is_better"]) for result in results} or {("accuracy", True)}
@@ -110,6 +110,7 @@ def build_table(
         budget=budget,
         budget_said=_budget_said(results),
         rows=tuple(_marked(rows, layout.reference, higher)),
+        selected_by=tuple(sorted({result["selected_by"] for result in results})),
         hardware=tuple(sorted({_hardware(result) for result in results})),
         code=tuple(sorted({_code(result) for result in results})),
         sources=tuple(sorted({f"{result['data']}: {result['data_source']}" for result in results})),
@@ -120,7 +121,7 @@ def build_table(
 def _row(cell: CellResults, paper: PaperNumber | None) -> Row:
     results = sorted(cell.results, key=lambda result: result["seed"])
     _refuse_mixed(cell, results)
-    values = [result["best"] for result in results if result["best"] is not None]
+    values = [result["reported"] for result in results if result["reported"] is not None]
     mean = fmean(values) if values else None
     return Row(
         column=cell.column,
@@ -156,14 +157,10 @@ def _refuse_mixed(cell: CellResults, results: Sequence[Result]) -> None:
                 f"{where}: the result of seed {result['seed']} was made by another config than the cell's ({cell.id}); remove "
                 "its run folder or train it again with overwrite=true"
             )
-    for what, found in (
-        ("data files", {result["data_source"] for result in results}),
-        ("precisions", {result["precision"] for result in results}),
-    ):
-        if len(found) > 1:
-            raise UserError(
-                f"{where} mixes runs of different {what}: {', '.join(sorted(found))}; train the seeds alike"
-            )
+    sources = {result["data_source"] for result in results}
+    if len(sources) > 1:
+        found = ", ".join(sorted(sources))
+        raise UserError(f"{where} mixes runs on different data files: {found}; train all seeds on the same")
 
 
 def _marked(rows: Sequence[Row], reference: str | None, higher: bool) -> list[Row]:
@@ -194,10 +191,9 @@ def _budget_said(results: Sequence[Result]) -> str:
     if not budgets:
         return ""
     said = f"{budgets[0]['fraction']:.0%} of the paper's training length"
-    if budgets[0]["train_examples"]:
-        said += (
-            f", on {budgets[0]['train_examples']:,} training and {budgets[0]['test_examples']:,} test examples at most"
-        )
+    if budgets[0]["train_limit"]:
+        limits = f"{budgets[0]['train_limit']:,} training and {budgets[0]['test_limit']:,} test items"
+        said += f", on at most {limits}"
     return f" ({said})"
 
 

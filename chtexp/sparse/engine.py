@@ -91,15 +91,18 @@ class DynamicSparsity:
         self._weights = [layer.weight for layer in self.layers]
         self._mask_products_needed_after_step = not is_elementwise(optimizer)
         self._mask_optimizer_state()
-        if method.percolation:
+        if self._chains and self.layers:
+            percolate(self.masks, self._chains)  # chains that do not fit are an error, used or not
+        if method.percolation:  # a network that would be emptied at its first update is an error before its first step
             self._percolate(self.layers, [layer.mask_OI for layer in self.layers])
 
     def _wiring(self, model: nn.Module, names: list[str], chains: Sequence[Chain] | None) -> list[Chain]:
         found: list[Chain] = list(plain_chains(model, names) if chains is None else chains)
-        if not found and chains is None and self.method.percolation and len(names) > 1:
+        alone = set(names) - {name for chain in found if not isinstance(chain, Junction) for name in chain}
+        if alone and chains is None and self.method.percolation and len(names) > 1:
             raise UserError(
                 f"method '{self.method.name}' percolates and needs to know which layers feed which, which {type(model).__name__} "
-                "does not show: pass chains=[['first', 'second'], ...], or chains=() if none does"
+                f"does not show for {', '.join(sorted(alone))}: pass chains=[['first', 'second'], ...], or chains=() if none does"
             )
         return found
 
@@ -175,7 +178,7 @@ class DynamicSparsity:
 
         g, the gradient that some rules read, is the dense one of the last backward pass, before the last optimizer step.
         """
-        if not self._update_due(self.steps) or (self.records and self.records[-1].step == self.steps):
+        if not self.update_due:
             return None
         evolving = self._evolves(self.steps)
         zeta = zeta_at(self.method.zeta, self.method.zeta_schedule, self.steps, self._update_end) if evolving else 0.0
@@ -192,6 +195,11 @@ class DynamicSparsity:
         record = self._record(zeta, overlaps)
         self.records.append(record)
         return record
+
+    @property
+    def update_due(self) -> bool:
+        """Whether `update_topology` would change the topology now."""
+        return self._update_due(self.steps) and not (self.records and self.records[-1].step == self.steps)
 
     def _update_due(self, step: int) -> bool:
         """Updates happen every `update_interval` steps, while links evolve or density falls, never after the last step."""

@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import ConfigDict, Field, model_validator
 
 from chtexp.errors import UserError, unknown
-from chtexp.resources import conf_dir
+from chtexp.resources import conf_dir, read_yaml
 from chtexp.sparse.criteria import CRITERIA, GRADIENT_CRITERIA
 from chtexp.sparse.schedules import SCHEDULES, WITHOUT_INITIAL, DensitySchedule, density_schedule
 from chtexp.topology import CH_RULES, topology_names, topology_parameters
@@ -205,7 +204,7 @@ def load_method(name: str, *, folder: Path | None = None, **overrides: Any) -> M
     folder = folder or conf_dir() / "method"
     if name not in method_names(folder):
         raise unknown("method", name, method_names(folder))
-    values = _read(folder / f"{name}.yaml")
+    values = read_yaml(folder / f"{name}.yaml")
     parts: dict[str, str | None] = {}
     for entry in values.pop("defaults", []):
         if isinstance(entry, Mapping):
@@ -221,11 +220,7 @@ def _part(folder: Path, part: str, choice: str) -> dict[str, Any]:
     choices = [path.stem for path in (folder / part).glob("*.yaml")]
     if choice not in choices:
         raise unknown(part, choice, choices)
-    return _read(folder / part / f"{choice}.yaml")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return yaml.safe_load(path.read_text()) or {}
+    return read_yaml(folder / part / f"{choice}.yaml")
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from torch import nn
 
@@ -46,11 +46,10 @@ def plain_chains(model: nn.Module, layers: Sequence[str]) -> list[list[str]]:
     from the modules alone and is left to the caller.
     """
     names, chains = {id(model.get_submodule(name)): name for name in layers}, []
-    for sequential in model.modules():
-        if not isinstance(sequential, nn.Sequential):
-            continue
+    nested = {child for outer in _sequentials(model) for child in _sequentials(outer) if child is not outer}
+    for sequential in (outer for outer in _sequentials(model) if outer not in nested):
         chain: list[str] = []
-        for module in sequential:
+        for module in _flat(sequential):
             if id(module) in names:
                 chain.append(names[id(module)])
             elif not isinstance(module, KEEPS_NEURONS):
@@ -58,3 +57,16 @@ def plain_chains(model: nn.Module, layers: Sequence[str]) -> list[list[str]]:
                 chain = []
         chains.append(chain)
     return [chain for chain in chains if len(chain) > 1]
+
+
+def _sequentials(model: nn.Module) -> list[nn.Sequential]:
+    return [module for module in model.modules() if isinstance(module, nn.Sequential)]
+
+
+def _flat(sequential: nn.Sequential) -> Iterator[nn.Module]:
+    """The modules of a Sequential in order, those of Sequentials directly inside it in their place."""
+    for module in sequential:
+        if isinstance(module, nn.Sequential):
+            yield from _flat(module)
+        else:
+            yield module

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from chtexp.errors import UserError
+
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Let `write` fill a file that takes the name `path` only once it is whole and on disk."""
@@ -30,11 +32,13 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The value in `path`; raises ValueError naming the file if it is no JSON."""
+    """The value in `path`; raises UserError naming the file if it is no JSON."""
     try:
         return json.loads(path.read_text())
     except ValueError as error:
-        raise ValueError(f"{path} is not readable as JSON: {error}") from None
+        raise UserError(
+            f"{path} cannot be read ({error}); remove it, and the run goes on from its checkpoint"
+        ) from None
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """One run's folder, and the state that can be read off it.
 
 <runs>/<data>-<method>-<budget>-<id>/seed-<n>/
-    config.yaml        the resolved config            environment.json   versions, commit, hardware, threads
+    config.yaml        the resolved config            environment.json   of every start: versions, commit, hardware, threads
     uncommitted.diff   the working tree, if dirty     command.txt        every command that worked on this run
     metrics.jsonl      one line an evaluation and one a topology update
     log.txt            what was printed               checkpoint.pt      the last one, whole
@@ -17,12 +17,14 @@ import os
 import re
 import shutil
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from chtexp.errors import UserError
 from chtexp.store.files import read_json, read_lines, write_json
 
 STATES = ("done", "running", "failed", "unfinished", "missing")
@@ -50,8 +52,9 @@ class RunFolder:
 
     @classmethod
     def every(cls, runs: Path) -> list[RunFolder]:
-        """All run folders below `runs`, in the order of their names."""
-        return [cls(path.parent) for path in sorted(runs.glob("*/seed-*/config.yaml"))]
+        """All run folders below `runs` that were ever started, in the order of their names."""
+        folders = (cls(path) for path in sorted(runs.glob("*/seed-*")))
+        return [folder for folder in folders if folder.state() != "missing"]
 
     @property
     def config(self) -> Path:
@@ -128,11 +131,18 @@ class RunFolder:
         write_json(self.result, result)
 
     def fail(self, reason: str, traceback: str, step: int) -> None:
-        """Write `error.json`."""
+        """Write `error.json`, unless the run is done all the same."""
+        if self.result.exists():
+            return
         write_json(self.error, {"reason": reason, "step": step, "traceback": traceback})
 
     def clear(self) -> None:
-        """Remove all that a former start left, but the lock."""
+        """Remove all that a former start left, but the lock.
+
+        First the mark of being done, then the checkpoint: cut off at any point, what is left is a run to start anew.
+        """
+        self.result.unlink(missing_ok=True)
+        self.checkpoint.unlink(missing_ok=True)
         for path in self.path.iterdir():
             if path.name != "lock":
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -143,13 +153,17 @@ class RunFolder:
 
         The operating system holds the lock and drops it with the process, however that ends.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "lock").open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = (self.path / "lock").open("a+")
+        except OSError as error:
+            raise UserError(
+                f"the run's folder {self.path} cannot be written ({error.strerror}); set paths.runs to a folder that can"
+            ) from None
+        with file:
+            if not _flock(file, patience=1.0):
                 file.seek(0)
-                raise RunLocked(f"another process is at work on {self.path} ({file.read().strip()})") from None
+                raise RunLocked(f"another process is at work on {self.path} ({file.read().strip()})")
             file.truncate(0)
             file.write(f"pid {os.getpid()} on {socket.gethostname()}")
             file.flush()
@@ -167,17 +181,39 @@ class RunFolder:
         return False
 
 
+def _flock(file: IO[str], patience: float) -> bool:
+    """Take the lock within `patience` seconds: one who only looks whether it is held has it for an instant."""
+    end = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.05)
+
+
 class MetricLines:
     """Appends records to a JSON-lines file; each line is whole once `write` returns."""
 
-    def __init__(self, path: Path, size: int) -> None:
-        """Continue at `size` bytes: what a killed process wrote after its last checkpoint is cut off."""
+    def __init__(self, path: Path, size: int = 0) -> None:
+        """Continue at `size` bytes: what a killed process wrote after its last checkpoint is cut off.
+
+        Raises RuntimeError when the file is shorter than its checkpoint says.
+        """
         self._file = path.open("ab")
+        if self.size < size:
+            raise RuntimeError(f"{path} has lost lines since its checkpoint; overwrite=true trains the run again")
         self._file.truncate(size)
 
     def write(self, record: Mapping[str, Any]) -> None:
         self._file.write(json.dumps(record, allow_nan=False).encode() + b"\n")
         self._file.flush()
+
+    def sync(self) -> None:
+        """See that what was written is on disk."""
+        os.fsync(self._file.fileno())
 
     @property
     def size(self) -> int:

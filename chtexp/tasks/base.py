@@ -17,13 +17,14 @@ PositiveInt = Annotated[int, Field(ge=1)]
 class Budget(Description):
     """How much of the paper's training is done.
 
-    fraction: of the paper's length. train_examples, test_examples: at most so many (None: all).
+    fraction: of the paper's length. train_limit, test_limit: at most so many items of the task's own kind (images,
+    sentence pairs, documents); None: all.
     """
 
     name: str
     fraction: Annotated[float, Field(gt=0, le=1)]
-    train_examples: PositiveInt | None = None
-    test_examples: PositiveInt | None = None
+    train_limit: PositiveInt | None = None
+    test_limit: PositiveInt | None = None
 
 
 @dataclass(frozen=True)

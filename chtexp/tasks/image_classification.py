@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -39,6 +39,13 @@ class ImageDataConfig(Description):
     std: tuple[PositiveFloat, ...]
     augment: Literal["none", "crop_flip"] = "none"
     mlp_hidden: tuple[PositiveInt, ...] = Field(default=(), json_schema_extra={"identity": False})
+
+    @model_validator(mode="after")
+    def _one_number_a_channel(self) -> ImageDataConfig:
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) != self.shape[0]:
+                raise UserError(f"data.{name} needs one number for each of {self.shape[0]} channels, not {len(values)}")
+        return self
 
 
 class Optimizer(Description):
@@ -77,12 +84,17 @@ class ImageLength:
     """How long a training is, before any data is read: a pure function of the descriptions."""
 
     def __init__(self, recipe: ImageClassificationRecipe, data: ImageDataConfig, budget: Budget) -> None:
-        examples = min(data.train_examples, budget.train_examples or data.train_examples)
+        examples = min(data.train_examples, budget.train_limit or data.train_examples)
         self.validation_examples = (
             round(recipe.validation_fraction * examples) if recipe.selection == "validation" else 0
         )
         self.train_examples = examples - self.validation_examples
-        self.test_examples = min(data.test_examples, budget.test_examples or data.test_examples)
+        if self.train_examples < 1 or (recipe.selection == "validation" and self.validation_examples < 1):
+            raise UserError(
+                f"task.validation_fraction {recipe.validation_fraction:g} of {examples} examples leaves "
+                f"{self.validation_examples} to validate and {self.train_examples} to train on; both need at least 1"
+            )
+        self.test_examples = min(data.test_examples, budget.test_limit or data.test_examples)
         self.epochs = max(1, round(recipe.epochs * budget.fraction))
         self.batch_size = recipe.batch_size
         self.steps_per_epoch = math.ceil(self.train_examples / recipe.batch_size)
@@ -125,6 +137,7 @@ class ImageClassification:
         self.evaluate_interval = self.length.steps_per_epoch
         self.update_interval = self.length.update_interval
         self.validation_metric = "validation_accuracy" if recipe.selection == "validation" else None
+        self._mean, self._std = (torch.tensor(values, device=device) for values in (config.mean, config.std))
         self.recipe, self.config, self.seed, self.device = recipe, config, seed, device
         order = torch.randperm(images.train_labels.numel(), generator=generator(0, "subset", config.name))
         validation = order[: self.length.validation_examples]
@@ -164,7 +177,7 @@ class ImageClassification:
             batch = images[chosen]
             if self.config.augment == "crop_flip":
                 batch = random_crop_flip(batch, CROP_PADDING, generator(self.seed, "augment", step, device=self.device))
-            yield normalise(batch, self.config.mean, self.config.std), labels[chosen]
+            yield normalise(batch, self._mean, self._std), labels[chosen]
 
     def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
         """Mean cross-entropy, in nats."""
@@ -184,7 +197,7 @@ class ImageClassification:
         right = torch.zeros((), dtype=torch.long, device=self.device)
         loss = torch.zeros((), dtype=torch.double, device=self.device)
         for some, wanted in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
-            logits = model(normalise(some, self.config.mean, self.config.std))
+            logits = model(normalise(some, self._mean, self._std))
             right += (logits.argmax(1) == wanted).sum()
             loss += cross_entropy(logits.float(), wanted, reduction="sum")
         return 100 * right.item() / len(labels), loss.item() / len(labels)

@@ -66,13 +66,14 @@ def ch_scores(mask_OI: Tensor, rule: str) -> Tensor:
         raise UserError(f"mask must be bool [O, I], got {mask_OI.dtype} {list(mask_OI.shape)}")
     name, _, kind = rule.rpartition("_")
     weight = _WEIGHTS[name]
-    links_OI = mask_OI.to(torch.float32)
-    weights_OO = _community_weights(links_OI, weight)  # [u, z2]
-    weights_II = _community_weights(links_OI.T, weight)  # [v, z1]
-    if kind == "l3n":
-        scores_OI = weights_OO @ links_OI + links_OI @ weights_II.T
-    else:
-        scores_OI = path_scores(mask_OI, weights_OO.sqrt_(), weights_II.sqrt_().T.contiguous())
+    with torch.autocast(mask_OI.device.type, enabled=False):  # counts must not be rounded
+        links_OI = mask_OI.to(torch.float32)
+        weights_OO = _community_weights(links_OI, weight)  # [u, z2]
+        weights_II = _community_weights(links_OI.T, weight)  # [v, z1]
+        if kind == "l3n":
+            scores_OI = weights_OO @ links_OI + links_OI @ weights_II.T
+        else:
+            scores_OI = path_scores(mask_OI, weights_OO.sqrt_(), weights_II.sqrt_().T.contiguous())
     return scores_OI.masked_fill_(mask_OI, 0.0)
 
 

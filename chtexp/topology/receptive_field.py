@@ -22,6 +22,11 @@ _CHUNK_OF_PAIRS = 1 << 22
 _STEEPEST = 1e9  # beyond this exponent only inputs at one distance compete, and noise would drown in float64
 
 
+def is_fraction(value: object) -> bool:
+    """Whether `value` is a number in [0, 1]."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
+
 def brf(
     out_features: int,
     in_features: int,
@@ -52,8 +57,8 @@ def brf(
     Raises:
         UserError: r outside [0, 1], an unknown degree distribution.
     """
-    if not 0 <= r <= 1:
-        raise UserError(f"brf r must be in [0, 1], got {r}")
+    if not is_fraction(r):
+        raise UserError(f"brf r must be a number in [0, 1], got {r!r}")
     if degree not in DEGREES:
         raise unknown("brf degree", degree, DEGREES)
     if degree == "fixed":

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from chtexp.errors import UserError
-from chtexp.topology.receptive_field import brf
+from chtexp.topology.receptive_field import brf, is_fraction
 from chtexp.topology.selection import uniform_links
 
 
@@ -34,8 +34,8 @@ def bsw(out_features: int, in_features: int, links: int, generator: torch.Genera
     Raises:
         UserError: beta outside [0, 1].
     """
-    if not 0 <= beta <= 1:
-        raise UserError(f"bsw beta must be in [0, 1], got {beta}")
+    if not is_fraction(beta):
+        raise UserError(f"bsw beta must be a number in [0, 1], got {beta!r}")
     lattice_OI = brf(out_features, in_features, links, generator, r=0.0)
     tossed = torch.rand(links, generator=generator, device=generator.device) < beta
     rewired = min(int(tossed.sum()), lattice_OI.numel() - links)

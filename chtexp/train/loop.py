@@ -112,6 +112,8 @@ class Training:
             observer.stepped(self.step)
             if self.step % self.task.evaluate_interval == 0 or self.step == self.task.total_steps:
                 observer.record(self._evaluate())
+            if self.sparsity.update_due and self._summed:
+                self._mean_loss()  # an update of a diverged network would blame its scores
             if update := self.sparsity.update_topology():
                 observer.record({"kind": "update", **asdict(update)})
             observer.checkpoint(self.state_dict, last=self.step == self.task.total_steps)
@@ -125,6 +127,11 @@ class Training:
         with self._autocast():
             metrics = self.task.evaluate(self.model)
         self.model.train()
+        for name, value in metrics.items():
+            if not math.isfinite(value):
+                raise Diverged(
+                    f"{name} is {value} at step {self.step}, though the training loss is not: lower the learning rate"
+                )
         self.judged.judge(self.task, metrics, self.step, self.sparsity.at_final_density)
         return {
             "kind": "evaluation",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from chtexp.store import RunFolder
 
-CHEAP = ["budget=smoke", "seed=0", "model.hidden=[32,32]", "budget.train_examples=64", "hardware.threads=1"]
+CHEAP = ["budget=smoke", "seed=0", "model.hidden=[32,32]", "budget.train_limit=64", "hardware.threads=1"]
 
 
 def test_plan_sweep_status_table(chtexp: Callable, tmp_path: Path) -> None:
@@ -130,3 +131,30 @@ def _log_records(data: bytes) -> Iterator[bytes]:
 def test_looking_needs_no_data_and_changes_nothing(command: str, chtexp: Callable, tmp_path: Path) -> None:
     chtexp(*command.split(), CHTEXP_DATA="/nowhere")
     assert not (tmp_path / "runs").exists()
+
+
+def test_paths_with_odd_letters_and_an_own_method_from_outside(chtexp: Callable, tmp_path: Path) -> None:
+    own, runs = tmp_path / "my conf, a=b" / "method", tmp_path / "my runs, c=d"
+    own.mkdir(parents=True)
+    parts = "defaults: [{topology: er}, {removal: ri}, {regrowth: random}, {density: fixed}, _self_]"
+    (own / "mine.yaml").write_text(f"{parts}\nname: Mine\nsparsity: 0.9\n")
+    cells = ["quickstart", "+method=mine", "method=set", *CHEAP, "--config-dir", str(own.parent)]
+    done = chtexp("sweep", *cells, CHTEXP_RUNS=str(runs))
+    assert "2 of 2 runs done" in done.stdout
+    table = json.loads(chtexp("table", *cells, "--format", "json", CHTEXP_RUNS=str(runs)).stdout)
+    assert {row["row"]: row["n"] for row in table["rows"]} == {"SET": 1, "mine": 1}
+    (mine,) = [folder for folder in RunFolder.every(runs) if "mine" in folder.path.parent.name]
+    again = shlex.split(mine.last_command() or "")
+    assert again[:2] == ["chtexp", "train"]
+    assert "done already" in chtexp(*again[1:], CHTEXP_RUNS=str(runs)).stdout
+
+
+def test_flags_may_stand_anywhere(chtexp: Callable) -> None:
+    assert "rule: random" in chtexp("train", "data=digits", "--cfg", "job", "method=set", "--package", "method").stdout
+
+
+def test_changed_science_is_said_and_stands_beside_no_paper_value(chtexp: Callable) -> None:
+    said = chtexp("table", "table7", "data=mnist", "method.sparsity=0.5").stdout
+    assert "The runs differ from the paper's by method.sparsity=0.5" in said
+    assert "98.78" not in said
+    assert "98.78" in chtexp("table", "table7", "data=mnist", "logger=wandb").stdout

@@ -23,7 +23,13 @@ MISTAKES = {
     "method.zeta=1.5": "method.zeta should be less than or equal to 1",
     "method.zeta_schedule=linear": "method.zeta_schedule should be 'constant' or 'cosine'",
     "+method.topology.beta=0.1": "topology 'csti' takes no 'beta'",
-    "method/topology=brf method.topology.r=7": "r",
+    "method/topology=brf method.topology.r=7": "brf r must be a number in [0, 1], got 7",
+    "method/topology=brf method.topology.r=abc": "brf r must be a number in [0, 1], got 'abc'",
+    "data.mean=[0.1,0.2]": "data.mean needs one number for each of 1 channels, not 2",
+    "task.selection=validation task.validation_fraction=0.0001": "leaves 0 to validate",
+    "paths.runs=": "paths.runs: must name a folder",
+    "paths.runs=/dev/null": "cannot be written",
+    "hydra/launcher=nosuch": "unknown hydra/launcher 'nosuch'",
     "+method.density.k=3": "density schedule 'fixed' has no parameter 'k'",
     "model.hidden=[0]": "model.hidden.0 should be greater than or equal to 1",
     "model.hidden=[4,4,4]": "without any link",
@@ -70,7 +76,10 @@ def test_a_network_that_percolates_to_nothing_is_a_mistake(tmp_path, monkeypatch
     ("typed", "wanted"),
     [
         (["sweep", "tabel7"], "unknown table 'tabel7' (did you mean 'table7'?)"),
-        (["plan", "table7", "data=cifar"], "unknown data 'cifar'; choose one of: emnist, fashion_mnist, mnist"),
+        (
+            ["plan", "table7", "data=cifar"],
+            "unknown data of this table 'cifar'; choose one of: emnist, fashion_mnist, mnist",
+        ),
         (["plan", "table7", "method=mine"], "a row of your own is added by +method=..."),
         (["plan", "table7", "+method=mine"], "unknown method 'mine'"),
         (["plan", "table7", "seed=x"], "seed takes whole numbers"),
@@ -80,6 +89,11 @@ def test_a_network_that_percolates_to_nothing_is_a_mistake(tmp_path, monkeypatch
         (["prepare", "data=imagenet"], "unknown data 'imagenet'"),
         (["prepare"], "say which data set"),
         (["train", "-m", "method=set,foo"], "unknown method 'foo'"),
+        (["train", "-m", "method=set", "hydra.launcher.foo=1"], "hydra.launcher.foo"),
+        (["sweep", "quickstart", "hydra/launcher=nosuch"], "unknown hydra/launcher 'nosuch'"),
+        (["sweep", "quickstart", "paths.runs=/dev/null"], "cannot be made"),
+        (["sweep", "table7", "seed=-1"], "seed takes whole numbers from 0"),
+        (["table", "table7", "--output", "/dev/null/x.md"], "/dev/null"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -119,3 +133,64 @@ def test_every_command_has_help_with_an_example(command: str, chtexp) -> None:
     said = chtexp(command, "--help").stdout
     assert f"chtexp {command} " in said.replace("usage: ", "")
     assert "example" in said.lower()
+
+
+def test_a_mistake_in_ones_own_files_names_the_file(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("CHTEXP_RUNS", str(tmp_path / "runs"))
+    (tmp_path / "method").mkdir()
+    (tmp_path / "paper").mkdir()
+    (tmp_path / "method" / "mine.yaml").write_text("name: Mine\n  sparsity: 0.5\n")
+    (tmp_path / "paper" / "torn.yaml").write_text("title: [\n")
+    (tmp_path / "paper" / "lost.yaml").write_text(
+        "title: x\nseeds: [0]\nreference: FCC\ncolumns: {digits: [data=digits]}\ngroups: {all: {FC: [method=fc]}}\n"
+    )
+    for typed, wanted in (
+        (["train", "data=digits", "method=mine"], "mine.yaml"),
+        (["plan", "torn"], "torn.yaml is no YAML"),
+        (["plan", "lost"], "unknown reference row 'FCC' (did you mean 'FC'?)"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main([*typed, "--config-dir", str(tmp_path)])
+        said = capsys.readouterr().err.strip()
+        assert ended.value.code == 2
+        assert wanted in said
+        assert "\n" not in said
+
+
+def test_a_start_that_cannot_be_leaves_a_finished_run_alone(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("CHTEXP_RUNS", str(tmp_path / "runs"))
+    typed = ["train", "data=digits", "method=set", "budget=smoke", "model.hidden=[40]", "method.sparsity=0.5"]
+    with pytest.raises(SystemExit) as ended:
+        main(typed)
+    assert not ended.value.code
+    (folder,) = RunFolder.every(tmp_path / "runs")
+    with pytest.raises(SystemExit) as ended:
+        main([*typed, "overwrite=true", "hardware.device=cuda"])
+    assert ended.value.code == 2
+    assert folder.state() == "done"
+    assert folder.checkpoint.exists()
+
+
+def test_a_broken_result_is_named_and_hides_nothing_else(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("CHTEXP_RUNS", str(tmp_path / "runs"))
+    for seed in (0, 1):
+        with pytest.raises(SystemExit):
+            main(["train", "data=digits", "method=fc", "method.sparsity=0", "budget=smoke", f"seed={seed}"])
+    first, _ = RunFolder.every(tmp_path / "runs")
+    first.result.write_text("{")
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main(["status"])
+    said = capsys.readouterr().out
+    assert not ended.value.code
+    assert "unreadable" in said
+    assert said.count("accuracy ") == 1
+    with pytest.raises(SystemExit) as ended:
+        main(["table", "quickstart"])
+    assert ended.value.code == 2
+    assert str(first.result) in capsys.readouterr().err
+    first.result.unlink()
+    with pytest.raises(SystemExit) as ended:
+        main(["table", "quickstart", "seed=0"])
+    assert not ended.value.code
+    assert "|   0 |" in capsys.readouterr().out  # seed 1 is done, and was not asked for

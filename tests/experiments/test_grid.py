@@ -72,7 +72,9 @@ def test_a_row_of_ones_own_is_added(tmp_path: Path) -> None:
 
 
 def test_no_such_value_names_those_there_are() -> None:
-    with pytest.raises(UserError, match="unknown data 'cifar10'; choose one of: emnist, fashion_mnist, mnist"):
+    with pytest.raises(
+        UserError, match="unknown data of this table 'cifar10'; choose one of: emnist, fashion_mnist, mnist"
+    ):
         select(load_grid("table7", [conf_dir()]), ["data=cifar10"])
 
 

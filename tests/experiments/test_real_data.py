@@ -18,7 +18,7 @@ needs_data = pytest.mark.skipif("CHTEXP_DATA" not in os.environ, reason="CHTEXP_
 @pytest.mark.timeout(900)
 def test_chts_learns_mnist_at_99_percent_sparsity_in_two_epochs(small_run: Callable[..., Run]) -> None:
     run = small_run(
-        "data=mnist", "budget.train_examples=null", "budget.test_examples=null", "budget.fraction=0.02",
+        "data=mnist", "budget.train_limit=null", "budget.test_limit=null", "budget.fraction=0.02",
         "model.hidden=[1568,1568,1568]", "method=chts_n", "method.sparsity=0.99", "hardware.threads=2",
     )  # fmt: skip
     result = execute(run, "test")
@@ -30,7 +30,7 @@ def test_chts_learns_mnist_at_99_percent_sparsity_in_two_epochs(small_run: Calla
 @pytest.mark.slow
 def test_cifar_trains_with_crop_and_flip_from_parquet(small_run: Callable[..., Run]) -> None:
     result = execute(
-        small_run("data=cifar10", "method=chts_n", "budget.train_examples=640", "model.hidden=[64,64]"), "test"
+        small_run("data=cifar10", "method=chts_n", "budget.train_limit=640", "model.hidden=[64,64]"), "test"
     )
     assert "parquet" in result["data_source"]
     assert result["steps"] == 60

@@ -42,7 +42,7 @@ def test_every_method_resumes_bit_for_bit_from_any_step(method: str, tmp_path: P
         "data=digits",
         "budget=smoke",
         "model.hidden=[40,40,40]",
-        "budget.train_examples=160",
+        "budget.train_limit=160",
         "checkpoint.steps=1",
     ]
     describe = lambda folder: compose_run([*small, f"method={method}", *sparsity, f"paths.runs={tmp_path / folder}"])  # noqa: E731

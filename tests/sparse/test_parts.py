@@ -84,7 +84,9 @@ def test_chains_are_read_off_sequentials_through_modules_that_keep_neurons() -> 
     assert plain_chains(perceptron(3, 4, 5, 2), ["0", "2"]) == [["0", "2"]]
     kept = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.GELU(), nn.Dropout(), nn.Linear(4, 2))
     assert plain_chains(kept, ["0", "4"]) == [["0", "4"]]
-    for between in (nn.Flatten(), nn.Softmax(1), nn.Linear(4, 4), nn.Sequential(nn.ReLU())):
+    nested = nn.Sequential(nn.Sequential(nn.Linear(3, 4), nn.ReLU()), nn.Sequential(nn.Linear(4, 5)), nn.Linear(5, 2))
+    assert plain_chains(nested, ["0.0", "1.0"]) == [["0.0", "1.0"]]
+    for between in (nn.Flatten(), nn.Softmax(1), nn.Linear(4, 4), nn.Sequential(nn.Softmax(1))):
         assert plain_chains(nn.Sequential(nn.Linear(3, 4), between, nn.Linear(4, 2)), ["0", "2"]) == []
     inner = nn.ModuleDict({"one": perceptron(2, 3, 4), "two": perceptron(4, 5, 6, 7)})
     chains = [["one.0", "one.2"], ["two.0", "two.2", "two.4"]]

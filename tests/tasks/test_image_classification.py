@@ -23,7 +23,7 @@ def task_of(*overrides: str, seed: int = 0) -> ImageClassification:
 
 @pytest.mark.parametrize("first", [0, 1, 4, 5, 7, 14])
 def test_batches_from_any_step_are_the_tail_of_all_batches(first: int) -> None:
-    task = task_of("budget.train_examples=150", "data.augment=crop_flip")
+    task = task_of("budget.train_limit=150", "data.augment=crop_flip")
     every = list(task.batches(0))
     tail = list(task.batches(first))
     assert len(every) == task.total_steps == 15
@@ -34,7 +34,7 @@ def test_batches_from_any_step_are_the_tail_of_all_batches(first: int) -> None:
 
 
 def test_an_epoch_holds_every_example_once_in_an_order_of_its_own() -> None:
-    task, other = task_of("budget.train_examples=150"), task_of("budget.train_examples=150", seed=1)
+    task, other = task_of("budget.train_limit=150"), task_of("budget.train_limit=150", seed=1)
     every = list(task.batches(0))
     assert [len(labels) for _, labels in every[:5]] == [32, 32, 32, 32, 22]
     orders = [_order(every[:5]), _order(every[5:10]), _order(list(other.batches(0))[:5])]
@@ -64,7 +64,7 @@ def test_the_paper_recipe_has_the_papers_length() -> None:
 
 
 def test_validation_examples_are_held_out_of_training_and_the_same_for_every_seed() -> None:
-    tasks = [task_of("task.selection=validation", "budget.train_examples=200", seed=seed) for seed in (0, 1)]
+    tasks = [task_of("task.selection=validation", "budget.train_limit=200", seed=seed) for seed in (0, 1)]
     for task in tasks:
         assert len(task.validation[1]) == 20
         assert len(task.train[1]) == 180

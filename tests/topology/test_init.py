@@ -321,9 +321,10 @@ def test_bad_densities_are_named(density: float) -> None:
         ("er", {"r": 0.1}, "'er' takes no 'r'; it takes: no parameters"),
         ("brf", {"r": 0.1, "beta": 1}, "'brf' takes no 'beta'; it takes: r, degree"),
         ("brf", {}, "'brf' needs 'r'"),
-        ("brf", {"r": 1.5}, r"brf r must be in \[0, 1\], got 1.5"),
+        ("brf", {"r": 1.5}, r"brf r must be a number in \[0, 1\], got 1.5"),
         ("brf", {"r": 0.5, "degree": "unifrom"}, "did you mean 'uniform'"),
-        ("bsw", {"beta": -1}, r"bsw beta must be in \[0, 1\], got -1"),
+        ("brf", {"r": "abc"}, "brf r must be a number"),
+        ("bsw", {"beta": -1}, r"bsw beta must be a number in \[0, 1\], got -1"),
         ("bsf", {"resort": "hard"}, "unknown bsf resort 'hard'"),
         (
             "bsf",

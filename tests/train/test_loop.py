@@ -74,6 +74,7 @@ def test_validation_selection_is_recorded(small_run: Callable[..., Run]) -> None
     best = max(lines, key=lambda line: line["validation_accuracy"])  # the first of equals
     assert result["validation_selected"] == best["accuracy"]
     assert result["validation_selected_step"] == best["step"]
+    assert (result["reported"], result["selected_by"]) == (best["accuracy"], "validation_accuracy")
 
 
 def test_bf16_autocast_trains_with_float32_weights(small_run: Callable[..., Run], monkeypatch) -> None:
@@ -85,9 +86,11 @@ def test_bf16_autocast_trains_with_float32_weights(small_run: Callable[..., Run]
         return loss(self, model, batch)
 
     monkeypatch.setattr(ImageClassification, "loss", spy)
-    result = execute(small_run("method=chts_n", "hardware.precision=bf16"), "test")
+    run = small_run("method=chts_n", "hardware.precision=bf16")
+    result = execute(run, "test")
     assert set(seen) == {(torch.bfloat16, torch.float32)}
-    assert result["precision"] == "bf16"
+    assert result["science"]["precision"] == "bf16"
+    assert run.id != small_run("method=chts_n").id  # another arithmetic is another run
 
 
 def test_the_result_counts_what_is_there(small_run: Callable[..., Run]) -> None:
@@ -111,7 +114,7 @@ def test_a_method_without_topology_trains_as_plain_torch(small_run: Callable[...
     _kaiming_as_the_engine(model, run)
     optimizer = torch.optim.SGD(first.values(), lr=1, momentum=0.9, weight_decay=5e-4)
     for step, (images, labels) in enumerate(task.batches(0)):
-        optimizer.param_groups[0]["lr"] = run.family.learning_rate(run.task, task.total_steps)(step)
+        optimizer.param_groups[0]["lr"] = run.family.learning_rate(run, task.total_steps)(step)
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(model(images), labels).backward()
         optimizer.step()

@@ -206,4 +206,5 @@ def _code(result: Result) -> str:
 def _hardware(result: Result) -> str:
     made_by = result["environment"]
     gpus = f", {', '.join(made_by['gpus'])}" if made_by["gpus"] else ""
-    return f"{made_by['cpu']}, {made_by['threads']} threads{gpus}, torch {made_by['libraries']['torch']}"
+    threads = f"{made_by['threads']} thread{'s' if made_by['threads'] > 1 else ''}"
+    return f"{made_by['cpu']}, {threads}{gpus}, torch {made_by['libraries']['torch']}"

@@ -44,9 +44,11 @@ def _compiled(mask_OI: Tensor, weights_OO: Tensor, weights_II: Tensor) -> Tensor
     rows, columns = _neighbours(mask_OI), _neighbours(mask_OI.T)
     scores_OI = torch.empty(mask_OI.shape, dtype=torch.float32)
     available = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-    numba.set_num_threads(min(torch.get_num_threads(), available))
+    threads = torch.get_num_threads()
+    numba.set_num_threads(min(threads, available))
     arrays = (tensor.numpy() for tensor in (*rows, *columns, weights_OO, weights_II, scores_OI))
     _walk(*arrays)
+    torch.set_num_threads(threads)  # numba, when it starts its threads, sets the count that torch reads too
     return scores_OI
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -202,3 +204,13 @@ def test_bad_values_are_named() -> None:
         ch_scores(mask.float(), "ch3_l3p")
     with pytest.raises(UserError, match=r"got torch.bool \[2\]"):
         ch_scores(mask[0], "ch3_l3p")
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_path_kernel_leaves_torchs_threads_alone(threads: int) -> None:
+    program = (
+        f"import torch; torch.set_num_threads({threads}); from chtexp.topology import ch_scores; "
+        "ch_scores(torch.rand(60, 60) < 0.2, 'ch3_l3p'); print(torch.get_num_threads())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == str(threads)

@@ -88,7 +88,6 @@ class DynamicSparsity:
                 else {}
             )
             self.layers = [self._layer(name, linears[name].weight, mask) for name, mask in masks.items()]
-        self._weights = [layer.weight for layer in self.layers]
         self._mask_products_needed_after_step = not is_elementwise(optimizer)
         self._mask_optimizer_state()
         if self._chains and self.layers:

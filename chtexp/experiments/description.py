@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from chtexp.errors import UserError, unknown
 from chtexp.experiments.families import FAMILIES, Family
-from chtexp.sparse import Method
+from chtexp.sparse import Choice, Method
 from chtexp.store import RunFolder, run_id
 from chtexp.tasks import Budget
 from chtexp.typed import Description, describe, identity
@@ -19,12 +19,31 @@ SCIENCE = ("data", "model", "task", "method", "budget")
 
 
 class Hardware(Description):
-    """threads: of one run on the CPU (None: all cores). precision: `bf16` is autocast with float32 weights."""
+    """threads: of one run on the CPU (None: all cores). precision: `bf16` is autocast with float32 weights.
+
+    execution: of sparse layers: `csr` computes with their links alone, `dense` with masked matrices, `auto` takes the
+    faster of both, layer by layer. It changes the time of a run, and its numbers only by rounding.
+    """
 
     name: str
     device: Literal["cpu", "cuda"] = "cpu"
     threads: Annotated[int, Field(ge=1)] | None = None
     precision: Literal["float32", "bf16"] = "float32"
+    execution: Choice = "auto"
+
+    @model_validator(mode="after")
+    def _links_in_float32(self) -> Hardware:
+        if self.execution == "csr" and self.precision != "float32":
+            raise UserError(
+                f"hardware.execution csr computes in float32, not in {self.precision}: use hardware.precision=float32, "
+                "or hardware.execution=dense"
+            )
+        return self
+
+    @property
+    def layers(self) -> Choice:
+        """The execution of sparse layers at this precision."""
+        return self.execution if self.precision == "float32" else "dense"
 
 
 class Checkpointing(Description):

@@ -161,6 +161,8 @@ class _Work:
             layers=built.sparse_layers,
             chains=built.chains,
             features=task.features() if run.method.correlates_features else None,
+            execution=run.hardware.layers,
+            batch=task.positions(1),
         )
         rate = family.learning_rate(run, task.total_steps)
         self._dense_weights = weight_counts(model, built.sparse_layers)[1]
@@ -214,7 +216,11 @@ class _Work:
             "links": sparsity.links,
             "pairs": sparsity.pairs,
             "nonzeros": sum(int(parameter.count_nonzero()) for parameter in training.model.parameters()),
-            "parameters": sum(parameter.numel() for parameter in training.model.parameters()),
+            "parameters": sum(parameter.numel() for parameter in training.model.parameters())
+            + sum(
+                layer.linear.in_features * layer.linear.out_features - layer.weight.numel() for layer in sparsity.layers
+            ),
+            "execution": sparsity.executed,
             "flops": {
                 "dense": per_position * (sparsity.pairs + self._dense_weights),
                 "sparse": per_position * (mean_links + self._dense_weights),

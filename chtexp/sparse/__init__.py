@@ -1,11 +1,14 @@
 """Dynamic sparse training: methods as data, and the engine that owns the masks."""
 
 from chtexp.sparse.engine import DynamicSparsity
+from chtexp.sparse.execution import Choice
 from chtexp.sparse.layer import UpdateRecord
 from chtexp.sparse.method import Method, load_method, method_names
 from chtexp.sparse.schedules import DensitySchedule, density_schedule
+from chtexp.sparse.threads import threads_for_kernels
 
 __all__ = [
+    "Choice",
     "DensitySchedule",
     "DynamicSparsity",
     "Method",
@@ -13,4 +16,5 @@ __all__ = [
     "density_schedule",
     "load_method",
     "method_names",
+    "threads_for_kernels",
 ]

@@ -5,9 +5,10 @@
     loss.backward()
     sparsity.step()
 
-Weights stay ordinary dense parameters that are exactly zero where a link is absent, so any model and any forward pass
-works unchanged; masking the gradient (one product a layer) is the only work between two updates.
-Shapes: O outputs, I inputs, N samples, F input features.
+In dense execution weights stay ordinary dense parameters that are exactly zero where a link is absent, so any model and
+any forward pass works unchanged; masking the gradient (one product a layer) is the only work between two updates. In csr
+execution the sparse layers hold and compute with their links alone.
+Shapes: O outputs, I inputs, K links, N samples, F input features.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ from torch import Tensor, nn
 
 from chtexp.errors import UserError
 from chtexp.randomness import generator
-from chtexp.sparse.bits import pack, unpack
 from chtexp.sparse.criteria import link_scores
+from chtexp.sparse.csr import arrange_sequentials
 from chtexp.sparse.distribution import layer_densities
+from chtexp.sparse.execution import Choice, Execution, check_execution, execution_of
 from chtexp.sparse.initialisation import initial_masks, initialise_weights
-from chtexp.sparse.layer import SparseLayer, UpdateRecord
+from chtexp.sparse.layer import LinkState, SparseLayer, UpdateRecord
+from chtexp.sparse.links import Links
 from chtexp.sparse.method import Method, Removal
-from chtexp.sparse.optimizer_state import check_step, is_elementwise, mask_state
+from chtexp.sparse.optimizer_state import check_step, is_elementwise, mirrors, state_without
 from chtexp.sparse.schedules import soft_exponent, step_at, zeta_at
 from chtexp.sparse.update import keep_highest, keep_highest_overall, regrow, remove
 from chtexp.sparse.wiring import plain_chains, sparse_linears
@@ -46,9 +49,13 @@ class DynamicSparsity:
     chains: which layers feed which, for percolation: sequences of layer names, or `Junction`s; default: read off the
     `nn.Sequential`s of the model; () when no layer feeds another.
     features: training inputs [N, F], which `csti` correlates; only for that topology.
+    execution: `dense` leaves the model's modules and weights what they are. `csr` makes the sparse layers
+    `chtexp.sparse.csr.CsrLinear`s, whose weights hold the links alone: time and memory follow the links, on a CPU.
+    `auto` decides by layer, device, density and batch, and again when the density changes.
+    batch: rows that a layer multiplies at once (images; sentences times tokens); `auto` weighs it.
 
     Raises UserError for a layer that the optimizer does not hold, an optimizer state that cannot be masked, a budget of
-    no links, or a network that percolation would empty.
+    no links, a network that percolation would empty, or an execution that cannot be.
     """
 
     def __init__(
@@ -63,10 +70,15 @@ class DynamicSparsity:
         layers: Sequence[str] | None = None,
         chains: Sequence[Chain] | None = None,
         features: Tensor | None = None,
+        execution: Choice = "dense",
+        batch: int = 32,
     ) -> None:
         if total_steps < 1 or update_interval < 1:
             raise UserError(f"total_steps and update_interval must be at least 1, not {total_steps}, {update_interval}")
         check_step(optimizer)
+        self._elementwise = is_elementwise(optimizer)
+        check_execution(execution, self._elementwise, type(optimizer).__name__)
+        self.model, self.execution, self.batch = model, execution, batch
         self.optimizer, self.method, self.seed = optimizer, method, seed
         self.total_steps, self.update_interval = total_steps, update_interval
         self.steps = 0
@@ -87,13 +99,16 @@ class DynamicSparsity:
                 if method.topology
                 else {}
             )
-            self.layers = [self._layer(name, linears[name].weight, mask) for name, mask in masks.items()]
-        self._mask_products_needed_after_step = not is_elementwise(optimizer)
-        self._mask_optimizer_state()
-        if self._chains and self.layers:
-            percolate(self.masks, self._chains)  # chains that do not fit are an error, used or not
-        if method.percolation:  # a network that would be emptied at its first update is an error before its first step
-            self._percolate(self.layers, [layer.mask_OI for layer in self.layers])
+            self.layers = [self._layer(name, linears[name], mask) for name, mask in masks.items()]
+            if self._chains and self.layers:
+                percolate(self.masks, self._chains)  # chains that do not fit are an error, used or not
+            if (
+                method.percolation
+            ):  # a network that would be emptied at its first update is an error before its first step
+                self._percolate([layer.mask_OI for layer in self.layers])
+            for layer in self.layers:
+                layer.install(layer.state(), self._execution_of(layer.count, layer))
+        self._settle()
 
     def _wiring(self, model: nn.Module, names: list[str], chains: Sequence[Chain] | None) -> list[Chain]:
         found: list[Chain] = list(plain_chains(model, names) if chains is None else chains)
@@ -105,12 +120,36 @@ class DynamicSparsity:
             )
         return found
 
-    def _layer(self, name: str, weight: Tensor, mask_OI: Tensor) -> SparseLayer:
-        if not any(weight is held for group in self.optimizer.param_groups for held in group["params"]):
+    def _layer(self, name: str, linear: nn.Linear, mask_OI: Tensor) -> SparseLayer:
+        if not any(linear.weight is held for group in self.optimizer.param_groups for held in group["params"]):
             raise UserError(f"the weight of sparse layer '{name}' is not in the optimizer; pass it model.parameters()")
-        weight.mul_(mask_OI)
-        history_OI = weight.detach().clone() if self.method.history_weights else None
-        return SparseLayer(name, weight, mask_OI, mask_OI.clone(), history_OI)
+        return SparseLayer(name, linear, self.optimizer, mask_OI, history=self.method.history_weights)
+
+    def _execution_of(self, links: int, layer: SparseLayer) -> Execution:
+        return execution_of(
+            self.execution,
+            links=links,
+            shape=layer.shape,
+            batch=self.batch,
+            device=layer.weight.device,
+            dtype=layer.weight.dtype,
+            elementwise=self._elementwise,
+        )
+
+    def _settle(self) -> None:
+        """Everything that follows from the layers as they now are."""
+        arrange_sequentials(self.model)
+        self._masked = [layer for layer in self.layers if layer.execution == "dense"]
+        self._anp = anp(self.masks) if self.layers else 1.0
+        self._itop = sum(layer.ever_linked() for layer in self.layers) / self.pairs if self.layers else 1.0
+        self._links = sum(layer.count for layer in self.layers) if self.layers else self.pairs
+        self._ask_for_gradients()
+
+    def _ask_for_gradients(self) -> None:
+        """Layers that compute with links alone leave the gradient of absent ones only where the next step needs it."""
+        wanted = self.method.needs_gradient and self._update_due(self.steps + 1)
+        for layer in self.layers:
+            layer.want_dense_gradient(wanted)
 
     # ------------------------------------------------------------------ what is
 
@@ -122,7 +161,7 @@ class DynamicSparsity:
     @property
     def links(self) -> int:
         """Links of all sparse layers (of a dense method: all their pairs)."""
-        return sum(layer.links for layer in self.layers) if self.layers else self.pairs
+        return self._links
 
     @property
     def pairs(self) -> int:
@@ -140,11 +179,21 @@ class DynamicSparsity:
 
     def anp(self) -> float:
         """Active neuron rate, in [0, 1]."""
-        return anp(self.masks) if self.layers else 1.0
+        return self._anp
 
     def itop(self) -> float:
         """Share of all pairs that were ever a link, in [0, 1]."""
-        return sum(int(layer.ever_OI.sum()) for layer in self.layers) / self.pairs if self.layers else 1.0
+        return self._itop
+
+    @property
+    def executed(self) -> dict[str, str]:
+        """How every sparse layer is executed now: `csr` (only its links) or `dense` (sparsity simulated by a mask)."""
+        return {layer.name: layer.execution for layer in self.layers}
+
+    @property
+    def on_kernels(self) -> bool:
+        """Whether every sparse layer runs on compiled kernels; see `threads_for_kernels`."""
+        return bool(self.layers) and not self._masked and self.layers[0].weight.device.type == "cpu"
 
     # ------------------------------------------------------------------ one step
 
@@ -160,16 +209,18 @@ class DynamicSparsity:
         The first half of `step`, for those who want to do something (evaluate, say) before the topology changes.
         """
         if self.method.needs_gradient and self._update_due(self.steps + 1):
-            self._dense_gradients = [self._gradient(layer).clone() for layer in self.layers]
+            self._dense_gradients = [layer.dense_gradient(self.method.name) for layer in self.layers]
         self._mask_gradients()
         self.optimizer.step()
-        if self._mask_products_needed_after_step:
-            torch._foreach_mul_([layer.weight for layer in self.layers], [layer.factor_OI for layer in self.layers])
-            self._mask_optimizer_state()
+        if not self._elementwise:
+            self._mask_what_moved()
         elif self.steps == 0:
-            self._mask_optimizer_state()  # the state exists from here on: an unknown layout is an error now, not later
+            for layer in self.layers:
+                mirrors(self.optimizer, layer.weight)  # there is a state now: an unknown layout is an error, not later
         self.steps += 1
         self.link_steps += self.links
+        if self.method.needs_gradient:
+            self._ask_for_gradients()
 
     @torch.no_grad()
     def update_topology(self) -> UpdateRecord | None:
@@ -181,15 +232,20 @@ class DynamicSparsity:
             return None
         evolving = self._evolves(self.steps)
         zeta = zeta_at(self.method.zeta, self.method.zeta_schedule, self.steps, self._update_end) if evolving else 0.0
-        budgeted = self._pruned()
-        kept, grown = budgeted, [torch.zeros_like(mask) for mask in budgeted]
+        states = [layer.state() for layer in self.layers]
+        for layer, state in zip(self.layers, states, strict=True):
+            if layer.history_OI is not None:
+                state.links.put(layer.history_OI, state.weight_K)
+        budgeted = self._pruned(states)
+        kept = [links.mask() for links in budgeted]
+        grown = [torch.zeros_like(mask) for mask in kept]
         if evolving:
-            budgets = [int(mask.sum()) for mask in budgeted]
-            kept = self._removed(budgeted, budgets, zeta)
+            budgets = [len(links) for links in budgeted]
+            kept = self._removed(states, budgeted, zeta)
             if self.method.percolation:
-                kept = self._percolate(self.layers, kept)
+                kept = self._percolate(kept)
             grown = self._regrown(kept, budgets)
-        overlaps = self._install(kept, grown)
+        overlaps = self._install(states, kept, grown)
         self._dense_gradients = None
         record = self._record(zeta, overlaps)
         self.records.append(record)
@@ -209,22 +265,17 @@ class DynamicSparsity:
     def _evolves(self, step: int) -> bool:
         return self.method.removal is not None and step <= self._update_end
 
-    def _gradient(self, layer: SparseLayer) -> Tensor:
-        if layer.weight.grad is None:
-            raise UserError(
-                f"method '{self.method.name}' needs the gradient of layer '{layer.name}', which has none: call step() after "
-                "loss.backward(), and see that the layer takes part in the loss"
-            )
-        return layer.weight.grad
-
     def _mask_gradients(self) -> None:
-        held = [(layer.weight.grad, layer.factor_OI) for layer in self.layers if layer.weight.grad is not None]
+        held = [(layer.weight.grad, layer.factor_OI) for layer in self._masked if layer.weight.grad is not None]
         if held:
             torch._foreach_mul_(*map(list, zip(*held, strict=True)))
 
-    def _mask_optimizer_state(self) -> None:
-        for layer in self.layers:
-            mask_state(self.optimizer, layer.weight, layer.mask_OI)
+    def _mask_what_moved(self) -> None:
+        """After a step that may move absent weights: back to zero, they and all that the optimizer holds for them."""
+        for layer in self._masked:
+            buffers, _ = mirrors(self.optimizer, layer.weight)
+            moved = [layer.weight.detach(), *buffers.values()]
+            torch._foreach_mul_(moved, [layer.factor_OI] * len(moved))
 
     # ------------------------------------------------------------------ the stages of an update
 
@@ -232,79 +283,80 @@ class DynamicSparsity:
         densities = layer_densities(self._shapes, self._schedule(step), self.method.distribution)
         return [link_budget(*shape, density) for shape, density in zip(self._shapes, densities, strict=True)]
 
-    def _pruned(self) -> list[Tensor]:
-        """Masks at the density wanted now: pruned if it fell, untouched if not."""
-        masks = [layer.mask_OI for layer in self.layers]
+    def _pruned(self, states: list[LinkState]) -> list[Links]:
+        """Links at the density wanted now: pruned if it fell, untouched if not."""
         budgets = self._budgets(self.steps)
         if sum(budgets) >= self.links:
-            return masks
+            return [state.links for state in states]
         density, rule = self.method.density, self._pruning_rule()
         scores, candidates = [], []
-        for index, layer in enumerate(self.layers):
+        for index, (layer, state) in enumerate(zip(self.layers, states, strict=True)):
             # GMP: pruned weights compete with the magnitude they last had
-            weight_OI = self._last_weight(layer) if density.readmit else layer.weight
-            scores.append(link_scores(rule, weight_OI, self._stored_gradient(index)))
-            candidates.append(torch.ones_like(layer.mask_OI) if density.readmit else layer.mask_OI)
+            links = Links.all_pairs(layer.shape, layer.weight.device) if density.readmit else state.links
+            scores.append(link_scores(rule, self._weight_at(layer, state, links), self._stored_gradient(index), links))
+            candidates.append(links)
         if density.prune_scope == "global":
-            return self._not_empty(
-                keep_highest_overall(
-                    scores, candidates, sum(budgets), self._generator("prune", "all", self.layers[0].weight)
-                ),
-                "global pruning",
-            )
-        return [
-            keep_highest(score, candidate, budget, self._generator("prune", layer.name, layer.weight))
-            for score, candidate, budget, layer in zip(scores, candidates, budgets, self.layers, strict=True)
-        ]
+            everywhere = self._generator("prune", "all", self.layers[0].weight)
+            chosen = keep_highest_overall(scores, sum(budgets), everywhere)
+        else:
+            chosen = [
+                keep_highest(score, budget, self._generator("prune", layer.name, layer.weight))
+                for score, budget, layer in zip(scores, budgets, self.layers, strict=True)
+            ]
+        pruned = [links.only(chosen_K) for links, chosen_K in zip(candidates, chosen, strict=True)]
+        self._not_empty([len(links) for links in pruned], "global pruning")
+        return pruned
 
     def _pruning_rule(self) -> str:
         rule = self.method.density.prune or (self.method.removal.rule if self.method.removal else None)
         assert rule is not None  # Method checks it
         return rule
 
-    def _removed(self, masks: list[Tensor], budgets: list[int], zeta: float) -> list[Tensor]:
+    def _removed(self, states: list[LinkState], budgeted: list[Links], zeta: float) -> list[Tensor]:
         removal = self.method.removal
         assert removal is not None
         return [
-            mask
+            links.mask()
             if layer.frozen
-            else remove(
-                mask,
-                torch.where(mask, self._last_weight(layer), 0),  # without what was pruned just before
-                self._stored_gradient(index),
-                rule=removal.rule,
-                exponent=self._exponent(removal),
-                keep=budget - round(zeta * budget),
-                generator=self._generator("remove", layer.name, layer.weight),
-            )
-            for index, (layer, mask, budget) in enumerate(zip(self.layers, masks, budgets, strict=True))
+            else links.only(
+                remove(
+                    links,
+                    self._weight_at(layer, state, links),  # without what was pruned just before
+                    self._stored_gradient(index),
+                    rule=removal.rule,
+                    exponent=self._exponent(removal),
+                    keep=len(links) - round(zeta * len(links)),
+                    generator=self._generator("remove", layer.name, layer.weight),
+                )
+            ).mask()
+            for index, (layer, state, links) in enumerate(zip(self.layers, states, budgeted, strict=True))
         ]
 
-    def _last_weight(self, layer: SparseLayer) -> Tensor:
-        """The weights of the links and, with `history_weights`, those that absent links last had."""
-        if layer.history_OI is None:
-            return layer.weight
-        return torch.where(layer.mask_OI, layer.weight, layer.history_OI)
+    @staticmethod
+    def _weight_at(layer: SparseLayer, state: LinkState, links: Links) -> Tensor:
+        """The weights of `links` and, with `history_weights`, those that absent links last had."""
+        if layer.history_OI is not None:
+            return links.take(layer.history_OI)
+        return state.weight_K if links is state.links else state.weight_at(links)
 
     def _exponent(self, removal: Removal) -> float | None:
         if removal.soft is None:
             return None
         return soft_exponent(removal.soft.delta_start, removal.soft.delta_end, self.steps / self.total_steps)
 
-    def _percolate(self, layers: list[SparseLayer], masks: list[Tensor]) -> list[Tensor]:
+    def _percolate(self, masks: list[Tensor]) -> list[Tensor]:
         """Masks without the links of inactive neurons; layers that stopped evolving keep theirs."""
-        active = percolate({layer.name: mask for layer, mask in zip(layers, masks, strict=True)}, self._chains)
-        self._not_empty(list(active.values()), "percolation")
-        return [mask if layer.frozen else active[layer.name] for layer, mask in zip(layers, masks, strict=True)]
+        active = percolate({layer.name: mask for layer, mask in zip(self.layers, masks, strict=True)}, self._chains)
+        self._not_empty([int(mask.sum()) for mask in active.values()], "percolation")
+        return [mask if layer.frozen else active[layer.name] for layer, mask in zip(self.layers, masks, strict=True)]
 
-    def _not_empty(self, masks: list[Tensor], cause: str) -> list[Tensor]:
-        for layer, mask in zip(self.layers, masks, strict=True):
-            if not mask.any():
+    def _not_empty(self, counts: list[int], cause: str) -> None:
+        for layer, links in zip(self.layers, counts, strict=True):
+            if not links:
                 raise UserError(
                     f"{cause} leaves layer '{layer.name}' without a link after step {self.steps}: nothing passes it; use "
                     f"wider layers or a sparsity below {self.method.sparsity:g}"
                 )
-        return masks
 
     def _regrown(self, kept: list[Tensor], budgets: list[int]) -> list[Tensor]:
         regrowth = self.method.regrowth
@@ -323,25 +375,21 @@ class DynamicSparsity:
             for index, (layer, mask, budget) in enumerate(zip(self.layers, kept, budgets, strict=True))
         ]
 
-    def _install(self, kept: list[Tensor], grown: list[Tensor]) -> list[tuple[int, int]]:
-        """Make kept and grown the masks; returns (|removed and regrown|, |regrown|) of every layer."""
+    def _install(self, states: list[LinkState], kept: list[Tensor], grown: list[Tensor]) -> list[tuple[int, int]]:
+        """Make kept and grown the links; returns (|removed and regrown|, |regrown|) of every layer."""
         overlaps = []
-        for layer, kept_OI, grown_OI in zip(self.layers, kept, grown, strict=True):
-            before_OI, after_OI = layer.mask_OI, kept_OI | grown_OI
-            carried_OI = kept_OI & before_OI  # links that never left keep weight and momentum
-            if layer.history_OI is not None:
-                layer.history_OI.copy_(self._last_weight(layer))
-                layer.weight.copy_(torch.where(after_OI, layer.history_OI, 0))
-            else:
-                layer.weight.mul_(carried_OI)
-            mask_state(self.optimizer, layer.weight, carried_OI)
-            overlaps.append((int((before_OI & grown_OI).sum()), int(grown_OI.sum())))
-            layer.set_mask(after_OI)
-            layer.ever_OI |= after_OI
-            again, regrown = overlaps[-1]
+        for layer, state, kept_OI, grown_OI in zip(self.layers, states, kept, grown, strict=True):
+            before_OI = layer.mask_OI
+            again, regrown = int((before_OI & grown_OI).sum()), int(grown_OI.sum())
+            overlaps.append((again, regrown))
+            links = Links.of_mask(kept_OI | grown_OI)
+            weight_K = None if layer.history_OI is None else links.take(layer.history_OI)
+            # links that never left keep weight and momentum
+            layer.install(state.moved(links, kept_OI, weight_K), self._execution_of(len(links), layer))
+            layer.mark_ever()
             if self.method.early_stop is not None and regrown and again / regrown > self.method.early_stop:
                 layer.frozen = True
-        self._mask_gradients()
+        self._settle()
         return overlaps
 
     def _stored_gradient(self, index: int) -> Tensor | None:
@@ -361,7 +409,7 @@ class DynamicSparsity:
             zeta=zeta,
             layers={
                 layer.name: {
-                    "density": layer.links / layer.mask_OI.numel(),
+                    "density": layer.density,
                     "overlap": again / regrown if regrown else None,
                     "frozen": layer.frozen,
                 }
@@ -372,25 +420,36 @@ class DynamicSparsity:
     # ------------------------------------------------------------------ save and resume
 
     def state_dict(self) -> dict[str, Any]:
-        """Masks as bits, counters and records: plain values and tensors, loadable with `weights_only=True`.
+        """All of the sparse layers (links as bits, their weights and optimizer buffers), counters and records.
 
-        Weights and optimizer state are the model's and the optimizer's own.
+        The same whatever the execution: it may be loaded by a training that executes its layers another way. Plain
+        values and tensors, loadable with `weights_only=True`. Everything else of model and optimizer is their own.
         """
         return {
             "training": self._training(),
             "steps": self.steps,
             "link_steps": self.link_steps,
             "records": [asdict(record) for record in self.records],
-            "layers": {
-                layer.name: {
-                    "mask": pack(layer.mask_OI),
-                    "ever": pack(layer.ever_OI),
-                    "history": layer.history_OI,
-                    "frozen": layer.frozen,
-                }
-                for layer in self.layers
-            },
+            "layers": {layer.name: layer.state_dict() for layer in self.layers},
         }
+
+    def training_state(self) -> dict[str, Any]:
+        """Model, optimizer and sparsity as one state, the same whatever the execution: all that a checkpoint needs of them."""
+        weights = {f"{layer.name}.weight": layer.weight for layer in self.layers}
+        return {
+            "model": {name: value for name, value in self.model.state_dict().items() if name not in weights},
+            "optimizer": state_without(self.optimizer, list(weights.values())),
+            "sparsity": self.state_dict(),
+        }
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Continue from `training_state()`. Raises UserError when it is another training's."""
+        missing, unexpected = self.model.load_state_dict(state["model"], strict=False)
+        strangers = [*unexpected, *(set(missing) - {f"{layer.name}.weight" for layer in self.layers})]
+        if strangers:
+            raise UserError(f"the saved model is another one: it and this one differ in {', '.join(sorted(strangers))}")
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.load_state_dict(state["sparsity"])
 
     def _training(self) -> dict[str, int]:
         """What draws and schedules depend on besides the state."""
@@ -409,10 +468,8 @@ class DynamicSparsity:
             raise UserError(f"the saved sparse layers are {list(state['layers'])}, this model's {list(self.masks)}")
         self.steps, self.link_steps = state["steps"], state["link_steps"]
         self.records = [UpdateRecord(**record) for record in state["records"]]
-        for layer in self.layers:
-            saved = state["layers"][layer.name]
-            layer.set_mask(unpack(saved["mask"], layer.mask_OI))
-            layer.ever_OI = unpack(saved["ever"], layer.mask_OI)
-            layer.frozen = saved["frozen"]
-            if layer.history_OI is not None:
-                layer.history_OI.copy_(saved["history"])
+        with torch.no_grad():
+            for layer in self.layers:
+                saved = state["layers"][layer.name]
+                layer.load_state_dict(saved, self._execution_of(saved["weight"].numel(), layer))
+        self._settle()

@@ -1,8 +1,13 @@
-"""Absent links have no momentum: every buffer of any optimizer that mirrors a weight is kept zero where it is absent."""
+"""What an optimizer holds for a weight: numbers that mirror it, link by link, and others.
+
+Absent links have no momentum: whatever mirrors a sparse weight is kept for its links alone.
+"""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Collection
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,20 +36,35 @@ def is_elementwise(optimizer: torch.optim.Optimizer) -> bool:
     return type(optimizer) in ELEMENTWISE
 
 
-def mask_state(optimizer: torch.optim.Optimizer, weight: Tensor, mask_OI: Tensor) -> None:
-    """Zero every buffer of `weight` where `mask_OI` is False.
+def mirrors(optimizer: torch.optim.Optimizer, weight: Tensor) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The buffers of `weight` that have its shape, and the rest (step counts and the like).
 
-    Buffers of the weight's shape are masked and scalars (step counts) left alone. Raises UserError for any other
-    layout (factored or flattened state): which of its entries belong to an absent link cannot be told.
+    Raises UserError for any other layout (factored or flattened state): which of its entries belong to an absent link
+    cannot be told.
     """
+    buffers: dict[str, Tensor] = {}
+    rest: dict[str, Any] = {}
     for key, value in optimizer.state.get(weight, {}).items():
-        if value is None or isinstance(value, int | float | str) or (isinstance(value, Tensor) and value.numel() == 1):
-            continue
-        if not isinstance(value, Tensor) or value.shape != weight.shape:
+        if isinstance(value, Tensor) and value.shape == weight.shape:
+            buffers[key] = value
+        elif (
+            value is None or isinstance(value, int | float | str) or (isinstance(value, Tensor) and value.numel() == 1)
+        ):
+            rest[key] = value
+        else:
             layout = f"of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"as a {type(value).__name__}"
             raise UserError(
                 f"{type(optimizer).__name__} keeps '{key}' {layout} for a weight of shape "
                 f"{tuple(weight.shape)}, so the state of absent links cannot be found; use an optimizer whose state mirrors "
                 "the weights, e.g. SGD, Adam, AdamW, RMSprop"
             )
-        value.mul_(mask_OI)
+    return buffers, rest
+
+
+def state_without(optimizer: torch.optim.Optimizer, weights: Collection[Tensor]) -> dict[str, Any]:
+    """`optimizer.state_dict()` without what it holds for `weights`."""
+    everything = optimizer.state_dict()
+    held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    left_out = {id(weight) for weight in weights}
+    state = {index: value for index, value in everything["state"].items() if id(held[index]) not in left_out}
+    return {**everything, "state": state}

@@ -1,6 +1,9 @@
 """The stages of one topology update, each a pure function of masks: prune, remove, regrow (arXiv:2501.19107).
 
-Shapes: O outputs, I inputs. Every function returns new masks and leaves its arguments as they are.
+What is removed is chosen among links, in row-major order; what is grown, among all free pairs of a mask. Every function
+leaves its arguments as they are.
+
+Shapes: O outputs, I inputs, K links.
 """
 
 from __future__ import annotations
@@ -11,31 +14,23 @@ import torch
 from torch import Tensor
 
 from chtexp.sparse.criteria import link_scores
+from chtexp.sparse.links import Links
 from chtexp.topology import CH_RULES, ch_scores, gumbel_top_k, sample_links
 
 
-def keep_highest(score_OI: Tensor, candidates_OI: Tensor, keep: int, generator: torch.Generator) -> Tensor:
-    """The `keep` candidates of highest score; ties are broken by the generator."""
-    return sample_links(score_OI, keep, soft=False, generator=generator, free_OI=candidates_OI)
+def keep_highest(score_K: Tensor, keep: int, generator: torch.Generator) -> Tensor:
+    """Bool [K]: the `keep` of highest score; ties are broken by the generator."""
+    return sample_links(score_K.unsqueeze(0), keep, soft=False, generator=generator).squeeze(0)
 
 
-def keep_highest_overall(
-    scores: Sequence[Tensor], candidates: Sequence[Tensor], keep: int, generator: torch.Generator
-) -> list[Tensor]:
+def keep_highest_overall(scores: Sequence[Tensor], keep: int, generator: torch.Generator) -> list[Tensor]:
     """As `keep_highest`, comparing the scores of all layers with each other (global pruning)."""
-    flat = keep_highest(
-        torch.cat([score.reshape(-1) for score in scores]).unsqueeze(0),
-        torch.cat([mask.reshape(-1) for mask in candidates]).unsqueeze(0),
-        keep,
-        generator,
-    ).squeeze(0)
-    parts = flat.split([mask.numel() for mask in candidates])
-    return [part.view(mask.shape) for part, mask in zip(parts, candidates, strict=True)]
+    return list(keep_highest(torch.cat(list(scores)), keep, generator).split([score.numel() for score in scores]))
 
 
 def remove(
-    mask_OI: Tensor,
-    weight_OI: Tensor,
+    links: Links,
+    weight_K: Tensor,
     gradient_OI: Tensor | None,
     *,
     rule: str,
@@ -43,21 +38,19 @@ def remove(
     keep: int,
     generator: torch.Generator,
 ) -> Tensor:
-    """The mask after removal, with `keep` links.
+    """Bool [K]: the `keep` links that stay.
 
-    exponent None: the links of highest score stay. Otherwise they are drawn without replacement with probability
-    proportional to score^exponent, in the log domain, so that exponent 9 does not underflow.
+    exponent None: those of highest score. Otherwise they are drawn without replacement with probability proportional
+    to score^exponent, in the log domain, so that exponent 9 does not underflow.
     """
-    score_OI = link_scores(rule, weight_OI, gradient_OI)
+    score_K = link_scores(rule, weight_K, gradient_OI, links)
     if exponent is None:
-        return keep_highest(score_OI, mask_OI, keep, generator)
-    links_K = mask_OI.reshape(-1).nonzero().squeeze(1)
-    score_K = score_OI.reshape(-1)[links_K].double()
+        return keep_highest(score_K, keep, generator)
+    score_K = score_K.double()
     log_weight_K = exponent * score_K.log() if exponent else torch.zeros_like(score_K)  # 0^0 = 1, not NaN
-    drawn = gumbel_top_k(log_weight_K, keep, generator=generator)
-    kept = torch.zeros_like(mask_OI.reshape(-1))
-    kept[links_K[drawn]] = True
-    return kept.view(mask_OI.shape)
+    kept_K = torch.zeros_like(score_K, dtype=torch.bool)
+    kept_K[gumbel_top_k(log_weight_K, keep, generator=generator)] = True
+    return kept_K
 
 
 def regrow(

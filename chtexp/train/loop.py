@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from chtexp.sparse import DynamicSparsity
+from chtexp.sparse import DynamicSparsity, threads_for_kernels
 from chtexp.tasks import Task
 from chtexp.train.checkpoint import random_state, restore_random_state
 
@@ -96,17 +96,10 @@ class Training:
         """Train to the end. Raises Diverged when the loss is not finite."""
         self.model.train()
         self._since = time.perf_counter()
-        for batch in self.task.batches(self.step):
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.learning_rate(self.step)
-            with self._autocast():
-                loss = self.task.loss(self.model, batch)
-            loss.backward()
-            self.sparsity.apply_gradients()
-            self.optimizer.zero_grad(set_to_none=True)
-            self.step += 1
-            self._loss_sum += loss.detach()
-            self._summed += 1
+        batches = self.task.batches(self.step)
+        while self.step < self.task.total_steps:
+            with threads_for_kernels(self.sparsity.on_kernels):
+                self._train_on(next(batches))
             if self.step % FINITE_CHECK_STEPS == 0:
                 self._mean_loss()
             observer.stepped(self.step)
@@ -119,12 +112,25 @@ class Training:
             observer.checkpoint(self.state_dict, last=self.step == self.task.total_steps)
         return self.judged
 
+    def _train_on(self, batch: Any) -> None:
+        """One optimizer step."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate(self.step)
+        with self._autocast():
+            loss = self.task.loss(self.model, batch)
+        loss.backward()
+        self.sparsity.apply_gradients()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        self._loss_sum += loss.detach()
+        self._summed += 1
+
     def _evaluate(self) -> dict[str, Any]:
         """Evaluate before any topology update at this step: a network is judged as it was trained."""
         train_loss = self._mean_loss()
         self._loss_sum, self._summed = torch.zeros_like(self._loss_sum), 0
         self.model.eval()
-        with self._autocast():
+        with self._autocast(), threads_for_kernels(self.sparsity.on_kernels):
             metrics = self.task.evaluate(self.model)
         self.model.train()
         for name, value in metrics.items():
@@ -174,17 +180,13 @@ class Training:
             "seconds": self.elapsed(),
             "judged": asdict(self.judged),
             "loss": {"sum": self._loss_sum, "summed": self._summed},
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "sparsity": self.sparsity.state_dict(),
+            **self.sparsity.training_state(),
             "random": random_state(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken."""
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.sparsity.load_state_dict(state["sparsity"])
+        self.sparsity.load_training_state(state)
         restore_random_state(state["random"])
         self.step, self.seconds = state["step"], state["seconds"]
         self.judged = Judged(**state["judged"])

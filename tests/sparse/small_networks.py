@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -40,18 +41,21 @@ def sparse_method(name: str, **overrides: Any) -> Method:
 
 @dataclass
 class Training:
-    """A model in training; the batch depends on the step alone."""
+    """A model in training; the batch depends on the step alone. loss: of the last backward pass."""
 
     model: nn.Sequential
     optimizer: torch.optim.Optimizer
     sparsity: DynamicSparsity
+    loss: float = math.nan
 
     def backward(self) -> None:
         step = self.sparsity.steps
         inputs = normal(16, self.model[0].in_features, seed=step)
         labels = torch.arange(16).roll(step) % self.model[-1].out_features
         self.optimizer.zero_grad()
-        nn.functional.cross_entropy(self.model(inputs), labels).backward()
+        loss = nn.functional.cross_entropy(self.model(inputs), labels)
+        loss.backward()
+        self.loss = loss.item()
 
     def step(self) -> UpdateRecord | None:
         self.backward()

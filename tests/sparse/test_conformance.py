@@ -1,4 +1,4 @@
-"""What every method of `conf/method` promises, with real gradients and several optimizers."""
+"""What every method of `conf/method` promises, with real gradients, several optimizers, and in both executions."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from chtexp.sparse import UpdateRecord, method_names
+from chtexp.sparse.layer import SparseLayer
 
 from .small_networks import OPTIMIZERS, Training, normal, sparse_method, training
 
@@ -45,25 +46,38 @@ class Moment:
 
 
 def photograph(run: Training) -> dict[str, Layer]:
-    return {
-        layer.name: Layer(
-            layer.mask_OI.clone(),
-            layer.weight.detach().clone(),
-            layer.weight.grad.clone(),
-            {key: value.clone() for key, value in run.moments(layer.weight).items()},
+    return {layer.name: matrices(run, layer) for layer in run.sparsity.layers}
+
+
+def matrices(run: Training, layer: SparseLayer) -> Layer:
+    """Everything of a layer in matrix form, whatever its execution; nothing that is there is left out."""
+    moments = run.moments(layer.weight)
+    if layer.execution == "dense":
+        held = (layer.weight.detach(), layer.weight.grad, *moments.values())
+        weight, gradient, *buffers = (tensor.clone() for tensor in held)
+    else:
+        links = len(layer.links)
+        assert layer.weight.shape == layer.weight.grad.shape == (links,)
+        assert all(buffer.shape == (links,) for buffer in moments.values())
+        weight, gradient, *buffers = (
+            torch.zeros(layer.shape).masked_scatter(layer.mask_OI, values)
+            for values in (layer.weight.detach(), layer.weight.grad, *moments.values())
         )
-        for layer in run.sparsity.layers
-    }
+    return Layer(layer.mask_OI.clone(), weight, gradient, dict(zip(moments, buffers, strict=True)))
 
 
-@pytest.fixture(scope="module", params=[(m, o) for m in SPARSE for o in OPTIMIZERS], ids="-".join)
+CASES = [(m, o, e) for m in SPARSE for o in OPTIMIZERS for e in ("dense", "csr")]
+
+
+@pytest.fixture(scope="module", params=CASES, ids="-".join)
 def trace(request: pytest.FixtureRequest) -> tuple[Training, list[Moment]]:
     """A whole training, photographed before and after every topology update that might happen."""
-    name, optimizer = request.param
-    run, moments = training(sparse_method(name), optimizer, total=TOTAL, interval=INTERVAL), []
+    name, optimizer, execution = request.param
+    run = training(sparse_method(name), optimizer, total=TOTAL, interval=INTERVAL, execution=execution)
+    moments = []
     for step in range(1, TOTAL + 1):
         run.backward()
-        backward = {layer.name: layer.weight.grad.clone() for layer in run.sparsity.layers}
+        backward = {name: layer.gradient for name, layer in photograph(run).items()}
         run.sparsity.apply_gradients()
         before = photograph(run)
         record = run.sparsity.update_topology()
@@ -228,16 +242,19 @@ def test_global_random_states_are_left_alone(name: str) -> None:
     assert before == after
 
 
+@pytest.mark.parametrize("execution", ["dense", "csr"])
 @pytest.mark.parametrize(("name", "optimizer"), [(m, ("adam", "sgd")[i % 2]) for i, m in enumerate(METHODS)])
-def test_resumed_training_equals_uninterrupted_training_from_every_step(name: str, optimizer: str) -> None:
+def test_resumed_training_equals_uninterrupted_training_from_every_step(
+    name: str, optimizer: str, execution: str
+) -> None:
     method, total = sparse_method(name), 12
-    whole = training(method, optimizer, total=total, interval=3)
+    whole = training(method, optimizer, total=total, interval=3, execution=execution)
     saved = [save(whole)]
     for _ in range(total):
         whole.step()
         saved.append(save(whole))
     for step in range(total):
-        resumed = training(method, optimizer, total=total, interval=3)
+        resumed = training(method, optimizer, total=total, interval=3, execution=execution)
         load(resumed, saved[step])
         assert resumed.sparsity.steps == step
         resumed.run(total - step)
@@ -257,11 +274,7 @@ def test_resuming_between_the_optimizer_step_and_the_update(name: str) -> None:
 
 
 def everything(run: Training) -> dict[str, Any]:
-    return {
-        "model": run.model.state_dict(),
-        "optimizer": run.optimizer.state_dict(),
-        "sparsity": run.sparsity.state_dict(),
-    }
+    return run.sparsity.training_state()
 
 
 def save(run: Training) -> bytes:
@@ -271,10 +284,7 @@ def save(run: Training) -> bytes:
 
 
 def load(run: Training, saved: bytes) -> None:
-    state = torch.load(io.BytesIO(saved), weights_only=True)
-    run.model.load_state_dict(state["model"])
-    run.optimizer.load_state_dict(state["optimizer"])
-    run.sparsity.load_state_dict(state["sparsity"])
+    run.sparsity.load_training_state(torch.load(io.BytesIO(saved), weights_only=True))
 
 
 def same(one: Any, other: Any) -> bool:

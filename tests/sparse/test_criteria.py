@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from itertools import permutations
+from typing import Any
 
 import pytest
 import torch
 
 from chtexp.errors import UserError
 from chtexp.sparse.criteria import CRITERIA, link_scores
-from chtexp.sparse.update import keep_highest, keep_highest_overall, regrow, remove
+from chtexp.sparse.links import Links
+from chtexp.sparse.update import keep_highest, keep_highest_overall, regrow
+from chtexp.sparse.update import remove as remove_from_links
 
 WEIGHT = torch.tensor([[1.0, -3.0, 0.0], [2.0, 0.0, -4.0]])
 GRADIENT = torch.tensor([[-2.0, 1.0, 5.0], [0.5, 7.0, -8.0]])
 LINKS = WEIGHT != 0
+
+
+def remove(mask: torch.Tensor, weight: torch.Tensor, gradient: torch.Tensor | None, **how: Any) -> torch.Tensor:
+    """`update.remove` from mask to mask."""
+    links = Links.of_mask(mask)
+    return links.only(remove_from_links(links, links.take(weight), gradient, **how)).mask()
+
+
+def scores_of(rule: str, weight: torch.Tensor, gradient: torch.Tensor | None, mask: torch.Tensor) -> torch.Tensor:
+    links = Links.of_mask(mask)
+    return link_scores(rule, links.take(weight), gradient, links)
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -33,7 +47,7 @@ def seeded(seed: int = 0) -> torch.Generator:
     ],
 )
 def test_scores(rule: str, scores: list[float]) -> None:
-    assert link_scores(rule, WEIGHT, GRADIENT)[LINKS].tolist() == pytest.approx(scores)
+    assert scores_of(rule, WEIGHT, GRADIENT, LINKS).tolist() == pytest.approx(scores)
 
 
 def test_set_removes_the_smallest_positive_and_the_largest_negative_weights_in_equal_shares() -> None:
@@ -44,17 +58,18 @@ def test_set_removes_the_smallest_positive_and_the_largest_negative_weights_in_e
 
 @pytest.mark.parametrize("rule", CRITERIA)
 def test_scores_are_finite_where_weight_or_gradient_is_zero(rule: str) -> None:
-    scores = link_scores(rule, torch.tensor([[0.0, 1, 0], [1, 0, 0]]), torch.tensor([[1.0, 0, 0], [1, 1, 0]]))
+    weight, gradient = torch.tensor([[0.0, 1, 0], [1, 0, 0]]), torch.tensor([[1.0, 0, 0], [1, 1, 0]])
+    scores = scores_of(rule, weight, gradient, torch.ones(2, 3, dtype=torch.bool))
     assert scores.isfinite().all()
     assert (scores >= 0).all()
 
 
 def test_unknown_rules_and_missing_gradients_are_errors() -> None:
     with pytest.raises(UserError, match="did you mean 'snip'"):
-        link_scores("snipp", WEIGHT, GRADIENT)
+        scores_of("snipp", WEIGHT, GRADIENT, LINKS)
     for rule in ("mest", "snip", "sensitivity", "rsensitivity"):
         with pytest.raises(ValueError, match="reads the gradient"):
-            link_scores(rule, WEIGHT, None)
+            scores_of(rule, WEIGHT, None, LINKS)
 
 
 def test_hard_removal_keeps_the_highest_links_and_never_an_absent_one() -> None:
@@ -93,15 +108,12 @@ def test_soft_removal_copes_with_links_of_weight_zero_and_with_steep_exponents()
 
 
 def test_global_pruning_compares_layers() -> None:
-    scores = [torch.tensor([[1.0, 9.0]]), torch.tensor([[5.0], [2.0], [8.0]])]
-    candidates = [torch.ones(1, 2, dtype=torch.bool), torch.tensor([[True], [True], [False]])]
-    first, second = keep_highest_overall(scores, candidates, 2, seeded())
-    assert (first.tolist(), second.tolist()) == ([[False, True]], [[True], [False], [False]])
+    first, second = keep_highest_overall([torch.tensor([1.0, 9.0]), torch.tensor([5.0, 2.0])], 2, seeded())
+    assert (first.tolist(), second.tolist()) == ([False, True], [True, False])
 
 
 def test_ties_are_broken_by_the_generator_not_by_position() -> None:
-    every = torch.ones(2, 2, dtype=torch.bool)
-    chosen = {int(keep_highest(torch.ones(2, 2), every, 1, seeded(seed)).int().argmax()) for seed in range(40)}
+    chosen = {int(keep_highest(torch.ones(4), 1, seeded(seed)).int().argmax()) for seed in range(40)}
     assert chosen == {0, 1, 2, 3}
 
 

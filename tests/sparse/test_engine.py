@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from chtexp.errors import UserError
 from chtexp.sparse import DensitySchedule, DynamicSparsity, density_schedule, engine
-from chtexp.sparse.engine import SparseLayer
+from chtexp.sparse.bits import pack
+from chtexp.sparse.layer import LinkState, SparseLayer
+from chtexp.sparse.links import Links
 from chtexp.topology import Junction
 
 from .small_networks import Training, normal, perceptron, sparse_method, training
@@ -23,12 +25,13 @@ from .small_networks import Training, normal, perceptron, sparse_method, trainin
 def lay(run: Training, layer: str, weight: Sequence[Sequence[float]]) -> SparseLayer:
     """Give a layer these weights; its links are those that are not zero."""
     sparse = next(sparse for sparse in run.sparsity.layers if sparse.name == layer)
-    with torch.no_grad():
-        sparse.weight.copy_(torch.tensor(weight))
-    sparse.set_mask(sparse.weight.detach() != 0)
-    sparse.ever_OI = sparse.mask_OI.clone()
+    weight_OI = torch.tensor(weight)
+    links = Links.of_mask(weight_OI != 0)
+    sparse.install(LinkState(links, links.take(weight_OI), None, {}, {}), "dense")
+    sparse._ever = pack(sparse.mask_OI)
+    run.sparsity._settle()
     if sparse.history_OI is not None:
-        sparse.history_OI.copy_(sparse.weight)
+        sparse.history_OI.copy_(weight_OI)
     return sparse
 
 
@@ -140,9 +143,8 @@ def test_history_weights_bring_links_back_as_they_were() -> None:
 def test_what_was_pruned_does_not_weigh_in_relative_importance() -> None:
     density = {"kind": "cubic", "initial_sparsity": 0.375, "prune": "snip", "end": 0.9}
     run = one_layer("granet", density=density, removal="ri", sparsity=0.625, zeta=0.25)
-    layer = lay(run, "0", [[9.0, 2.0, 0, 0], [0, 0, 3.0, 3.0]])
-    layer.weight.data[1, 1] = 2.0
-    layer.set_mask(layer.weight != 0)
+    lay(run, "0", [[9.0, 2.0, 0, 0], [0, 0, 3.0, 3.0]])
+    layer = lay(run, "0", [[9.0, 2.0, 0, 0], [0, 2.0, 3.0, 3.0]])
     # 9 is pruned. Without it 2 above has importance 2/2 + 2/4; with it 2/11 + 2/4, which would be the lowest.
     # Below, 2 has 2/8 + 2/4 and is the lowest.
     learn(run, torch.tensor([[1e-9, 1, 0, 0], [0, 1, 1, 1]]))
@@ -532,12 +534,24 @@ def test_a_state_of_other_layers_is_an_error() -> None:
 def test_signatures() -> None:
     parameters = inspect.signature(DynamicSparsity).parameters
     assert list(parameters) == [
-        *("model", "optimizer", "method", "total_steps", "update_interval", "seed", "layers", "chains", "features")
+        *(
+            "model",
+            "optimizer",
+            "method",
+            "total_steps",
+            "update_interval",
+            "seed",
+            "layers",
+            "chains",
+            "features",
+            "execution",
+            "batch",
+        )
     ]
     keyword = [name for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY]
-    assert keyword == ["total_steps", "update_interval", "seed", "layers", "chains", "features"]
+    assert keyword == list(parameters)[3:]
     optional = {name: p.default for name, p in parameters.items() if p.default is not p.empty}
-    assert optional == {"layers": None, "chains": None, "features": None}
+    assert optional == {"layers": None, "chains": None, "features": None, "execution": "dense", "batch": 32}
 
     parameters = inspect.signature(density_schedule).parameters
     assert list(parameters) == ["kind", "initial", "final", "total", "interval", "parameters"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from chtexp.errors import UserError
-from chtexp.sparse.bits import pack, unpack
+from chtexp.sparse.bits import count, pack, unpack
 from chtexp.sparse.distribution import layer_densities
 from chtexp.sparse.wiring import plain_chains, sparse_linears
 
@@ -58,14 +58,15 @@ def test_bits_bring_the_mask_back(rows: int, columns: int, seed: int) -> None:
     bits = pack(mask)
     assert bits.dtype == torch.uint8
     assert bits.numel() == (rows * columns + 7) // 8
-    assert torch.equal(unpack(bits, torch.empty(rows, columns)), mask)
+    assert torch.equal(unpack(bits, (rows, columns)), mask)
+    assert count(bits) == int(mask.sum())
 
 
 def test_bits_are_in_order_and_must_fit() -> None:
     mask = torch.tensor([[True, False, False], [False, False, False], [False, True, True]])
     assert pack(mask).tolist() == [0b10000001, 0b10000000]
     with pytest.raises(ValueError, match="2 bytes cannot hold"):
-        unpack(pack(mask), torch.empty(2, 4))
+        unpack(pack(mask), (2, 4))
 
 
 def test_every_linear_map_but_the_last_is_sparse() -> None:

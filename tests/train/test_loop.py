@@ -97,8 +97,9 @@ def test_the_result_counts_what_is_there(small_run: Callable[..., Run]) -> None:
     run = small_run("method=chts_n")
     result = execute(run, "chtexp train ...")
     state = torch.load(run.folder.checkpoint, weights_only=True)["training"]
-    assert result["nonzeros"] == sum(int(value.count_nonzero()) for value in state["model"].values())
-    assert result["parameters"] == sum(value.numel() for value in state["model"].values())
+    saved = [*state["model"].values(), *(layer["weight"] for layer in state["sparsity"]["layers"].values())]
+    assert result["nonzeros"] == sum(int(value.count_nonzero()) for value in saved)
+    assert result["parameters"] == 64 * 40 + 2 * 1600 + 400 + 3 * 40 + 10
     assert result["links"] == 512 + 2 * 320 == round(0.2 * 64 * 40) + 2 * round(0.2 * 40 * 40)
     assert result["flops"]["dense"] == 6 * 160 * 3 * (64 * 40 + 2 * 1600 + 400)
     assert result["flops"]["sparse"] == 6 * 160 * 3 * (result["links"] + 400)

@@ -1,0 +1,287 @@
+"""Sparse execution: linear maps that hold only their links, and compute with nothing else (arXiv:2501.19107 on a CPU).
+
+`CsrLinear` is an `nn.Linear` whose weight is the vector [K] of its links' values. Its output is feature-major in memory (a
+transposed view), which elementwise modules keep and the next `CsrLinear` wants: no copy between layers. Inside an
+`nn.Sequential`, linear maps and ReLUs that follow each other run as one node of the autograd graph (`CsrSequential`).
+
+float32 on the CPU runs on compiled kernels; everything else on torch's own products with compressed rows.
+
+Shapes: O outputs, I inputs, B batch (all leading dimensions), K links.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from chtexp.sparse import kernels
+from chtexp.sparse.links import Compressed, Links
+from chtexp.sparse.threads import kernel_threads
+
+SERIAL_BELOW = 1 << 19  # multiply-adds of a product: below, waking threads costs more than they save
+GATHERED = 1 << 24  # elements that torch's path gathers at a time for the gradient of the links
+
+
+class CsrLinear(nn.Linear):
+    """y = x W^T + b, where `weight` [K] holds the values of the links of W, in row-major order.
+
+    Made of an `nn.Linear` in place by `execute_links`, and made one again by `execute_dense`.
+    wants_dense_gradient: the next backward pass also leaves the gradient of all pairs in `dense_gradient_OI`.
+    """
+
+    compressed: Compressed
+    wants_dense_gradient: bool
+    dense_gradient_OI: Tensor | None
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """[..., I] to [..., O]."""
+        return linear_chain((Step(self, False),), inputs)
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, links={len(self.compressed.links)}"
+
+
+class CsrSequential(nn.Sequential):
+    """An `nn.Sequential` that runs each run of linear maps and ReLUs with a `CsrLinear` among them as one."""
+
+    def forward(self, inputs: Any) -> Any:
+        modules = list(self)
+        position = 0
+        while position < len(modules):
+            run, after = _run(modules, position)
+            if run:
+                inputs = linear_chain(run, inputs)
+            else:
+                inputs = modules[position](inputs)
+                after = position + 1
+            position = after
+        return inputs
+
+
+class Step(NamedTuple):
+    """One linear map of a chain, and whether a ReLU follows it."""
+
+    linear: nn.Linear
+    relu: bool
+
+
+def execute_links(linear: nn.Linear, links: Links, weight_K: Tensor) -> None:
+    """Make `linear` a `CsrLinear` with these links; the module and its parameters stay the same objects."""
+    linear.__class__ = CsrLinear
+    assert isinstance(linear, CsrLinear)
+    linear.compressed = Compressed(links)
+    linear.wants_dense_gradient, linear.dense_gradient_OI = False, None
+    linear.weight.grad = None
+    linear.weight.data = weight_K
+
+
+def execute_dense(linear: nn.Linear, weight_OI: Tensor) -> None:
+    """Make `linear` an ordinary `nn.Linear` with this weight."""
+    for name in ("compressed", "wants_dense_gradient", "dense_gradient_OI"):
+        linear.__dict__.pop(name, None)
+    linear.__class__ = nn.Linear
+    linear.weight.grad = None
+    linear.weight.data = weight_OI
+
+
+def arrange_sequentials(model: nn.Module) -> None:
+    """Let every plain `nn.Sequential` with a `CsrLinear` directly inside run its chains as one, and only those."""
+    for module in model.modules():
+        if type(module) in (nn.Sequential, CsrSequential):
+            has_links = any(isinstance(child, CsrLinear) for child in module.children())
+            module.__class__ = CsrSequential if has_links else nn.Sequential
+
+
+def _run(modules: Sequence[nn.Module | None], first: int) -> tuple[tuple[Step, ...], int]:
+    """The longest chain from position `first` that can run as one, and where it ends; empty if there is none."""
+    run: list[Step] = []
+    position = first
+    while position < len(modules):
+        linear = modules[position]
+        if type(linear) not in (nn.Linear, CsrLinear) or _hooked(linear):
+            break
+        follower = modules[position + 1] if position + 1 < len(modules) else None
+        relu = type(follower) is nn.ReLU and not _hooked(follower)
+        run.append(Step(linear, relu))  # type: ignore[arg-type]
+        position += 1 + relu
+        if not relu and isinstance(follower, nn.ReLU):
+            break
+    return (tuple(run), position) if any(type(step.linear) is CsrLinear for step in run) else ((), first)
+
+
+def _hooked(module: Any) -> bool:
+    return bool(
+        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+    )
+
+
+def linear_chain(steps: Sequence[Step], inputs: Tensor) -> Tensor:
+    """Apply linear maps, each with its ReLU, one after the other: [..., I] to [..., O]."""
+    weight = steps[0].linear.weight
+    inputs_BI = inputs.reshape(-1, steps[0].linear.in_features).to(weight.dtype)
+    if weight.dtype == torch.float32 and weight.device.type == "cpu":
+        parameters = [parameter for step in steps for parameter in (step.linear.weight, step.linear.bias)]
+        output_BO = _FeatureMajor.apply(inputs_BI, steps, *parameters)
+    else:
+        output_BO = inputs_BI
+        for linear, relu in steps:
+            if isinstance(linear, CsrLinear):
+                output_BO = _WithTorch.apply(output_BO, linear, linear.weight)
+                output_BO = output_BO if linear.bias is None else output_BO + linear.bias
+            else:
+                output_BO = nn.functional.linear(output_BO, linear.weight, linear.bias)
+            output_BO = output_BO.relu() if relu else output_BO
+    return output_BO.unflatten(0, inputs.shape[:-1]) if inputs.dim() != 2 else output_BO
+
+
+class _FeatureMajor(torch.autograd.Function):
+    """A chain on compiled kernels (and torch's product for a dense map in it), activations [features, batch]."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs_BI: Tensor, steps: Sequence[Step], *parameters: Tensor | None) -> Tensor:
+        activations = [inputs_BI.detach().t().contiguous()]
+        for linear, relu in steps:
+            activations.append(_forward(linear, relu, activations[-1]))
+        ctx.save_for_backward(*activations, *(step.linear.weight for step in steps))
+        ctx.steps = steps
+        return activations[-1].t()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient_BO: Tensor) -> tuple[Tensor | None, ...]:
+        steps: Sequence[Step] = ctx.steps
+        saved = ctx.saved_tensors
+        activations = saved[: len(steps) + 1]
+        gradient = gradient_BO.t().contiguous()
+        if steps[-1].relu:
+            gradient = torch.ops.aten.threshold_backward(gradient, activations[-1], 0)
+        sums = gradient.sum(1)
+        gradients: list[Tensor | None] = []
+        for position in range(len(steps) - 1, -1, -1):
+            linear = steps[position].linear
+            gradients[:0] = [None, None if linear.bias is None else sums]
+            wanted = position > 0 or ctx.needs_input_grad[0]
+            relu = position > 0 and steps[position - 1].relu
+            gradients[0], gradient, sums = _backward(linear, activations[position], gradient, relu, wanted)
+        return (gradient.t() if ctx.needs_input_grad[0] else None, None, *gradients)
+
+
+def _forward(linear: nn.Linear, relu: bool, input_IB: Tensor) -> Tensor:
+    if not isinstance(linear, CsrLinear):
+        weight = linear.weight.detach()
+        output_OB = (
+            weight @ input_IB if linear.bias is None else torch.addmm(linear.bias.detach()[:, None], weight, input_IB)
+        )
+        return output_OB.relu_() if relu else output_OB
+    output_OB = torch.empty(linear.out_features, input_IB.shape[1])
+    shares = _shares(linear, input_IB)
+    kernel = kernels.forward_serial if shares == 1 else kernels.forward_parallel
+    kernel(
+        shares,
+        *linear.compressed.by_row,
+        _array(linear.weight),
+        _array(linear.bias),
+        input_IB.numpy(),
+        relu,
+        output_OB.numpy(),
+    )
+    return output_OB
+
+
+def _backward(
+    linear: nn.Linear, input_IB: Tensor, gradient_OB: Tensor, relu: bool, wanted: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of the weight, of the input (if `wanted`; through the ReLU that made the input), and its row sums."""
+    if not isinstance(linear, CsrLinear):
+        gradient_IB = linear.weight.detach().t() @ gradient_OB if wanted else gradient_OB
+        if relu:
+            gradient_IB = torch.ops.aten.threshold_backward(gradient_IB, input_IB, 0)
+        return gradient_OB @ input_IB.t(), gradient_IB, gradient_IB.sum(1)
+    if linear.wants_dense_gradient:
+        _keep_dense_gradient(linear, gradient_OB, input_IB)
+    shares = _shares(linear, input_IB)
+    weight_gradient = torch.empty_like(linear.weight)
+    arrays = input_IB.numpy(), gradient_OB.numpy(), weight_gradient.numpy()
+    if not wanted:
+        gradients_alone = kernels.gradient_serial if shares == 1 else kernels.gradient_parallel
+        gradients_alone(shares, *linear.compressed.by_column, *arrays)
+        return weight_gradient, gradient_OB, gradient_OB
+    gradient_IB, sums_I = torch.empty_like(input_IB), torch.empty(input_IB.shape[0])
+    kernel = kernels.backward_serial if shares == 1 else kernels.backward_parallel
+    kernel(
+        shares, *linear.compressed.by_column, _array(linear.weight), arrays[0], relu, *arrays[1:], gradient_IB.numpy(),
+        sums_I.numpy(),
+    )  # fmt: skip
+    return weight_gradient, gradient_IB, sums_I
+
+
+def _shares(linear: CsrLinear, input_IB: Tensor) -> int:
+    """Into how many parts a product is cut: one a thread."""
+    small = linear.weight.numel() * input_IB.shape[1] < SERIAL_BELOW
+    return 1 if small else kernel_threads()
+
+
+_NO_BIAS = torch.empty(0).numpy()
+
+
+def _array(parameter: Tensor | None) -> Any:
+    return _NO_BIAS if parameter is None else parameter.detach().numpy()
+
+
+def _keep_dense_gradient(linear: CsrLinear, gradient_OB: Tensor, input_IB: Tensor) -> None:
+    """The gradient of all pairs, added up over the backward passes since the gradients were last cleared."""
+    gradient_OI = gradient_OB @ input_IB.t()
+    fresh = linear.weight.grad is None or not bool(linear.weight.grad.any())
+    if fresh or linear.dense_gradient_OI is None:
+        linear.dense_gradient_OI = gradient_OI
+    else:
+        linear.dense_gradient_OI += gradient_OI
+
+
+class _WithTorch(torch.autograd.Function):
+    """One product with torch's own operations, for any device and type."""
+
+    @staticmethod
+    def forward(ctx: Any, input_BI: Tensor, linear: CsrLinear, weight_K: Tensor) -> Tensor:
+        ctx.save_for_backward(input_BI, weight_K)
+        ctx.linear = linear
+        lists = linear.compressed
+        return (_compressed(lists.row_starts, lists.columns_K, weight_K, lists.links.shape) @ input_BI.t()).t()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient_BO: Tensor) -> tuple[Tensor | None, ...]:
+        input_BI, weight_K = ctx.saved_tensors
+        linear: CsrLinear = ctx.linear
+        lists = linear.compressed
+        input_IB, gradient_OB = input_BI.t(), gradient_BO.t()
+        if linear.wants_dense_gradient:
+            _keep_dense_gradient(linear, gradient_OB, input_IB)
+        outputs, inputs = lists.links.shape
+        weight_gradient = torch.cat(
+            [
+                (gradient_OB.index_select(0, rows) * input_IB.index_select(0, columns)).sum(1)
+                for rows, columns in _portions(lists.links, input_BI.shape[0])
+            ]
+        )
+        if not ctx.needs_input_grad[0]:
+            return None, None, weight_gradient
+        by_column = _compressed(lists.column_starts, lists.rows_K, weight_K[lists.order_K.long()], (inputs, outputs))
+        return (by_column @ gradient_OB).t(), None, weight_gradient
+
+
+def _portions(links: Links, batch: int) -> Any:
+    """(rows, columns) of the links, so many at a time that no more than GATHERED elements are gathered."""
+    portion = max(1, GATHERED // max(batch, 1))
+    return zip(links.rows_K.split(portion), links.columns_K.split(portion), strict=True)
+
+
+def _compressed(starts: Tensor, places: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse .* support is in beta", category=UserWarning)
+        return torch.sparse_csr_tensor(starts, places, values, shape, check_invariants=False)

@@ -1,0 +1,276 @@
+"""The two executions of a sparse layer mean the same: by oracle, over whole trainings, and across a resume."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from chtexp.errors import UserError
+from chtexp.sparse import DynamicSparsity, method_names
+from chtexp.sparse.csr import CsrLinear, CsrSequential, arrange_sequentials, execute_dense, execute_links
+from chtexp.sparse.links import Compressed, Links
+from chtexp.sparse.threads import kernel_threads, threads_for_kernels
+
+from .small_networks import normal, perceptron, sparse_method, training
+
+SPARSE = [name for name in method_names() if name != "fc"]
+
+
+def sparse_copy(model: nn.Module, density: float = 0.3, seed: int = 0) -> nn.Module:
+    """Mask every linear map of `model` but the last, and return a copy that executes the links alone."""
+    copied = copy.deepcopy(model)
+    generator = torch.Generator().manual_seed(seed)
+    for linear, twin in zip(linears(model)[:-1], linears(copied)[:-1], strict=True):
+        mask = torch.rand(linear.weight.shape, generator=generator) < density
+        linear.weight.data *= mask
+        links = Links.of_mask(mask)
+        execute_links(twin, links, links.take(linear.weight.data))
+    arrange_sequentials(copied)
+    return copied
+
+
+def gradients(model: nn.Module, inputs: Tensor) -> list[Tensor]:
+    """Output, and gradients of the input and of all parameters, those of links in matrix form."""
+    inputs = inputs.clone().requires_grad_()
+    output = model(inputs)
+    (output * normal(*output.shape, seed=9).to(output.dtype)).sum().backward()
+    found = [output.detach(), inputs.grad]
+    for linear in linears(model):
+        gradient = linear.weight.grad
+        if isinstance(linear, CsrLinear):
+            gradient = torch.zeros(linear.out_features, linear.in_features, dtype=gradient.dtype)
+            linear.compressed.links.put(gradient, linear.weight.grad)
+        found += [gradient] + ([linear.bias.grad] if linear.bias is not None else [])
+    return found
+
+
+def linears(model: nn.Module) -> list[nn.Linear]:
+    return [module for module in model.modules() if isinstance(module, nn.Linear)]
+
+
+def assert_equal(model: nn.Module, twin: nn.Module, inputs: Tensor, tolerance: float = 2e-5) -> None:
+    """Output and gradients agree; the gradient of absent links, which only the model has, is masked."""
+    for linear, other in zip(linears(model), linears(twin), strict=True):
+        if isinstance(other, CsrLinear):
+            mask = other.compressed.links.mask()
+            linear.weight.register_hook(lambda gradient, mask=mask: gradient * mask)
+    for one, other in zip(gradients(model, inputs), gradients(twin, inputs), strict=True):
+        assert torch.allclose(one, other, rtol=1e-4, atol=tolerance), (one - other).abs().max()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("batch", [1, 7, 32])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_chain_computes_what_masked_matrices_compute(dtype: torch.dtype, batch: int, threads: int) -> None:
+    torch.set_num_threads(threads)
+    model = perceptron(20, 300, 200, 100, 5).to(dtype)
+    twin = sparse_copy(model)
+    assert isinstance(twin, CsrSequential)
+    assert_equal(model, twin, normal(batch, 20).to(dtype), 1e-5 if dtype == torch.float32 else 1e-13)
+    torch.set_num_threads(1)
+
+
+@given(
+    widths=st.lists(st.integers(1, 40), min_size=3, max_size=5),
+    batch=st.integers(1, 20),
+    density=st.sampled_from([0.02, 0.3, 1.0]),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=60, deadline=None)
+def test_any_shape_and_density(widths: list[int], batch: int, density: float, seed: int) -> None:
+    model = perceptron(*widths, seed=seed)
+    assert_equal(model, sparse_copy(model, density, seed), normal(batch, widths[0], seed=seed))
+
+
+class Block(nn.Module):
+    """Sparse maps outside a Sequential, on inputs with three dimensions, one of them used twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up, self.down, self.head = nn.Linear(8, 24, bias=False), nn.Linear(24, 8), nn.Linear(8, 3)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        for _ in range(2):
+            inputs = inputs + self.down(nn.functional.gelu(self.up(inputs)))
+        return self.head(inputs.transpose(0, 1))
+
+
+def test_any_model() -> None:
+    model = Block()
+    assert_equal(model, sparse_copy(model), normal(4, 5, 8))
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        lambda: [nn.Linear(6, 9), nn.Dropout(0.0), nn.Linear(9, 9), nn.ReLU(), nn.Linear(9, 4)],
+        lambda: [nn.Linear(6, 9), nn.Tanh(), nn.Linear(9, 9, bias=False), nn.ReLU(), nn.ReLU(), nn.Linear(9, 4), nn.ReLU()],
+        lambda: [nn.Flatten(), nn.Linear(6, 9), nn.Sequential(nn.Linear(9, 9), nn.ReLU()), nn.Linear(9, 4)],
+        lambda: [nn.Linear(6, 9), nn.LayerNorm(9), nn.Linear(9, 9), nn.Linear(9, 4)],
+    ],
+)  # fmt: skip
+def test_any_sequential(modules: Callable[[], list[nn.Module]]) -> None:
+    torch.manual_seed(1)
+    model = nn.Sequential(*modules())
+    assert_equal(model, sparse_copy(model), normal(5, 6))
+
+
+def test_hooks_are_called() -> None:
+    model = sparse_copy(perceptron(6, 9, 9, 4))
+    seen: list[tuple[int, ...]] = []
+    model[2].register_forward_hook(lambda module, inputs, output: seen.append(output.shape))
+    model(normal(5, 6)).sum().backward()
+    assert seen == [(5, 9)]
+
+
+def test_not_a_number_is_not_hidden() -> None:
+    model = sparse_copy(perceptron(6, 9, 9, 4), density=1.0)
+    inputs = normal(3, 6)
+    inputs[1, 2] = torch.nan
+    output = model(inputs)
+    assert output.isnan().any(1).tolist() == [False, True, False]
+    output.sum().backward()
+    assert model[0].weight.grad.isnan().any()
+
+
+def test_a_layer_becomes_ordinary_again() -> None:
+    model = perceptron(6, 9, 9, 4)
+    twin = sparse_copy(model)
+    for linear, original in zip(twin, model, strict=True):
+        if isinstance(linear, CsrLinear):
+            execute_dense(linear, original.weight.data.clone())
+    arrange_sequentials(twin)
+    assert [type(module) for module in twin.modules()] == [type(module) for module in model.modules()]
+    assert_equal(model, twin, normal(5, 6))
+
+
+def test_compressed_links_by_hand() -> None:
+    links = Links.of_mask(torch.tensor([[True, False, True], [False, False, True]]))
+    lists = Compressed(links)
+    assert links.positions_K.tolist() == [0, 2, 5]
+    assert (lists.row_starts.tolist(), lists.columns_K.tolist()) == ([0, 2, 3], [0, 2, 2])
+    assert (lists.column_starts.tolist(), lists.rows_K.tolist(), lists.order_K.tolist()) == (
+        [0, 1, 1, 3],
+        [0, 0, 1],
+        [0, 1, 2],
+    )
+    place, there = links.find(Links(torch.tensor([0, 1, 5]), (2, 3)))
+    assert there.tolist() == [True, False, True]
+    assert place[there].tolist() == [0, 2]
+
+
+# ---------------------------------------------------------------------- whole trainings
+
+
+def test_no_full_matrix_is_allocated_in_a_step() -> None:
+    run = training(sparse_method("set", sparsity=0.99), "adam", widths=(400, 500, 500, 4), execution="csr").run(2)
+    with torch.profiler.profile(profile_memory=True) as profile:
+        run.backward()
+        run.sparsity.apply_gradients()
+    largest = max(abs(event.self_cpu_memory_usage) for event in profile.events())
+    assert 0 < largest < 400 * 500  # bytes: a quarter of the smaller matrix
+    held = [tensor for state in run.optimizer.state.values() for tensor in state.values()]
+    held += [*run.model.parameters()] + [p.grad for p in run.model.parameters()]
+    assert max(tensor.numel() for tensor in held) == 2500
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("name", SPARSE)
+def test_masks_and_losses_are_equal_over_a_whole_training(name: str, optimizer: str) -> None:
+    method = sparse_method(name)
+    runs = [training(method, optimizer, execution=execution) for execution in ("dense", "csr", "auto")]
+    for _ in range(24):
+        losses = []
+        for run in runs:
+            run.backward()
+            losses.append(run.loss)
+            run.sparsity.step()
+        assert losses[1:] == pytest.approx([losses[0]] * 2, rel=1e-3)
+        masks = [run.sparsity.masks for run in runs]
+        for layer, mask in masks[0].items():
+            assert torch.equal(mask, masks[1][layer])
+            assert torch.equal(mask, masks[2][layer])
+    assert runs[0].sparsity.records == runs[1].sparsity.records == runs[2].sparsity.records
+    assert set(runs[0].sparsity.executed.values()) == {"dense"}
+    assert set(runs[1].sparsity.executed.values()) == {"csr"}
+
+
+@pytest.mark.parametrize("name", SPARSE)
+@pytest.mark.parametrize(("first", "then"), [("dense", "csr"), ("csr", "dense")])
+def test_a_training_resumes_in_the_other_execution(name: str, first: str, then: str) -> None:
+    method, total = sparse_method(name), 12
+    whole = training(method, "adam", total=total, interval=3, execution=then).run(total)
+    for step in (0, 1, 5, 6):
+        begun = training(method, "adam", total=total, interval=3, execution=first).run(step)
+        resumed = training(method, "adam", total=total, interval=3, execution=then)
+        resumed.sparsity.load_training_state(copy.deepcopy(begun.sparsity.training_state()))
+        resumed.run(total - step)
+        assert set(resumed.sparsity.executed.values()) == {then}
+        for one, other in zip(whole.sparsity.layers, resumed.sparsity.layers, strict=True):
+            assert torch.equal(one.mask_OI, other.mask_OI)
+            assert torch.allclose(one.state().weight_K, other.state().weight_K, rtol=1e-3, atol=1e-5)
+            for key, buffer in one.state().buffers.items():
+                assert torch.allclose(buffer, other.state().buffers[key], rtol=1e-2, atol=1e-6)
+
+
+def test_auto_changes_the_execution_as_the_density_falls() -> None:
+    method = sparse_method("granet", sparsity=0.98)
+    run = training(method, total=40, interval=4, widths=(300, 400, 400, 4), execution="auto")
+    ways = [set(run.sparsity.executed.values())]
+    for _ in range(40):
+        run.step()
+        ways.append(set(run.sparsity.executed.values()))
+    assert ways[0] == {"dense"}
+    assert ways[-1] == {"csr"}
+
+
+def test_gradients_accumulate_over_several_backward_passes() -> None:
+    method = sparse_method("rigl")
+    runs = [training(method, interval=1, total=4, execution=execution) for execution in ("dense", "csr")]
+    for run in runs:
+        for _ in range(2):
+            run.optimizer.zero_grad()
+            for part in range(3):
+                nn.functional.mse_loss(run.model(normal(4, 24, seed=part)), normal(4, 4, seed=part)).backward()
+            run.sparsity.step()
+    for name, mask in runs[0].sparsity.masks.items():
+        assert torch.equal(mask, runs[1].sparsity.masks[name])
+
+
+def test_other_devices_types_and_optimizers_stay_dense() -> None:
+    def executed(make: Callable[..., Any], dtype: torch.dtype = torch.float32, execution: str = "auto") -> set[str]:
+        model = perceptron(400, 500, 500, 4).to(dtype)
+        method = sparse_method("set", sparsity=0.99)
+        sparsity = DynamicSparsity(
+            model, make(model.parameters()), method, total_steps=4, update_interval=2, seed=0, execution=execution
+        )
+        return set(sparsity.executed.values())
+
+    assert executed(torch.optim.SGD) == {"csr"}
+    assert executed(torch.optim.SGD, torch.float64) == {"dense"}
+    assert executed(torch.optim.Adamax) == {"dense"}
+    with pytest.raises(UserError, match="Adamax may look at a weight as a matrix"):
+        executed(torch.optim.Adamax, execution="csr")
+    with pytest.raises(UserError, match="unknown execution 'coo'"):
+        executed(torch.optim.SGD, execution="coo")
+
+
+def test_threads_are_lent_to_kernels_and_given_back() -> None:
+    torch.set_num_threads(2)
+    with threads_for_kernels():
+        assert (torch.get_num_threads(), kernel_threads()) == (1, 2)
+        with threads_for_kernels():
+            assert (torch.get_num_threads(), kernel_threads()) == (1, 2)
+        assert torch.get_num_threads() == 1
+    assert (torch.get_num_threads(), kernel_threads()) == (2, 2)
+    with threads_for_kernels(wanted=False):
+        assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
+    assert kernel_threads() == 1

@@ -12,27 +12,31 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def normalise(images_uint8: Tensor, mean: Sequence[float] | Tensor, std: Sequence[float] | Tensor) -> Tensor:
+class PixelScale:
     """(pixel / 255 - mean) / std for each channel.
 
-    `images_uint8`: uint8 [N, C, H, W]; `mean`, `std`: C numbers each, in units of the pixel range 0..1; tensors
-    on the images' device spare a copy to it.
-    Returns float32 [N, C, H, W] on the same device. Raises `ValueError` if there are not C numbers.
+    mean, std: one number a channel, in units of the pixel range 0..1. device: of the images. Raises `ValueError` if
+    there are not as many means as deviations.
     """
-    channels = images_uint8.shape[1]
-    if len(mean) != channels or len(std) != channels:
-        raise ValueError(f"images of {channels} channels, but {len(mean)} means and {len(std)} deviations")
-    centre, spread = (
-        255.0 * torch.as_tensor(values, dtype=torch.float32, device=images_uint8.device).view(1, channels, 1, 1)
-        for values in (mean, std)
-    )
-    return images_uint8.to(torch.float32).sub_(centre).div_(spread)
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device | str = "cpu") -> None:
+        if len(mean) != len(std):
+            raise ValueError(f"{len(mean)} means and {len(std)} deviations: there must be one of each for a channel")
+        self._centre, self._spread = (
+            255.0 * torch.tensor(values, dtype=torch.float32, device=device).view(1, -1, 1, 1) for values in (mean, std)
+        )
+
+    def __call__(self, images_uint8: Tensor) -> Tensor:
+        """uint8 [N, C, H, W] to float32 [N, C, H, W]. Raises `ValueError` for another number of channels."""
+        if images_uint8.shape[1] != self._centre.shape[1]:
+            raise ValueError(f"images of {images_uint8.shape[1]} channels, but {self._centre.shape[1]} means")
+        return images_uint8.to(torch.float32).sub_(self._centre).div_(self._spread)
 
 
 def random_crop_flip(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
     """Pad with zeros, cut an H x W window at a random place, and mirror left to right with probability 1/2.
 
-    `images`: [B, C, H, W] of any type; on raw uint8 images (before `normalise`) the border is black.
+    `images`: [B, C, H, W] of any type; on raw uint8 images (before `PixelScale`) the border is black.
     `padding`: pixels on each side. `generator` lives on the images' device and alone decides the outcome.
     Returns [B, C, H, W] of the same type, on the same device.
     """

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from chtexp.data import ImageData, normalise, random_crop_flip
+from chtexp.data import ImageData, PixelScale, random_crop_flip
 from chtexp.errors import UserError
 from chtexp.models.mlp import MLP, MLPConfig
 from chtexp.randomness import derive_seed, generator
@@ -137,19 +137,19 @@ class ImageClassification:
         self.evaluate_interval = self.length.steps_per_epoch
         self.update_interval = self.length.update_interval
         self.validation_metric = "validation_accuracy" if recipe.selection == "validation" else None
-        self._mean, self._std = (torch.tensor(values, device=device) for values in (config.mean, config.std))
+        self._scale = PixelScale(config.mean, config.std, device)
         self.recipe, self.config, self.seed, self.device = recipe, config, seed, device
         order = torch.randperm(images.train_labels.numel(), generator=generator(0, "subset", config.name))
         validation = order[: self.length.validation_examples]
         train = order[self.length.validation_examples :][: self.length.train_examples]
         self.train = (images.train_images[train].to(device), images.train_labels[train].to(device))
-        self.validation = (
-            images.train_images[validation].to(device),
-            images.train_labels[validation].to(device),
-        )
-        self.test = tuple(
-            part[: self.length.test_examples].to(device) for part in (images.test_images, images.test_labels)
-        )
+        self.validation = self._normalised(images.train_images[validation], images.train_labels[validation])
+        tested = self.length.test_examples
+        self.test = self._normalised(images.test_images[:tested], images.test_labels[:tested])
+
+    def _normalised(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Images to evaluate on are the same every time: normalised once, four bytes a pixel."""
+        return self._scale(images.to(self.device)), labels.to(self.device)
 
     def _check(self, config: ImageDataConfig, images: ImageData) -> None:
         found = (
@@ -174,10 +174,10 @@ class ImageClassification:
             if position == 0 or step == first_step:
                 order = torch.randperm(len(labels), generator=generator(self.seed, "order", epoch)).to(self.device)
             chosen = order[position * size : (position + 1) * size]
-            batch = images[chosen]
+            batch = images.index_select(0, chosen)
             if self.config.augment == "crop_flip":
                 batch = random_crop_flip(batch, CROP_PADDING, generator(self.seed, "augment", step, device=self.device))
-            yield normalise(batch, self._mean, self._std), labels[chosen]
+            yield self._scale(batch), labels[chosen]
 
     def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
         """Mean cross-entropy, in nats."""
@@ -197,7 +197,7 @@ class ImageClassification:
         right = torch.zeros((), dtype=torch.long, device=self.device)
         loss = torch.zeros((), dtype=torch.double, device=self.device)
         for some, wanted in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
-            logits = model(normalise(some, self._mean, self._std))
+            logits = model(some)
             right += (logits.argmax(1) == wanted).sum()
             loss += cross_entropy(logits.float(), wanted, reduction="sum")
         return 100 * right.item() / len(labels), loss.item() / len(labels)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from chtexp.data import normalise, random_crop_flip
+from chtexp.data import PixelScale, random_crop_flip
 
 
 def batch(size: int = 64, channels: int = 3, height: int = 32, width: int = 32) -> torch.Tensor:
@@ -83,12 +83,17 @@ def timed(augment: Callable[..., torch.Tensor], images: torch.Tensor) -> float:
 def test_normalise_is_the_formula():
     images = batch()
     mean, std = [0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]
-    result = normalise(images, mean, std)
+    result = PixelScale(mean, std)(images)
     shaped_mean, shaped_std = (torch.tensor(values).view(3, 1, 1) for values in (mean, std))
     assert result.dtype == torch.float32
     assert torch.allclose(result, (images / 255 - shaped_mean) / shaped_std, atol=1e-5)
 
 
 def test_normalise_wants_a_number_for_each_channel():
-    with pytest.raises(ValueError, match="3 channels, but 1 means and 1 deviations"):
-        normalise(batch(), [0.1307], [0.3081])
+    with pytest.raises(ValueError, match="3 channels, but 1 means"):
+        PixelScale([0.1307], [0.3081])(batch())
+
+
+def test_means_and_deviations_belong_together():
+    with pytest.raises(ValueError, match="2 means and 1 deviations"):
+        PixelScale([0.1, 0.2], [0.3])

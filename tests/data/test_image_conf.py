@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chtexp.data import IMAGE_SETS, load_images, normalise
+from chtexp.data import IMAGE_SETS, PixelScale, load_images
 
 CONF = Path(__file__).parents[2] / "conf" / "data"
 KEYS = [
@@ -47,6 +47,6 @@ def test_yaml_agrees_with_the_data_set(name):
 def test_the_train_images_become_standard(name, tolerance, real_images):
     said = conf(name)
     images = (load_images(name, None) if name == "digits" else real_images(name)).train_images
-    standard = normalise(images, said["mean"], said["std"])
+    standard = PixelScale(said["mean"], said["std"])(images)
     assert standard.mean((0, 2, 3)).abs().max() < tolerance
     assert (standard.std((0, 2, 3)) - 1).abs().max() < tolerance

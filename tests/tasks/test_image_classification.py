@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from chtexp.compose import compose_run
-from chtexp.data import load_images, normalise
+from chtexp.data import PixelScale, load_images
 from chtexp.errors import UserError
 from chtexp.tasks import ImageClassification
 from chtexp.tasks.image_classification import ImageLength
@@ -38,7 +38,7 @@ def test_an_epoch_holds_every_example_once_in_an_order_of_its_own() -> None:
     every = list(task.batches(0))
     assert [len(labels) for _, labels in every[:5]] == [32, 32, 32, 32, 22]
     orders = [_order(every[:5]), _order(every[5:10]), _order(list(other.batches(0))[:5])]
-    wanted = _order([(normalise(task.train[0], task.config.mean, task.config.std), task.train[1])])
+    wanted = _order([(PixelScale(task.config.mean, task.config.std)(task.train[0]), task.train[1])])
     for order in orders:
         assert sorted(order) == pytest.approx(sorted(wanted))
     assert orders[0] != orders[1] != orders[2] != orders[0]

@@ -5,7 +5,7 @@ from chtexp.sparse.execution import Choice
 from chtexp.sparse.layer import UpdateRecord
 from chtexp.sparse.method import Method, load_method, method_names
 from chtexp.sparse.schedules import DensitySchedule, density_schedule
-from chtexp.sparse.threads import threads_for_kernels
+from chtexp.topology.compiled import threads_for_kernels
 
 __all__ = [
     "Choice",

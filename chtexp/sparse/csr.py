@@ -13,17 +13,24 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from chtexp.sparse import kernels
 from chtexp.sparse.links import Compressed, Links
-from chtexp.sparse.threads import kernel_threads
+from chtexp.topology.compiled import kernel_threads
 
-SERIAL_BELOW = 1 << 19  # multiply-adds of a product: below, waking threads costs more than they save
+Array = Any  # a float32 numpy array
+
+SERIAL_BELOW = 1 << 18  # multiply-adds of a product: below, waking threads costs more than they save
+SMALL_DENSE = (
+    1 << 15
+)  # pairs: up to here the kernels are as fast as torch on a dense map, and also take its ReLU and bias
 GATHERED = 1 << 24  # elements that torch's path gathers at a time for the gradient of the links
 
 
@@ -140,97 +147,112 @@ def linear_chain(steps: Sequence[Step], inputs: Tensor) -> Tensor:
 
 
 class _FeatureMajor(torch.autograd.Function):
-    """A chain on compiled kernels (and torch's product for a dense map in it), activations [features, batch]."""
+    """A chain on compiled kernels (and torch's product for a large dense map in it), activations [features, batch].
+
+    What only the chain can see travels as numpy arrays: making and unwrapping a tensor costs microseconds, of which a step
+    of the MNIST MLP has a few hundred. What others can write to is saved as tensors, which torch guards.
+    """
 
     @staticmethod
     def forward(ctx: Any, inputs_BI: Tensor, steps: Sequence[Step], *parameters: Tensor | None) -> Tensor:
-        activations = [inputs_BI.detach().t().contiguous()]
-        for linear, relu in steps:
-            activations.append(_forward(linear, relu, activations[-1]))
-        ctx.save_for_backward(*activations, *(step.linear.weight for step in steps))
-        ctx.steps = steps
-        return activations[-1].t()
+        threads = kernel_threads()
+        values = [_array(parameter) for parameter in parameters]
+        activations = [_feature_major(inputs_BI)]
+        for position, (linear, relu) in enumerate(steps):
+            weight, bias = values[2 * position], values[2 * position + 1]
+            activations.append(_forward(_lists(linear), weight, bias, relu, activations[-1], threads))
+        output_BO = torch.from_numpy(activations[-1]).t()
+        ctx.save_for_backward(inputs_BI, output_BO if steps[-1].relu else None, *parameters[::2])
+        ctx.steps, ctx.activations, ctx.weights = steps, activations, values[::2]
+        return output_BO
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient_BO: Tensor) -> tuple[Tensor | None, ...]:
         steps: Sequence[Step] = ctx.steps
-        saved = ctx.saved_tensors
-        activations = saved[: len(steps) + 1]
-        gradient = gradient_BO.t().contiguous()
+        activations: list[Array] = ctx.activations
+        _ = ctx.saved_tensors  # an error if one of them was written to since
+        threads = kernel_threads()
+        gradient = _feature_major(gradient_BO)
         if steps[-1].relu:
-            gradient = torch.ops.aten.threshold_backward(gradient, activations[-1], 0)
+            gradient = np.where(activations[-1] <= 0, np.float32(0), gradient)
         sums = gradient.sum(1)
         gradients: list[Tensor | None] = []
         for position in range(len(steps) - 1, -1, -1):
-            linear = steps[position].linear
-            gradients[:0] = [None, None if linear.bias is None else sums]
+            linear, weight, activation = steps[position].linear, ctx.weights[position], activations[position]
+            if isinstance(linear, CsrLinear) and linear.wants_dense_gradient:
+                _keep_dense_gradient(linear, torch.from_numpy(gradient), torch.from_numpy(activation))
+            gradients.append(None if linear.bias is None else torch.from_numpy(sums))
             wanted = position > 0 or ctx.needs_input_grad[0]
             relu = position > 0 and steps[position - 1].relu
-            gradients[0], gradient, sums = _backward(linear, activations[position], gradient, relu, wanted)
-        return (gradient.t() if ctx.needs_input_grad[0] else None, None, *gradients)
+            of_weight, gradient, sums = _backward(_lists(linear), weight, activation, gradient, relu, wanted, threads)
+            gradients.append(torch.from_numpy(of_weight))
+        of_input = torch.from_numpy(gradient).t() if ctx.needs_input_grad[0] else None
+        return (of_input, None, *reversed(gradients))
 
 
-def _forward(linear: nn.Linear, relu: bool, input_IB: Tensor) -> Tensor:
-    if not isinstance(linear, CsrLinear):
-        weight = linear.weight.detach()
-        output_OB = (
-            weight @ input_IB if linear.bias is None else torch.addmm(linear.bias.detach()[:, None], weight, input_IB)
-        )
-        return output_OB.relu_() if relu else output_OB
-    output_OB = torch.empty(linear.out_features, input_IB.shape[1])
-    shares = _shares(linear, input_IB)
-    kernel = kernels.forward_serial if shares == 1 else kernels.forward_parallel
-    kernel(
-        shares,
-        *linear.compressed.by_row,
-        _array(linear.weight),
-        _array(linear.bias),
-        input_IB.numpy(),
-        relu,
-        output_OB.numpy(),
-    )
-    return output_OB
+def _forward(lists: Compressed | None, weight: Array, bias: Array, relu: bool, input_IB: Array, threads: int) -> Array:
+    if lists is None:
+        matrix, inputs = torch.from_numpy(weight), torch.from_numpy(input_IB)
+        output_OB = torch.addmm(torch.from_numpy(bias)[:, None], matrix, inputs) if bias.size else matrix @ inputs
+        return (output_OB.relu_() if relu else output_OB).numpy()
+    output = np.empty((lists.links.shape[0], input_IB.shape[1]), np.float32)
+    parallel = threads > 1 and weight.size * input_IB.shape[1] >= SERIAL_BELOW
+    kernel = kernels.forward_parallel if parallel else kernels.forward_serial
+    kernel(threads, *lists.by_row, weight.reshape(-1), bias, input_IB, relu, output)
+    return output
 
 
 def _backward(
-    linear: nn.Linear, input_IB: Tensor, gradient_OB: Tensor, relu: bool, wanted: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of the weight, of the input (if `wanted`; through the ReLU that made the input), and its row sums."""
-    if not isinstance(linear, CsrLinear):
-        gradient_IB = linear.weight.detach().t() @ gradient_OB if wanted else gradient_OB
+    lists: Compressed | None, weight: Array, input_IB: Array, gradient_OB: Array, relu: bool, wanted: bool, threads: int
+) -> tuple[Array, Array, Array]:
+    """Gradients of the weight and (if `wanted`) of the input, through the ReLU that made it, and the latter's row sums."""
+    if lists is None:
+        inputs, gradients = torch.from_numpy(input_IB), torch.from_numpy(gradient_OB)
+        of_weight = (gradients @ inputs.t()).numpy()
+        if not wanted:
+            return of_weight, gradient_OB, gradient_OB
+        of_input = torch.from_numpy(weight).t() @ gradients
         if relu:
-            gradient_IB = torch.ops.aten.threshold_backward(gradient_IB, input_IB, 0)
-        return gradient_OB @ input_IB.t(), gradient_IB, gradient_IB.sum(1)
-    if linear.wants_dense_gradient:
-        _keep_dense_gradient(linear, gradient_OB, input_IB)
-    shares = _shares(linear, input_IB)
-    weight_gradient = torch.empty_like(linear.weight)
-    arrays = input_IB.numpy(), gradient_OB.numpy(), weight_gradient.numpy()
+            of_input = torch.ops.aten.threshold_backward(of_input, inputs, 0)
+        return of_weight, of_input.numpy(), of_input.sum(1).numpy()
+    parallel = threads > 1 and weight.size * input_IB.shape[1] >= SERIAL_BELOW
+    of_weight = np.empty(weight.shape, np.float32)
     if not wanted:
-        gradients_alone = kernels.gradient_serial if shares == 1 else kernels.gradient_parallel
-        gradients_alone(shares, *linear.compressed.by_column, *arrays)
-        return weight_gradient, gradient_OB, gradient_OB
-    gradient_IB, sums_I = torch.empty_like(input_IB), torch.empty(input_IB.shape[0])
-    kernel = kernels.backward_serial if shares == 1 else kernels.backward_parallel
-    kernel(
-        shares, *linear.compressed.by_column, _array(linear.weight), arrays[0], relu, *arrays[1:], gradient_IB.numpy(),
-        sums_I.numpy(),
-    )  # fmt: skip
-    return weight_gradient, gradient_IB, sums_I
+        gradients_alone = kernels.gradient_parallel if parallel else kernels.gradient_serial
+        gradients_alone(threads, *lists.by_column, input_IB, gradient_OB, of_weight.reshape(-1))
+        return of_weight, gradient_OB, gradient_OB
+    of_input, sums = np.empty_like(input_IB), np.empty(input_IB.shape[0], np.float32)
+    kernel = kernels.backward_parallel if parallel else kernels.backward_serial
+    flat = weight.reshape(-1), of_weight.reshape(-1)
+    kernel(threads, *lists.by_column, flat[0], input_IB, relu, gradient_OB, flat[1], of_input, sums)
+    return of_weight, of_input, sums
 
 
-def _shares(linear: CsrLinear, input_IB: Tensor) -> int:
-    """Into how many parts a product is cut: one a thread."""
-    small = linear.weight.numel() * input_IB.shape[1] < SERIAL_BELOW
-    return 1 if small else kernel_threads()
+def _lists(linear: nn.Linear) -> Compressed | None:
+    """What the kernels walk along: the links, or all pairs of a small dense map; None: torch multiplies."""
+    if isinstance(linear, CsrLinear):
+        return linear.compressed
+    pairs = linear.in_features * linear.out_features
+    return _all_pairs(linear.out_features, linear.in_features) if pairs <= SMALL_DENSE else None
 
 
-_NO_BIAS = torch.empty(0).numpy()
+@lru_cache(maxsize=16)
+def _all_pairs(outputs: int, inputs: int) -> Compressed:
+    return Compressed(Links.all_pairs((outputs, inputs), torch.device("cpu")))
 
 
-def _array(parameter: Tensor | None) -> Any:
+_NO_BIAS = np.empty(0, np.float32)
+
+
+def _array(parameter: Tensor | None) -> Array:
     return _NO_BIAS if parameter is None else parameter.detach().numpy()
+
+
+def _feature_major(tensor_BF: Tensor) -> Array:
+    """[F, B], contiguous: the same memory where another chain made it, a copy where not."""
+    transposed_FB = tensor_BF.detach().numpy().T
+    return transposed_FB if transposed_FB.flags.c_contiguous else kernels.transpose(transposed_FB)
 
 
 def _keep_dense_gradient(linear: CsrLinear, gradient_OB: Tensor, input_IB: Tensor) -> None:

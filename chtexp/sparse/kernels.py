@@ -225,3 +225,13 @@ def gradient_parallel(shares, column_starts, rows, order, input_IB, gradient_OB,
 @njit(fastmath=RELAXED, cache=True)
 def gradient_serial(shares, column_starts, rows, order, input_IB, gradient_OB, values_gradient):
     _gradient_columns(0, input_IB.shape[0], column_starts, rows, order, input_IB, gradient_OB, values_gradient)
+
+
+@njit(cache=True)
+def transpose(matrix_FB):
+    """A copy with contiguous rows of a matrix with contiguous columns."""
+    copy = np.empty(matrix_FB.shape, np.float32)
+    for f in range(matrix_FB.shape[0]):
+        for b in range(matrix_FB.shape[1]):
+            copy[f, b] = matrix_FB[f, b]
+    return copy

@@ -4,6 +4,8 @@ Removing them may silence further neurons, so the rule is applied in a backward 
 until nothing changes (arXiv:2501.19107, the percolation step of a topology update). ANP, the active neuron
 post-percolation rate, measures how much of the network is left.
 
+The sweeps compare degrees: the pairs of a layer are touched only where it loses links.
+
 Shape legend: O outputs (rows, side U), I inputs (columns, side V) of one layer; P neurons at a junction of
 layers.
 """
@@ -19,6 +21,7 @@ import torch
 from torch import Tensor
 
 from chtexp.errors import UserError, unknown
+from chtexp.topology.neighbours import degrees
 
 Key = Hashable
 K = TypeVar("K", bound=Hashable)
@@ -66,13 +69,14 @@ def percolate(masks: Any, chains: Sequence[Chain]) -> Any:
         UserError: an unknown key, a mask that is not bool [O, I], a junction whose layers differ in their
             neurons.
     """
-    layers = {key: mask.clone() for key, mask in _keyed(masks).items()}
-    junctions = [junction for chain in chains for junction in _junctions(chain, layers)]
+    given = _keyed(masks)
+    junctions = [junction for chain in chains for junction in _junctions(chain, given)]
+    layers = {key: _Layer(mask) for key, mask in given.items()}
     backward_then_forward = [*reversed(junctions), *junctions]
     changed = True
     while changed:
         changed = sum(_silence(junction, layers) for junction in backward_then_forward) > 0
-    return _as_given(masks, layers)
+    return _as_given(masks, {key: layer.mask_OI for key, layer in layers.items()})
 
 
 def anp(masks: Mapping[Any, Tensor] | Sequence[Tensor]) -> float:
@@ -85,24 +89,45 @@ def anp(masks: Mapping[Any, Tensor] | Sequence[Tensor]) -> float:
     Raises:
         UserError: no mask at all, a mask that is not bool [O, I].
     """
-    layers = list(_keyed(masks).values())
+    layers = [degrees(mask) for mask in _keyed(masks).values()]
     if not layers:
         raise UserError("anp needs at least one mask, got none")
-    sides = [layer.any(0) for layer in layers] + [layers[-1].any(1)]
-    return sum(int(side.sum()) for side in sides) / sum(side.numel() for side in sides)
+    sides = [degree_I for _, degree_I in layers] + [layers[-1][0]]
+    return sum(int(side.count_nonzero()) for side in sides) / sum(side.numel() for side in sides)
 
 
-def _silence(junction: Junction, layers: Mapping[Key, Tensor]) -> bool:
-    """Take the links of the junction's inactive neurons, in place. True if there were any."""
+class _Layer:
+    """A mask on its way down, and the degrees of its neurons."""
+
+    def __init__(self, mask_OI: Tensor) -> None:
+        self.mask_OI = mask_OI.clone()
+        self.degree_O, self.degree_I = degrees(mask_OI)
+
+    def silence_rows(self, inactive_O: Tensor) -> bool:
+        """Take the links of these rows. True if there were any."""
+        return self._silence(inactive_O & (self.degree_O > 0), self.mask_OI)
+
+    def silence_columns(self, inactive_I: Tensor) -> bool:
+        """Take the links of these columns. True if there were any."""
+        return self._silence(inactive_I & (self.degree_I > 0), self.mask_OI.T)
+
+    def _silence(self, doomed_P: Tensor, mask_PN: Tensor) -> bool:
+        if not bool(doomed_P.any()):
+            return False
+        mask_PN &= ~doomed_P[:, None]
+        self.degree_O, self.degree_I = degrees(self.mask_OI)
+        return True
+
+
+def _silence(junction: Junction, layers: Mapping[Key, _Layer]) -> bool:
+    """Take the links of the junction's inactive neurons. True if there were any."""
     rows, columns = [layers[key] for key in junction.rows], [layers[key] for key in junction.columns]
-    active_P = torch.stack([layer.any(1) for layer in rows]).all(0)
+    active_P = torch.stack([layer.degree_O > 0 for layer in rows]).all(0)
     if columns:
-        active_P &= torch.stack([layer.any(0) for layer in columns]).any(0)
-    views = rows + [layer.T for layer in columns]
-    before = sum(int(view.sum()) for view in views)
-    for view in views:
-        view &= active_P[:, None]
-    return sum(int(view.sum()) for view in views) < before
+        active_P &= torch.stack([layer.degree_I > 0 for layer in columns]).any(0)
+    silenced = [layer.silence_rows(~active_P) for layer in rows]
+    silenced += [layer.silence_columns(~active_P) for layer in columns]
+    return any(silenced)
 
 
 def _junctions(chain: Chain, layers: Mapping[Key, Tensor]) -> list[Junction]:

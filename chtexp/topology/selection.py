@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 
 from chtexp.errors import UserError
+from chtexp.topology.candidates import STRIDE, are_many, likely_cut, pairs_from, positive_candidates
+from chtexp.topology.race import draw_evenly, draw_ranks, draw_weighted, exponential
 
 
 def sample_links(
@@ -47,19 +49,17 @@ def sample_links(
         UserError: wrong shape or type, a negative, NaN or infinite score, k negative or above the free pairs.
     """
     free_OI = _checked_free(scores_OI, free_OI)
-    _check_count(k, int(free_OI.sum()), "free pairs")
-    free_N, scores_N = free_OI.flatten(), scores_OI.flatten()
-    positive_N = free_N & (scores_N > 0)
-    candidates = positive_N.nonzero().squeeze(1)
+    free_N, scores_N = free_OI.flatten(), _floating(scores_OI.flatten())
+    positive_N, free, positive = positive_candidates(scores_N, free_N)
+    _check_count(k, free, "free pairs")
     chosen_N = torch.zeros_like(free_N)
-    if candidates.numel() <= k:
-        chosen_N[candidates] = True
-        others = (free_N & ~positive_N).nonzero().squeeze(1)
-        chosen_N[others[_uniform(others, k - candidates.numel(), generator)]] = True
+    if positive <= k:
+        chosen_N |= positive_N
+        chosen_N[draw_evenly(free_N ^ positive_N, free - positive, k - positive, generator)] = True
+    elif soft:
+        chosen_N[draw_weighted(positive_N, scores_N, positive, k, generator)] = True
     else:
-        values = scores_N[candidates].double()
-        best = gumbel_top_k(values.log(), k, generator=generator) if soft else _top_k(values, k, generator)
-        chosen_N[candidates[best]] = True
+        chosen_N[_highest(positive_N, scores_N, positive, k, generator)] = True
     return chosen_N.view_as(free_OI)
 
 
@@ -83,13 +83,15 @@ def gumbel_top_k(log_weights: Tensor, k: int, *, generator: torch.Generator) -> 
     if not bool((log_weights < torch.inf).all()):
         raise UserError("log_weights holds NaN or +inf; allowed: finite numbers and -inf (weight zero)")
     _check_count(k, log_weights.numel(), "candidates")
-    keys = log_weights.double() - _exponential(log_weights, generator).log()
+    exponentials = exponential(log_weights.numel(), generator).to(log_weights.device)
+    keys = log_weights.double() - exponentials.log()
     possible = int(keys.isfinite().sum())
     drawn = keys.topk(min(k, possible)).indices
     if k <= possible:
         return drawn
     impossible = keys.isinf().nonzero().squeeze(1)
-    return torch.cat([drawn, impossible[_uniform(impossible, k - possible, generator)]])
+    others = draw_ranks(impossible.numel(), k - possible, generator).to(impossible.device)
+    return torch.cat([drawn, impossible[others]])
 
 
 def uniform_links(free_OI: Tensor, k: int, *, generator: torch.Generator) -> Tensor:
@@ -106,40 +108,45 @@ def uniform_links(free_OI: Tensor, k: int, *, generator: torch.Generator) -> Ten
     Raises:
         UserError: k negative or above the number of free pairs.
     """
-    candidates = free_OI.flatten().nonzero().squeeze(1)
-    _check_count(k, candidates.numel(), "free pairs")
-    chosen_N = torch.zeros(free_OI.numel(), dtype=torch.bool, device=free_OI.device)
-    chosen_N[candidates[_uniform(candidates, k, generator)]] = True
+    free_N = free_OI.flatten()
+    count = int(free_N.count_nonzero())
+    _check_count(k, count, "free pairs")
+    chosen_N = torch.zeros_like(free_N)
+    chosen_N[draw_evenly(free_N, count, k, generator)] = True
     return chosen_N.view_as(free_OI)
 
 
-def _top_k(values: Tensor, k: int, generator: torch.Generator) -> Tensor:
-    """Positions of the k largest values; those equal to the k-th largest are drawn at random."""
+def _highest(positive_N: Tensor, scores_N: Tensor, count: int, k: int, generator: torch.Generator) -> Tensor:
+    """Indices of the k highest of `count` positive scores; those that tie at the cut are drawn at random."""
     if k == 0:
-        return torch.empty(0, dtype=torch.long, device=values.device)
-    cut = values.topk(k, sorted=False).values.min()
-    above = (values > cut).nonzero().squeeze(1)
-    tied = (values == cut).nonzero().squeeze(1)
-    return torch.cat([above, tied[_uniform(tied, k - above.numel(), generator)]])
+        return torch.empty(0, dtype=torch.long, device=scores_N.device)
+    pairs = _upper(positive_N, scores_N, count, k)
+    scores = scores_N[pairs]
+    cut = scores.topk(k, sorted=False).values.min()
+    above, tied = pairs[scores > cut], pairs[scores == cut]
+    drawn = draw_ranks(tied.numel(), k - above.numel(), generator).to(tied.device)
+    return torch.cat([above, tied[drawn]])
 
 
-def _uniform(like: Tensor, k: int, generator: torch.Generator) -> Tensor:
-    """k distinct positions of a list as long as `like`, all subsets equally likely."""
-    if k == 0 or k == like.numel():
-        return torch.arange(k, device=like.device)
-    return _exponential(like, generator).topk(k, sorted=False).indices
+def _upper(positive_N: Tensor, scores_N: Tensor, count: int, k: int) -> Tensor:
+    """Indices, in order, of all positive scores from some height on that at least k reach."""
+    if are_many(count, positive_N.device):
+        cut = likely_cut(scores_N[::STRIDE][positive_N[::STRIDE]], k, count)
+        pairs = pairs_from(scores_N, cut)
+        pairs = pairs[positive_N[pairs]]
+        if pairs.numel() >= k:
+            return pairs
+    return positive_N.nonzero().squeeze(1)
 
 
-def _exponential(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Independent Exp(1) numbers, float64 and above zero, as many as `like` has elements."""
-    numbers = torch.empty(like.numel(), dtype=torch.float64, device=generator.device)
-    return numbers.exponential_(generator=generator).clamp_min_(1e-300).to(like.device)
+def _floating(scores_N: Tensor) -> Tensor:
+    return scores_N if scores_N.dtype in (torch.float32, torch.float64) else scores_N.double()
 
 
 def _checked_free(scores_OI: Tensor, free_OI: Tensor | None) -> Tensor:
     if scores_OI.dim() != 2:
         raise UserError(f"scores must be two-dimensional [O, I], got shape {list(scores_OI.shape)}")
-    if not bool(((scores_OI >= 0) & (scores_OI < torch.inf)).all()):
+    if scores_OI.numel() and not all(0 <= end.item() < torch.inf for end in scores_OI.aminmax()):  # NaN is both
         raise UserError("scores hold a negative, NaN or infinite number; allowed: finite numbers >= 0")
     if free_OI is None:
         return torch.ones_like(scores_OI, dtype=torch.bool)

@@ -86,6 +86,7 @@ class Training:
     ) -> None:
         self.model, self.task, self.optimizer, self.sparsity = model, task, optimizer, sparsity
         self.learning_rate, self.device, self.precision = learning_rate, device, precision
+        self._trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         self.step = 0
         self.seconds = 0.0
         self.judged = Judged()
@@ -120,7 +121,8 @@ class Training:
             loss = self.task.loss(self.model, batch)
         loss.backward()
         self.sparsity.apply_gradients()
-        self.optimizer.zero_grad(set_to_none=True)
+        for parameter in self._trained:  # what zero_grad does, without its looks and records: 2 against 20 microseconds
+            parameter.grad = None
         self.step += 1
         self._loss_sum += loss.detach()
         self._summed += 1

@@ -16,7 +16,7 @@ from chtexp.errors import UserError
 from chtexp.sparse import DynamicSparsity, method_names
 from chtexp.sparse.csr import CsrLinear, CsrSequential, arrange_sequentials, execute_dense, execute_links
 from chtexp.sparse.links import Compressed, Links
-from chtexp.sparse.threads import kernel_threads, threads_for_kernels
+from chtexp.topology.compiled import kernel_threads, threads_for_kernels
 
 from .small_networks import normal, perceptron, sparse_method, training
 

@@ -14,7 +14,11 @@ from torch import Tensor
 
 from chtexp.errors import UserError
 from chtexp.topology import CH_RULES, ch_scores
-from chtexp.topology.paths import _chunked, _compiled
+from chtexp.topology.link_prediction import _dense_node_scores, _lists_are_faster, _torch_path_scores
+from chtexp.topology.neighbours import degrees, links, neighbours
+from chtexp.topology.nodes import node_scores
+from chtexp.topology.paths import chunked_path_scores, path_scores
+from chtexp.topology.weights import FORMULAS, RULES
 
 NODE_WEIGHT = {
     "ch2": lambda i, e: (1 + i) / (1 + e),
@@ -156,30 +160,93 @@ def test_relabelling_the_neurons_relabels_the_scores(rule: str) -> None:
     torch.testing.assert_close(relabelled, ch_scores(mask, rule)[rows][:, columns])
 
 
+@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("chunk_of_paths", [1, 500, 1 << 22])
-def test_the_chunked_torch_walk_equals_the_compiled_one(chunk_of_paths: int) -> None:
+def test_the_torch_walk_equals_the_compiled_one(
+    rule: str, chunk_of_paths: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mask = random_mask(30, 45, 0.08, seed=5)
-    generator = torch.Generator().manual_seed(6)
-    weights_OO = torch.rand(30, 30, generator=generator)
-    weights_II = torch.rand(45, 45, generator=generator)
-    compiled = _compiled(mask, weights_OO, weights_II)
+    monkeypatch.setattr(chunked_path_scores, "__defaults__", (chunk_of_paths,))
+    compiled = path_scores(neighbours(mask), RULES.index(rule))
     assert compiled.count_nonzero() > 100
-    torch.testing.assert_close(_chunked(mask, weights_OO, weights_II, chunk_of_paths), compiled)
+    torch.testing.assert_close(_torch_path_scores(mask, FORMULAS[rule]).masked_fill(mask, 0), compiled)
 
 
-def test_the_chunked_torch_walk_takes_an_empty_graph() -> None:
+def test_the_torch_walk_takes_an_empty_graph() -> None:
     empty = torch.zeros(3, 4, dtype=torch.bool)
-    assert not _chunked(empty, torch.zeros(3, 3), torch.ones(4, 4), 10).any()
+    assert not chunked_path_scores(empty, torch.zeros(3, 3), torch.ones(4, 4), 10).any()
 
 
-def test_the_result_does_not_depend_on_the_number_of_threads() -> None:
-    mask = random_mask(150, 130, 0.08, seed=7)
+@pytest.mark.parametrize("rule", RULES)
+@given(mask=masks(14))
+@settings(max_examples=40, deadline=None)
+def test_node_sums_along_lists_equal_products_of_matrices(rule: str, mask: Tensor) -> None:
+    dense = _dense_node_scores(mask, FORMULAS[rule]).masked_fill(mask, 0)
+    torch.testing.assert_close(node_scores(neighbours(mask), RULES.index(rule)), dense, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(("rows", "columns", "hubs"), [(400, 300, 0), (200, 500, 30)])
+def test_both_ways_keep_to_the_stated_error(rule: str, rows: int, columns: int, hubs: int) -> None:
+    mask = random_mask(rows, columns, 0.04, seed=9)
+    mask[:hubs] |= random_mask(hubs, columns, 0.6, seed=10)
+    links_OI = mask.double()
+
+    def weights(links_NM: Tensor) -> Tensor:
+        internal = links_NM @ links_NM.T
+        external = (links_NM.sum(1) - internal - 1).clamp_min(0)
+        return FORMULAS[rule](internal, external).masked_fill(internal == 0, 0)
+
+    exact = (weights(links_OI) @ links_OI + links_OI @ weights(links_OI.T).T).masked_fill(mask, 0)
+    along_lists = node_scores(neighbours(mask), RULES.index(rule))
+    assert ((along_lists - exact).abs() <= 1e-7 * exact).all(), "nothing but the rounding to float32"
+    products = _dense_node_scores(mask, FORMULAS[rule]).masked_fill(mask, 0)
+    assert ((products - exact).abs() <= 1e-5 * exact).all()
+
+
+def test_lists_serve_sparse_masks_and_products_dense_ones() -> None:
+    def lists_serve(density: float) -> bool:
+        return _lists_are_faster(neighbours(random_mask(500, 700, density, seed=11)))
+
+    assert [lists_serve(density) for density in (0.0, 0.01, 0.02, 0.1, 0.5, 1.0)] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
+@given(mask=masks(20))
+@settings(max_examples=60, deadline=None)
+def test_neighbours_are_those_of_the_mask(mask: Tensor) -> None:
+    assert links(mask).tolist() == mask.flatten().nonzero().flatten().tolist()
+    row_start, of_row, column_start, of_column = neighbours(mask)
+    assert row_start.tolist() == [0, *mask.sum(1).cumsum(0).tolist()]
+    assert column_start.tolist() == [0, *mask.sum(0).cumsum(0).tolist()]
+    assert of_row.tolist() == mask.nonzero()[:, 1].tolist()
+    assert of_column.tolist() == mask.T.nonzero()[:, 1].tolist()
+    assert neighbours(mask).shape == mask.shape
+    assert [side.tolist() for side in degrees(mask)] == [mask.sum(1).tolist(), mask.sum(0).tolist()]
+    assert [side.tolist() for side in degrees(mask.T)] == [mask.sum(0).tolist(), mask.sum(1).tolist()]
+
+
+def test_links_are_found_at_any_place_in_memory() -> None:
+    mask = random_mask(9, 21, 0.3, seed=12)
+    for view in (mask.T, mask[1:], mask[:, 3:], mask[2:, ::2], mask[:0]):
+        assert links(view).tolist() == view.flatten().nonzero().flatten().tolist()
+
+
+@pytest.mark.parametrize("rule", ["ch2_l3n", "ch3_l3p"])
+def test_the_result_does_not_depend_on_the_number_of_threads(rule: str) -> None:
+    mask = random_mask(300, 200, 0.02, seed=7)
     threads = torch.get_num_threads()
     results = []
     try:
         for count in (1, 2, 1000):
             torch.set_num_threads(count)
-            results.append(ch_scores(mask, "ch3_l3p"))
+            results.append(ch_scores(mask, rule))
     finally:
         torch.set_num_threads(threads)
     assert torch.equal(results[0], results[1])
@@ -207,7 +274,7 @@ def test_bad_values_are_named() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_the_path_kernel_leaves_torchs_threads_alone(threads: int) -> None:
+def test_compiled_kernels_leave_torchs_threads_alone(threads: int) -> None:
     program = (
         f"import torch; torch.set_num_threads({threads}); from chtexp.topology import ch_scores; "
         "ch_scores(torch.rand(60, 60) < 0.2, 'ch3_l3p'); print(torch.get_num_threads())"

@@ -1,0 +1,65 @@
+"""How numba's kernels are called: with tensors, and on how many threads.
+
+Numba keeps a number of threads of its own, and starting its threads sets the number that torch reads, too. The two also
+keep a pool of threads each, whose idle threads spin for a while after their work, on the very cores that the other pool
+wants next. So while a training runs on compiled kernels, torch's own (then tiny) operations run on one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numba
+import torch
+from torch import Tensor
+
+_lent: int | None = None  # the threads that torch had, while the kernels have them
+
+
+@contextmanager
+def threads_for_kernels(wanted: bool = True) -> Iterator[None]:
+    """Inside, torch's operations run on one thread and compiled kernels on as many as torch had; not `wanted`: nothing."""
+    global _lent
+    if not wanted or _lent is not None:
+        yield
+        return
+    _lent = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(_lent)
+        _lent = None
+
+
+def kernel_threads() -> int:
+    """On how many threads a compiled kernel runs now; numba is set to it."""
+    torchs = torch.get_num_threads()
+    threads = min(torchs if _lent is None else _lent, numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+    if threads > 1:
+        numba.set_num_threads(threads)
+        torch.set_num_threads(torchs)
+    return threads
+
+
+def run(kernel: Callable[..., Any], *arguments: Tensor | float) -> Any:
+    """Call a compiled kernel; what it does in parallel runs on `kernel_threads`.
+
+    Args:
+        kernel: made by `numba.njit`, whether parallel or not.
+        *arguments: numbers, and tensors on the CPU, of which the kernel gets the memory itself as numpy arrays.
+
+    Returns:
+        What the kernel returns.
+    """
+    arrays = [argument.detach().numpy() if isinstance(argument, Tensor) else argument for argument in arguments]
+    if not kernel.targetoptions.get("parallel"):  # type: ignore[attr-defined]
+        return kernel(*arrays)
+    torchs, threads = torch.get_num_threads(), kernel_threads()
+    numba.set_num_threads(threads)
+    try:
+        return kernel(*arrays)
+    finally:
+        torch.set_num_threads(torchs)

@@ -1,0 +1,111 @@
+"""A sparse mask as lists: where its links are, and which neighbours a neuron has.
+
+Shape legend: O outputs (rows, side U), I inputs (columns, side V), N pairs in a flat list, L links.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numba import njit
+from torch import Tensor
+
+from chtexp.topology.compiled import run
+
+
+class Neighbours(NamedTuple):
+    """The links of a mask [O, I] by row and by column, on the CPU, in ascending order.
+
+    Row u is linked to `of_row[row_start[u]:row_start[u + 1]]`, column v to `of_column[column_start[v]:...]`.
+    All are uint32: an unsigned index spares compiled code the test for negative ones, a quarter of a walk's time.
+    """
+
+    row_start: Tensor
+    of_row: Tensor
+    column_start: Tensor
+    of_column: Tensor
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """O and I."""
+        return self.row_start.numel() - 1, self.column_start.numel() - 1
+
+    def transposed(self) -> Neighbours:
+        """The same links with the sides exchanged."""
+        return Neighbours(self.column_start, self.of_column, self.row_start, self.of_row)
+
+
+def neighbours(mask_OI: Tensor) -> Neighbours:
+    """The neighbours in a bool mask [O, I] on the CPU."""
+    return Neighbours(*(torch.from_numpy(array) for array in run(_neighbours, links(mask_OI), *mask_OI.shape)))
+
+
+def degrees(mask_OI: Tensor) -> tuple[Tensor, Tensor]:
+    """The numbers of links of every row [O] and of every column [I] of a bool mask, int64."""
+    if mask_OI.device.type != "cpu":
+        return mask_OI.sum(1), mask_OI.sum(0)
+    degree_O, degree_I = run(_degrees, mask_OI.contiguous())
+    return torch.from_numpy(degree_O), torch.from_numpy(degree_I)
+
+
+def links(mask: Tensor) -> Tensor:
+    """LongTensor [L]: the row-major positions of the links of a bool mask of any shape on the CPU, in order."""
+    flat_N = mask.flatten().view(torch.uint8)
+    if flat_N.data_ptr() % 8 or flat_N.storage_offset() % 8:
+        flat_N = flat_N.clone()
+    words = flat_N[: flat_N.numel() // 8 * 8].view(torch.int64)
+    return torch.from_numpy(run(_links, flat_N, words))
+
+
+@njit(cache=True)
+def _degrees(mask_OI):  # type: ignore[no-untyped-def]
+    """Both sides in one pass: 0.2 ms for 2.4 million pairs, where a sum over either side takes 2."""
+    outputs, inputs = mask_OI.shape
+    degree_O = np.zeros(outputs, dtype=np.int64)
+    degree_I = np.zeros(inputs, dtype=np.int64)
+    for output in range(outputs):
+        row = mask_OI[output]
+        degree = 0
+        for column in range(inputs):
+            degree += row[column]
+            degree_I[column] += row[column]
+        degree_O[output] = degree
+    return degree_O, degree_I
+
+
+@njit(cache=True)
+def _links(flat_N, words):  # type: ignore[no-untyped-def]
+    """Eight pairs at a time: most are empty in a sparse mask (0.4 ms instead of 8 for 2.4 million pairs at 1%)."""
+    positions = np.empty(flat_N.size + 1, dtype=np.int64)
+    found = 0
+    for word in range(words.size):
+        if words[word] != 0:
+            for position in range(8 * word, 8 * word + 8):
+                positions[found] = position
+                found += flat_N[position]
+    for position in range(8 * words.size, flat_N.size):
+        positions[found] = position
+        found += flat_N[position]
+    return positions[:found].copy()
+
+
+@njit(cache=True)
+def _neighbours(positions, outputs, inputs):  # type: ignore[no-untyped-def]
+    row_start = np.zeros(outputs + 1, dtype=np.int64)
+    column_start = np.zeros(inputs + 1, dtype=np.int64)
+    of_row = np.empty(positions.size, dtype=np.uint32)
+    of_column = np.empty(positions.size, dtype=np.uint32)
+    for position in positions:
+        row_start[position // inputs + 1] += 1
+        column_start[position % inputs + 1] += 1
+    row_start = row_start.cumsum()
+    column_start = column_start.cumsum()
+    filled = column_start.copy()
+    for link in range(positions.size):
+        row, column = positions[link] // inputs, positions[link] % inputs
+        of_row[link] = column
+        of_column[filled[column]] = row
+        filled[column] += 1
+    return row_start.astype(np.uint32), of_row, column_start.astype(np.uint32), of_column

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 _POWERS = (128, 64, 32, 16, 8, 4, 2, 1)
-_ONES = torch.tensor([number.bit_count() for number in range(256)], dtype=torch.uint8)
+_ONES = np.array([number.bit_count() for number in range(256)], dtype=np.uint8)
 
 
 def pack(mask: Tensor) -> Tensor:
@@ -30,4 +30,4 @@ def unpack(bits: Tensor, shape: tuple[int, int]) -> Tensor:
 
 def count(bits: Tensor) -> int:
     """How many bits are set."""
-    return int(_ONES.to(bits.device)[bits.int()].sum())
+    return int(_ONES[bits.cpu().numpy()].sum(dtype=np.int64))

@@ -31,6 +31,7 @@ SERIAL_BELOW = 1 << 18  # multiply-adds of a product: below, waking threads cost
 SMALL_DENSE = (
     1 << 15
 )  # pairs: up to here the kernels are as fast as torch on a dense map, and also take its ReLU and bias
+TILE = 200  # rows at a time where nothing is learned: activations stay in the cache (66 against 124 ms for MNIST's test set)
 GATHERED = 1 << 24  # elements that torch's path gathers at a time for the gradient of the links
 
 
@@ -130,6 +131,8 @@ def _hooked(module: Any) -> bool:
 def linear_chain(steps: Sequence[Step], inputs: Tensor) -> Tensor:
     """Apply linear maps, each with its ReLU, one after the other: [..., I] to [..., O]."""
     weight = steps[0].linear.weight
+    if inputs.dim() == 2 and inputs.shape[0] > TILE and len(steps) > 1 and not torch.is_grad_enabled():
+        return torch.cat([linear_chain(steps, part) for part in inputs.split(TILE)])
     inputs_BI = inputs.reshape(-1, steps[0].linear.in_features).to(weight.dtype)
     if weight.dtype == torch.float32 and weight.device.type == "cpu":
         parameters = [parameter for step in steps for parameter in (step.linear.weight, step.linear.bias)]

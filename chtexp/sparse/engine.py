@@ -35,6 +35,7 @@ from chtexp.sparse.schedules import soft_exponent, step_at, zeta_at
 from chtexp.sparse.update import keep_highest, keep_highest_overall, regrow, remove
 from chtexp.sparse.wiring import plain_chains, sparse_linears
 from chtexp.topology import Junction, anp, link_budget, percolate
+from chtexp.topology.neighbours import count
 
 Chain = Sequence[str] | Junction
 
@@ -347,7 +348,7 @@ class DynamicSparsity:
     def _percolate(self, masks: list[Tensor]) -> list[Tensor]:
         """Masks without the links of inactive neurons; layers that stopped evolving keep theirs."""
         active = percolate({layer.name: mask for layer, mask in zip(self.layers, masks, strict=True)}, self._chains)
-        self._not_empty([int(mask.sum()) for mask in active.values()], "percolation")
+        self._not_empty([count(mask) for mask in active.values()], "percolation")
         return [mask if layer.frozen else active[layer.name] for layer, mask in zip(self.layers, masks, strict=True)]
 
     def _not_empty(self, counts: list[int], cause: str) -> None:
@@ -369,7 +370,7 @@ class DynamicSparsity:
                 self._stored_gradient(index),
                 rule=regrowth.rule,
                 soft=regrowth.soft,
-                count=budget - int(mask.sum()),
+                count=budget - count(mask),
                 generator=self._generator("regrow", layer.name, layer.weight),
             )
             for index, (layer, mask, budget) in enumerate(zip(self.layers, kept, budgets, strict=True))
@@ -380,7 +381,7 @@ class DynamicSparsity:
         overlaps = []
         for layer, state, kept_OI, grown_OI in zip(self.layers, states, kept, grown, strict=True):
             before_OI = layer.mask_OI
-            again, regrown = int((before_OI & grown_OI).sum()), int(grown_OI.sum())
+            again, regrown = count(before_OI & grown_OI), count(grown_OI)
             overlaps.append((again, regrown))
             links = Links.of_mask(kept_OI | grown_OI)
             weight_K = None if layer.history_OI is None else links.take(layer.history_OI)

@@ -21,6 +21,7 @@ from chtexp.sparse.csr import CsrLinear, execute_dense, execute_links
 from chtexp.sparse.execution import Execution
 from chtexp.sparse.links import Links
 from chtexp.sparse.optimizer_state import mirrors
+from chtexp.topology.neighbours import count
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,7 @@ class SparseLayer:
         self._mask_OI = mask_OI
         on_cpu = mask_OI.device.type == "cpu"
         self._factor_OI = mask_OI.to(self.weight.dtype) if on_cpu else mask_OI
-        self.count = int(mask_OI.sum())
+        self.count = count(mask_OI)
 
     # ------------------------------------------------------------------ the gradient of all pairs
 

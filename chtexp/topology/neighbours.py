@@ -51,12 +51,19 @@ def degrees(mask_OI: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def links(mask: Tensor) -> Tensor:
-    """LongTensor [L]: the row-major positions of the links of a bool mask of any shape on the CPU, in order."""
+    """LongTensor [L]: the row-major positions of the links of a bool mask of any shape, in order."""
+    if mask.device.type != "cpu":
+        return mask.flatten().nonzero().squeeze(1)
     flat_N = mask.flatten().view(torch.uint8)
     if flat_N.data_ptr() % 8 or flat_N.storage_offset() % 8:
         flat_N = flat_N.clone()
     words = flat_N[: flat_N.numel() // 8 * 8].view(torch.int64)
     return torch.from_numpy(run(_links, flat_N, words))
+
+
+def count(mask: Tensor) -> int:
+    """How many are True: on the CPU 0.1 ms for 2.4 million, where a sum takes 1.2."""
+    return int(np.count_nonzero(mask.numpy())) if mask.device.type == "cpu" else int(mask.count_nonzero())
 
 
 @njit(cache=True)

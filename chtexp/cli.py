@@ -1,4 +1,4 @@
-"""The command line: chtexp train | sweep | plan | status | table | prepare.
+"""The command line: chtexp train | sweep | plan | status | table | prepare | bench.
 
 Exit codes: 0 done, 1 something failed, 2 a mistake in what was typed.
 """
@@ -26,8 +26,20 @@ TRAIN_FLAGS = ("--help", "--hydra-help", "--cfg", "--resolve", "--package", "--i
 LOOK_ONLY = ("--help", "-h", "--hydra-help", "--version", "--info", "-i", "--shell-completion", "-sc")
 
 
+def share_cores() -> None:
+    """Let idle threads sleep sooner; to be called before torch is loaded. What the environment says comes first.
+
+    Threads that wait for others spin on their core, by default for milliseconds, and where another process wants that core
+    the thread they wait for does not get it. Steps of the MNIST MLP at 99%, two threads on two cores: 1.5 ms instead of 3.5
+    beside a busy process, 2.4 instead of 6.8 for two trainings side by side, and no slower alone.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code."""
+    share_cores()
     typed = list(sys.argv[1:] if arguments is None else arguments)
     try:
         sys.exit(_command(typed))
@@ -112,6 +124,22 @@ def _parser() -> argparse.ArgumentParser:
         "chtexp prepare data=mnist",
     )
     prepare_.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="data=NAME, paths.data=FOLDER")
+    bench_ = _subcommand(
+        commands,
+        "bench",
+        bench,
+        "measure time and memory here, dense against sparse",
+        "chtexp bench step networks=mnist density=0.01,0.1 threads=2",
+    )
+    bench_.add_argument("what", metavar="WHAT", help="step, linkpred, update, memory or epoch")
+    bench_.add_argument(
+        "settings",
+        nargs="*",
+        metavar="KEY=VALUE",
+        help="what and how to measure (networks=mnist,cifar10, rounds=20), lists by commas; a wrong key is answered by all keys",
+    )
+    bench_.add_argument("--json", action="store_true", help="as one JSON object")
+    bench_.add_argument("--output", type=Path, help="write to this file, too: .json or .md")
     for sub in (sweep_, plan_, table_, status_, prepare_):
         sub.add_argument("--config-dir", type=Path, help="a folder of your own configuration, laid out as conf/")
     return parser
@@ -340,6 +368,22 @@ def prepare(parsed: argparse.Namespace) -> int:
     _check_config_dir(parsed.config_dir)
     run = compose_run(parsed.overrides, parsed.config_dir)
     prepare_images(run.data.name, run.paths.data)
+    return 0
+
+
+# ---------------------------------------------------------------------- measurements
+
+
+def bench(parsed: argparse.Namespace) -> int:
+    """One benchmark, measured here and now."""
+    from chtexp.bench import check_output, run_benchmark
+
+    if parsed.output:
+        check_output(parsed.output)  # before minutes of measuring
+    outcome = run_benchmark(parsed.what, parsed.settings)
+    print(outcome.json() if parsed.json else outcome.text())
+    if parsed.output:
+        outcome.write(parsed.output)
     return 0
 
 

@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from chtexp.errors import UserError
-from chtexp.experiments.cost import cost, weight_counts
+from chtexp.experiments.cost import cost
 from chtexp.experiments.description import Checkpointing, Run
 from chtexp.experiments.environment import environment, uncommitted_diff
 from chtexp.experiments.mirror import Mirror, mirror_of
@@ -83,7 +83,7 @@ class _Work:
         device = _device(run)
         torch.manual_seed(run.seed)
         task, source = run.family.build_task(run, run.paths.data, device)
-        training = self._assemble(task, device)
+        training = assemble(run, task, device)
         if run.overwrite:
             folder.clear()  # only now: what cannot start must not cost what is there
         folder.error.unlink(missing_ok=True)
@@ -146,28 +146,6 @@ class _Work:
 
     # ------------------------------------------------------------------ parts
 
-    def _assemble(self, task: Task, device: torch.device) -> Training:
-        run, family = self.run, self.run.family
-        built = family.build_model(run)
-        model = built.model.to(device)
-        optimizer = family.build_optimizer(run.task, model)
-        sparsity = DynamicSparsity(
-            model,
-            optimizer,
-            run.method,
-            total_steps=task.total_steps,
-            update_interval=task.update_interval,
-            seed=run.seed,
-            layers=built.sparse_layers,
-            chains=built.chains,
-            features=task.features() if run.method.correlates_features else None,
-            execution=run.hardware.layers,
-            batch=task.positions(1),
-        )
-        rate = family.learning_rate(run, task.total_steps)
-        self._dense_weights = weight_counts(model, built.sparse_layers)[1]
-        return Training(model, task, optimizer, sparsity, rate, device=device, precision=run.hardware.precision)
-
     def _write_circumstances(self) -> None:
         folder = self.folder
         write_atomically(
@@ -193,6 +171,7 @@ class _Work:
         reported = judged.selected if task.validation_metric else judged.best
         per_position = 6.0 * task.positions(task.total_steps)
         mean_links = sparsity.link_steps / task.total_steps
+        dense_weights = _linear_weights(training.model) - sparsity.pairs
         return {
             "id": run.id,
             "seed": run.seed,
@@ -222,8 +201,8 @@ class _Work:
             ),
             "execution": sparsity.executed,
             "flops": {
-                "dense": per_position * (sparsity.pairs + self._dense_weights),
-                "sparse": per_position * (mean_links + self._dense_weights),
+                "dense": per_position * (sparsity.pairs + dense_weights),
+                "sparse": per_position * (mean_links + dense_weights),
             },
             "state_sha256": _fingerprint(training.state_dict()),
             "data_source": source,
@@ -232,6 +211,29 @@ class _Work:
             "seconds": training.seconds,
             "environment": environment(),
         }
+
+
+def assemble(run: Run, task: Task, device: torch.device) -> Training:
+    """The training that `run` describes, before its first step; makes no folder."""
+    family = run.family
+    built = family.build_model(run)
+    model = built.model.to(device)
+    optimizer = family.build_optimizer(run.task, model)
+    sparsity = DynamicSparsity(
+        model,
+        optimizer,
+        run.method,
+        total_steps=task.total_steps,
+        update_interval=task.update_interval,
+        seed=run.seed,
+        layers=built.sparse_layers,
+        chains=built.chains,
+        features=task.features() if run.method.correlates_features else None,
+        execution=run.hardware.layers,
+        batch=task.positions(1),
+    )
+    rate = family.learning_rate(run, task.total_steps)
+    return Training(model, task, optimizer, sparsity, rate, device=device, precision=run.hardware.precision)
 
 
 class _Due:
@@ -255,6 +257,12 @@ def _device(run: Run) -> torch.device:
     if run.hardware.threads:
         torch.set_num_threads(run.hardware.threads)
     return torch.device(run.hardware.device)
+
+
+def _linear_weights(model: torch.nn.Module) -> int:
+    """Weights of all linear layers as matrices, whatever their execution."""
+    linears = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
+    return sum(linear.in_features * linear.out_features for linear in linears)
 
 
 def _fingerprint(state: Mapping[str, Any]) -> str:

@@ -128,7 +128,7 @@ def test_a_diverged_training_is_a_failure_with_a_reason_not_a_result(tmp_path, m
     assert "go on: chtexp train data=digits method=set budget=smoke task.learning_rate.start=1e9" in said
 
 
-@pytest.mark.parametrize("command", ["train", "sweep", "plan", "status", "table", "prepare"])
+@pytest.mark.parametrize("command", ["train", "sweep", "plan", "status", "table", "prepare", "bench"])
 def test_every_command_has_help_with_an_example(command: str, chtexp) -> None:
     said = chtexp(command, "--help").stdout
     assert f"chtexp {command} " in said.replace("usage: ", "")

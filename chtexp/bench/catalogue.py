@@ -1,0 +1,47 @@
+"""The benchmarks by name, and how one is run: settings checked, threads set, machine and time noted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from chtexp.bench.epoch import EpochSettings, measure_epoch
+from chtexp.bench.linkpred import LinkPredictionSettings, measure_link_prediction
+from chtexp.bench.machine import machine, torch_threads
+from chtexp.bench.memory import MemorySettings, measure_memory
+from chtexp.bench.others import OtherWork
+from chtexp.bench.outcome import Findings, Outcome
+from chtexp.bench.settings import Settings, read_settings
+from chtexp.bench.step import StepSettings, measure_step
+from chtexp.bench.update import UpdateSettings, measure_update
+from chtexp.errors import unknown
+
+
+class Benchmark(NamedTuple):
+    """settings: what may be set. measure: from settings to findings."""
+
+    settings: type[Settings]
+    measure: Callable[[Any], Findings]
+
+
+BENCHMARKS = {
+    "step": Benchmark(StepSettings, measure_step),
+    "linkpred": Benchmark(LinkPredictionSettings, measure_link_prediction),
+    "update": Benchmark(UpdateSettings, measure_update),
+    "memory": Benchmark(MemorySettings, measure_memory),
+    "epoch": Benchmark(EpochSettings, measure_epoch),
+}
+
+
+def run_benchmark(name: str, words: Sequence[str]) -> Outcome:
+    """Run the benchmark `name` with settings KEY=VALUE; UserError for an unknown name, key or value."""
+    if name not in BENCHMARKS:
+        raise unknown("benchmark", name, BENCHMARKS)
+    benchmark = BENCHMARKS[name]
+    settings = read_settings(benchmark.settings, words)
+    with torch_threads(settings.threads):
+        found, others, start = machine(), OtherWork(), time.perf_counter()
+        findings = benchmark.measure(settings)
+        found["busy_with_others"] = others.share()
+        return Outcome(name, settings.model_dump(mode="json"), findings, found, time.perf_counter() - start)

@@ -1,0 +1,103 @@
+"""The networks that are measured: the paper's MLPs, by the name of the data set that they are for.
+
+Shapes: B batch, F input features.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import torch
+from pydantic import AfterValidator
+
+from chtexp.bench.settings import Densities, Names, PositiveInt, Settings, Widths
+from chtexp.errors import UserError, unknown
+from chtexp.experiments.families import FAMILIES
+from chtexp.models import MLPConfig
+from chtexp.resources import conf_dir, read_yaml
+from chtexp.tasks import Built, ImageClassificationRecipe, ImageDataConfig
+from chtexp.tasks.image_classification import build_mlp
+from chtexp.typed import describe
+
+OptimizerName = Literal["sgd", "adam"]
+FAMILY = "image_classification"
+
+
+@dataclass(frozen=True)
+class Network:
+    """An MLP for the images of `data`, with these hidden widths."""
+
+    data: ImageDataConfig
+    hidden: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        return self.data.name
+
+    @property
+    def features(self) -> int:
+        """F."""
+        return math.prod(self.data.shape)
+
+    @property
+    def widths(self) -> str:
+        """In words, e.g. 784-1568x3-10."""
+        same = len(set(self.hidden)) == 1
+        hidden = f"{self.hidden[0]}x{len(self.hidden)}" if same else "-".join(map(str, self.hidden))
+        return f"{self.features}-{hidden}-{self.data.classes}"
+
+    def steps_of_an_epoch(self, batch: int) -> int:
+        """Optimizer steps of a pass over the training images."""
+        return math.ceil(self.data.train_examples / batch)
+
+    def build(self, seed: int) -> Built:
+        """The model, dense, with its first weights."""
+        return build_mlp(MLPConfig(hidden=self.hidden), self.data, seed)
+
+
+def network_names() -> list[str]:
+    """The data sets that a network can be for."""
+    return sorted(path.stem for path in (conf_dir() / "data").glob("*.yaml"))
+
+
+def check_network(name: str) -> str:
+    """`name`; UserError if there is no such network."""
+    if name not in network_names():
+        raise unknown("network", name, network_names())
+    return name
+
+
+def _check_networks(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(check_network(name) for name in names)
+
+
+class NetworkSettings(Settings):
+    """networks: data sets whose MLPs are measured. hidden: other widths for all of them. batch: images a step."""
+
+    networks: Annotated[Names, AfterValidator(_check_networks)] = ("mnist", "cifar10")
+    hidden: Widths = None
+    density: Densities = (0.01, 0.05, 0.1)
+    batch: PositiveInt = 32
+    optimizer: OptimizerName = "sgd"
+
+
+def load_network(name: str, hidden: tuple[int, ...] | None = None) -> Network:
+    """The network of that name, with the paper's hidden widths or others; UserError for an unknown one."""
+    data = describe(ImageDataConfig, read_yaml(conf_dir() / "data" / f"{check_network(name)}.yaml"), "data")
+    if not (hidden or data.mlp_hidden):
+        raise UserError(f"conf/data/{name}.yaml names no mlp_hidden: set hidden=, e.g. hidden=1568,1568,1568")
+    return Network(data, hidden or data.mlp_hidden)
+
+
+def load_recipe() -> ImageClassificationRecipe:
+    """The paper's recipe."""
+    return describe(ImageClassificationRecipe, read_yaml(conf_dir() / "task" / f"{FAMILY}.yaml"), "task")
+
+
+def build_optimizer(name: OptimizerName, model: torch.nn.Module) -> torch.optim.Optimizer:
+    """`sgd`: as experiments have it. `adam`: fused, too."""
+    if name == "adam":
+        return torch.optim.Adam(model.parameters(), fused=True)
+    return FAMILIES[FAMILY].build_optimizer(load_recipe(), model)

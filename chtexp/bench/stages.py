@@ -1,0 +1,83 @@
+"""A `DynamicSparsity` that takes the time of every stage of its topology updates."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from chtexp.sparse import DynamicSparsity, UpdateRecord, update
+
+STAGES = ("states", "prune", "remove", "percolate", "score", "select", "install", "other")
+
+
+class TimedSparsity(DynamicSparsity):
+    """stages: seconds of the last update, by STAGES.
+
+    states: what the links carry is collected. score and select: the link prediction and the draw of regrowth.
+    install: kept and grown links become the layers'. other: the rest, mostly masks made of links.
+    """
+
+    stages: dict[str, float]
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        self._begin()
+        super().__init__(*arguments, **named)
+
+    def update_topology(self) -> UpdateRecord | None:
+        self._begin()
+        record = super().update_topology()
+        total = time.perf_counter() - self._began
+        self.stages["other"] = total - sum(self.stages.values())
+        return record
+
+    def _begin(self) -> None:
+        self.stages = dict.fromkeys(STAGES, 0.0)
+        self._began = time.perf_counter()
+
+    @contextmanager
+    def _during(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.stages[stage] += time.perf_counter() - start
+
+    def _pruned(self, *arguments: Any) -> Any:
+        self.stages["states"] = time.perf_counter() - self._began  # all that an update does before it prunes
+        with self._during("prune"):
+            return super()._pruned(*arguments)
+
+    def _removed(self, *arguments: Any) -> Any:
+        with self._during("remove"):
+            return super()._removed(*arguments)
+
+    def _percolate(self, *arguments: Any) -> Any:
+        with self._during("percolate"):
+            return super()._percolate(*arguments)
+
+    def _regrown(self, *arguments: Any) -> Any:
+        with (
+            _timed_calls("ch_scores", lambda: self._during("score")),
+            _timed_calls("sample_links", lambda: self._during("select")),
+        ):
+            return super()._regrown(*arguments)
+
+    def _install(self, *arguments: Any) -> Any:
+        with self._during("install"):
+            return super()._install(*arguments)
+
+
+@contextmanager
+def _timed_calls(name: str, clock: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """Inside, what `chtexp.sparse.update` calls by this name runs under the clock."""
+    function = getattr(update, name)
+
+    def timed(*arguments: Any, **named: Any) -> Any:
+        with clock():
+            return function(*arguments, **named)
+
+    setattr(update, name, timed)
+    try:
+        yield
+    finally:
+        setattr(update, name, function)

@@ -96,8 +96,11 @@ def load_recipe() -> ImageClassificationRecipe:
     return describe(ImageClassificationRecipe, read_yaml(conf_dir() / "task" / f"{FAMILY}.yaml"), "task")
 
 
-def build_optimizer(name: OptimizerName, model: torch.nn.Module) -> torch.optim.Optimizer:
-    """`sgd`: as experiments have it. `adam`: fused, too."""
+def build_optimizer(name: OptimizerName, model: torch.nn.Module, *, fused: bool = True) -> torch.optim.Optimizer:
+    """`sgd`: as experiments have it, fused. `adam`: likewise. fused False: torch's optimizer as it comes."""
     if name == "adam":
-        return torch.optim.Adam(model.parameters(), fused=True)
-    return FAMILIES[FAMILY].build_optimizer(load_recipe(), model)
+        return torch.optim.Adam(model.parameters(), fused=fused or None)
+    built = FAMILIES[FAMILY].build_optimizer(load_recipe(), model)
+    for group in built.param_groups:
+        group["fused"] = fused or None
+    return built

@@ -27,11 +27,12 @@ COLUMNS = (
     Column("candidate", "candidate"),
     Column("ms a step", "ms"),
     Column("plain / x", "ratio"),
+    Column("fused / x", "ratio_to_fused"),
     Column("bookkeeping %", "bookkeeping_percent"),
 )
 NOTES = (
-    "plain: an ordinary dense network in plain torch; dense: masked matrices; csr: the links alone. Random masks that never "
-    "change, random inputs.",
+    "plain: nn.Linear and torch's optimizer as they come; fused: the same with the fused optimizer, as experiments train "
+    "dense networks; dense: masked matrices; csr: the links alone. Random masks that never change, random inputs.",
     "ms a step: median and quartiles over rounds, all candidates of a density in turn; plain / x: how many times faster than "
     "plain, within rounds.",
     f"bookkeeping: what apply_gradients costs beyond optimizer.step() and masking, of the step (bar: {BOOKKEEPING_BAR}%).",
@@ -56,7 +57,7 @@ def measure_step(settings: StepSettings) -> Findings:
 
 def _compare(network: Network, density: float, device: torch.device, settings: StepSettings) -> list[dict[str, Any]]:
     batches = random_batches(network, settings.batch, settings.seed, device)
-    kinds: Sequence[Kind] = KINDS if device.type == "cpu" else KINDS[:2]  # csr is for a CPU
+    kinds: Sequence[Kind] = KINDS if device.type == "cpu" else KINDS[:3]  # csr is for a CPU
     trainers = {
         kind: trainer_of(kind, network, density, settings.optimizer, batches, settings.seed, device) for kind in kinds
     }
@@ -77,6 +78,7 @@ def _compare(network: Network, density: float, device: torch.device, settings: S
             "candidate": kind,
             "ms": measured.spread(kind, MILLISECONDS),
             "ratio": measured.ratio(kind, baseline="plain"),
+            "ratio_to_fused": measured.ratio(kind, baseline="fused"),
             "bookkeeping_percent": bookkeeping if kind == "dense" else None,
         }
         for kind in kinds

@@ -14,8 +14,8 @@ from chtexp.bench.networks import Network, OptimizerName, build_optimizer
 from chtexp.sparse import Choice, DynamicSparsity, Method, load_method, threads_for_kernels
 from chtexp.tasks import Built
 
-Kind = Literal["plain", "dense", "csr"]
-KINDS: tuple[Kind, ...] = ("plain", "dense", "csr")
+Kind = Literal["plain", "fused", "dense", "csr"]
+KINDS: tuple[Kind, ...] = ("plain", "fused", "dense", "csr")
 NEVER = 10**9  # steps: no topology update falls into a measurement that wants none
 
 
@@ -36,13 +36,15 @@ class Trainer:
         self.sparse_layers = [built.model.get_submodule(name) for name in built.sparse_layers]
         self._batches = cycle(batches)
         self._apply = sparsity.apply_gradients if sparsity else optimizer.step
+        self._trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
     def step(self) -> None:
         """Forward, cross-entropy, backward, optimizer step, gradients dropped."""
         with threads_for_kernels(self.sparsity is not None and self.sparsity.on_kernels):
             self.backward()
             self._apply()
-            self.optimizer.zero_grad(set_to_none=True)
+            for parameter in self._trained:
+                parameter.grad = None
 
     def backward(self) -> None:
         """The first half: gradients of the next batch's loss."""
@@ -51,12 +53,18 @@ class Trainer:
 
 
 def plain_trainer(
-    network: Network, optimizer: OptimizerName, batches: Sequence[Batch], seed: int, device: torch.device | str = "cpu"
+    network: Network,
+    optimizer: OptimizerName,
+    batches: Sequence[Batch],
+    seed: int,
+    device: torch.device | str = "cpu",
+    *,
+    fused: bool = True,
 ) -> Trainer:
     """An ordinary network of `nn.Linear`s, which nothing of this project touches."""
     built = network.build(seed)
     built.model.to(device)
-    return Trainer(built, build_optimizer(optimizer, built.model), None, batches)
+    return Trainer(built, build_optimizer(optimizer, built.model, fused=fused), None, batches)
 
 
 def sparse_trainer(
@@ -102,8 +110,11 @@ def trainer_of(
     seed: int,
     device: torch.device | str = "cpu",
 ) -> Trainer:
-    """`plain`, or random masks of this density that never change, executed as `dense` or `csr`."""
-    if kind == "plain":
-        return plain_trainer(network, optimizer, batches, seed, device)
+    """An ordinary network with torch's optimizer as it comes (`plain`) or fused (`fused`), or random masks of this density.
+
+    These never change and are executed as `dense` or `csr`.
+    """
+    if kind == "plain" or kind == "fused":
+        return plain_trainer(network, optimizer, batches, seed, device, fused=kind == "fused")
     method = load_method("static", sparsity=1 - density)
     return sparse_trainer(network, method, kind, optimizer, batches, seed, device)

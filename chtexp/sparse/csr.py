@@ -27,7 +27,6 @@ from chtexp.topology.compiled import kernel_threads
 
 Array = Any  # a float32 numpy array
 
-SERIAL_BELOW = 1 << 18  # multiply-adds of a product: below, waking threads costs more than they save
 SMALL_DENSE = (
     1 << 15
 )  # pairs: up to here the kernels are as fast as torch on a dense map, and also take its ReLU and bias
@@ -43,19 +42,22 @@ class CsrLinear(nn.Linear):
     """
 
     compressed: Compressed
+    chain: Chain
     wants_dense_gradient: bool
     dense_gradient_OI: Tensor | None
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[..., I] to [..., O]."""
-        return linear_chain((Step(self, False),), inputs)
+        return self.chain(inputs)
 
     def extra_repr(self) -> str:
-        return f"{super().extra_repr()}, links={len(self.compressed.links)}"
+        return f"{super().extra_repr()}, links={self.weight.numel()}"
 
 
 class CsrSequential(nn.Sequential):
     """An `nn.Sequential` that runs each run of linear maps and ReLUs with a `CsrLinear` among them as one."""
+
+    chains: dict[tuple[Step, ...], Chain]
 
     def forward(self, inputs: Any) -> Any:
         modules = list(self)
@@ -63,7 +65,8 @@ class CsrSequential(nn.Sequential):
         while position < len(modules):
             run, after = _run(modules, position)
             if run:
-                inputs = linear_chain(run, inputs)
+                chain = self.chains.get(run) or self.chains.setdefault(run, Chain(run))
+                inputs = chain(inputs)
             else:
                 inputs = modules[position](inputs)
                 after = position + 1
@@ -82,7 +85,8 @@ def execute_links(linear: nn.Linear, links: Links, weight_K: Tensor) -> None:
     """Make `linear` a `CsrLinear` with these links; the module and its parameters stay the same objects."""
     linear.__class__ = CsrLinear
     assert isinstance(linear, CsrLinear)
-    linear.compressed = Compressed(links)
+    linear.compressed = Compressed.of(links)
+    linear.chain = Chain((Step(linear, False),))
     linear.wants_dense_gradient, linear.dense_gradient_OI = False, None
     linear.weight.grad = None
     linear.weight.data = weight_K
@@ -90,7 +94,7 @@ def execute_links(linear: nn.Linear, links: Links, weight_K: Tensor) -> None:
 
 def execute_dense(linear: nn.Linear, weight_OI: Tensor) -> None:
     """Make `linear` an ordinary `nn.Linear` with this weight."""
-    for name in ("compressed", "wants_dense_gradient", "dense_gradient_OI"):
+    for name in ("compressed", "chain", "wants_dense_gradient", "dense_gradient_OI"):
         linear.__dict__.pop(name, None)
     linear.__class__ = nn.Linear
     linear.weight.grad = None
@@ -103,6 +107,9 @@ def arrange_sequentials(model: nn.Module) -> None:
         if type(module) in (nn.Sequential, CsrSequential):
             has_links = any(isinstance(child, CsrLinear) for child in module.children())
             module.__class__ = CsrSequential if has_links else nn.Sequential
+            module.__dict__.pop("chains", None)
+            if isinstance(module, CsrSequential):
+                module.chains = {}  # of links as they now are
 
 
 def _run(modules: Sequence[nn.Module | None], first: int) -> tuple[tuple[Step, ...], int]:
@@ -111,7 +118,7 @@ def _run(modules: Sequence[nn.Module | None], first: int) -> tuple[tuple[Step, .
     position = first
     while position < len(modules):
         linear = modules[position]
-        if type(linear) not in (nn.Linear, CsrLinear) or _hooked(linear):
+        if not _fits(linear) or _hooked(linear):
             break
         follower = modules[position + 1] if position + 1 < len(modules) else None
         relu = type(follower) is nn.ReLU and not _hooked(follower)
@@ -122,134 +129,137 @@ def _run(modules: Sequence[nn.Module | None], first: int) -> tuple[tuple[Step, .
     return (tuple(run), position) if any(type(step.linear) is CsrLinear for step in run) else ((), first)
 
 
+def _fits(module: nn.Module | None) -> bool:
+    """Whether a chain can take it: links alone, or a dense map so small that walking its pairs is as fast as torch."""
+    if type(module) is CsrLinear:
+        return True
+    return type(module) is nn.Linear and module.in_features * module.out_features <= SMALL_DENSE
+
+
 def _hooked(module: Any) -> bool:
     return bool(
         module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
     )
 
 
-def linear_chain(steps: Sequence[Step], inputs: Tensor) -> Tensor:
-    """Apply linear maps, each with its ReLU, one after the other: [..., I] to [..., O]."""
-    weight = steps[0].linear.weight
-    if inputs.dim() == 2 and inputs.shape[0] > TILE and len(steps) > 1 and not torch.is_grad_enabled():
-        return torch.cat([linear_chain(steps, part) for part in inputs.split(TILE)])
-    inputs_BI = inputs.reshape(-1, steps[0].linear.in_features).to(weight.dtype)
-    if weight.dtype == torch.float32 and weight.device.type == "cpu":
-        parameters = [parameter for step in steps for parameter in (step.linear.weight, step.linear.bias)]
-        output_BO = _FeatureMajor.apply(inputs_BI, steps, *parameters)
-    else:
-        output_BO = inputs_BI
-        for linear, relu in steps:
+class Chain:
+    """Linear maps, each with its ReLU, one after the other, and what the kernels need of them."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        lists = [_lists(step.linear) for step in steps]
+        self.steps = steps
+        self.relus = tuple(step.relu for step in steps)
+        self.by_row = tuple(zip(*(walk.by_row for walk in lists), strict=True))
+        self.by_column = tuple(zip(*(walk.by_column for walk in lists), strict=True))
+        self._pointers: list[int] = []
+        self._weights: tuple[Array, ...] = ()
+        self._biases: tuple[Array, ...] = ()
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """[..., I] to [..., O]."""
+        first = self.steps[0].linear
+        weight = first.weight
+        if inputs.dim() == 2 and inputs.shape[0] > TILE and len(self.steps) > 1 and not torch.is_grad_enabled():
+            return torch.cat([self(part) for part in inputs.split(TILE)])
+        inputs_BI = inputs.reshape(-1, first.in_features).to(weight.dtype)
+        if weight.dtype == torch.float32 and weight.device.type == "cpu":
+            parameters = [parameter for step in self.steps for parameter in (step.linear.weight, step.linear.bias)]
+            output_BO = _FeatureMajor.apply(inputs_BI, self, *parameters)
+        else:
+            output_BO = self._with_torch(inputs_BI)
+        return output_BO if inputs.dim() == 2 else output_BO.unflatten(0, inputs.shape[:-1])
+
+    def _with_torch(self, inputs_BI: Tensor) -> Tensor:
+        for linear, relu in self.steps:
             if isinstance(linear, CsrLinear):
-                output_BO = _WithTorch.apply(output_BO, linear, linear.weight)
-                output_BO = output_BO if linear.bias is None else output_BO + linear.bias
+                inputs_BI = _WithTorch.apply(inputs_BI, linear, linear.weight)
+                inputs_BI = inputs_BI if linear.bias is None else inputs_BI + linear.bias
             else:
-                output_BO = nn.functional.linear(output_BO, linear.weight, linear.bias)
-            output_BO = output_BO.relu() if relu else output_BO
-    return output_BO.unflatten(0, inputs.shape[:-1]) if inputs.dim() != 2 else output_BO
+                inputs_BI = nn.functional.linear(inputs_BI, linear.weight, linear.bias)
+            inputs_BI = inputs_BI.relu() if relu else inputs_BI
+        return inputs_BI
+
+    def arrays(self, parameters: Sequence[Tensor | None]) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """The memory of weights and of biases, unwrapped anew only where it moved (2 microseconds each, to 0.2)."""
+        pointers = [0 if parameter is None else parameter.data_ptr() for parameter in parameters]
+        if pointers != self._pointers:
+            arrays = [
+                _NO_BIAS if parameter is None else parameter.detach().view(-1).numpy() for parameter in parameters
+            ]
+            self._pointers, self._weights, self._biases = pointers, tuple(arrays[::2]), tuple(arrays[1::2])
+        return self._weights, self._biases
 
 
 class _FeatureMajor(torch.autograd.Function):
-    """A chain on compiled kernels (and torch's product for a large dense map in it), activations [features, batch].
+    """A chain on compiled kernels, activations [features, batch], in one call forward and one backward.
 
-    What only the chain can see travels as numpy arrays: making and unwrapping a tensor costs microseconds, of which a step
-    of the MNIST MLP has a few hundred. What others can write to is saved as tensors, which torch guards.
+    Between calls Python finds the caches full of activations, and takes several times as long as usual: a step of the MNIST
+    MLP has few of them. What only the chain can see travels as numpy arrays; what others can write to is saved as tensors,
+    which torch guards.
     """
 
     @staticmethod
-    def forward(ctx: Any, inputs_BI: Tensor, steps: Sequence[Step], *parameters: Tensor | None) -> Tensor:
-        threads = kernel_threads()
-        values = [_array(parameter) for parameter in parameters]
-        activations = [_feature_major(inputs_BI)]
-        for position, (linear, relu) in enumerate(steps):
-            weight, bias = values[2 * position], values[2 * position + 1]
-            activations.append(_forward(_lists(linear), weight, bias, relu, activations[-1], threads))
+    def forward(ctx: Any, inputs_BI: Tensor, chain: Chain, *parameters: Tensor | None) -> Tensor:
+        weights, biases = chain.arrays(parameters)
+        batch = inputs_BI.shape[0]
+        outputs = [np.empty((step.linear.out_features, batch), np.float32) for step in chain.steps]
+        activations = (_feature_major(inputs_BI), *outputs)
+        kernels.forward_chain(  # type: ignore[call-arg]
+            kernel_threads(), *chain.by_row, weights, biases, chain.relus, activations
+        )
         output_BO = torch.from_numpy(activations[-1]).t()
-        ctx.save_for_backward(inputs_BI, output_BO if steps[-1].relu else None, *parameters[::2])
-        ctx.steps, ctx.activations, ctx.weights = steps, activations, values[::2]
+        ctx.save_for_backward(inputs_BI, output_BO if chain.relus[-1] else None, *parameters[::2])
+        ctx.chain, ctx.activations, ctx.weights = chain, activations, weights
         return output_BO
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient_BO: Tensor) -> tuple[Tensor | None, ...]:
-        steps: Sequence[Step] = ctx.steps
-        activations: list[Array] = ctx.activations
+        chain: Chain = ctx.chain
+        activations: tuple[Array, ...] = ctx.activations
         _ = ctx.saved_tensors  # an error if one of them was written to since
-        threads = kernel_threads()
-        gradient = _feature_major(gradient_BO)
-        if steps[-1].relu:
-            gradient = np.where(activations[-1] <= 0, np.float32(0), gradient)
-        sums = gradient.sum(1)
-        gradients: list[Tensor | None] = []
-        for position in range(len(steps) - 1, -1, -1):
-            linear, weight, activation = steps[position].linear, ctx.weights[position], activations[position]
-            if isinstance(linear, CsrLinear) and linear.wants_dense_gradient:
-                _keep_dense_gradient(linear, torch.from_numpy(gradient), torch.from_numpy(activation))
-            gradients.append(None if linear.bias is None else torch.from_numpy(sums))
-            wanted = position > 0 or ctx.needs_input_grad[0]
-            relu = position > 0 and steps[position - 1].relu
-            of_weight, gradient, sums = _backward(_lists(linear), weight, activation, gradient, relu, wanted, threads)
-            gradients.append(torch.from_numpy(of_weight))
-        of_input = torch.from_numpy(gradient).t() if ctx.needs_input_grad[0] else None
-        return (of_input, None, *reversed(gradients))
+        to_input = ctx.needs_input_grad[0]
+        last = _feature_major(gradient_BO)
+        if chain.relus[-1]:
+            last = np.where(activations[-1] <= 0, np.float32(0), last)
+        hidden = [np.empty(activation.shape, np.float32) for activation in activations[1:-1]]
+        gradients = (np.empty_like(activations[0]) if to_input else activations[0], *hidden, last)
+        of_weights = tuple([np.empty(weight.size, np.float32) for weight in ctx.weights])
+        sums = tuple([np.empty(activation.shape[0], np.float32) for activation in activations])
+        kernels.backward_chain(  # type: ignore[call-arg]
+            kernel_threads(),
+            *chain.by_column,
+            ctx.weights,
+            chain.relus,
+            activations,
+            to_input,
+            gradients,
+            of_weights,
+            sums,
+        )
+        of_parameters: list[Tensor | None] = []
+        for position, (linear, _) in enumerate(chain.steps):
+            of_weight = torch.from_numpy(of_weights[position])
+            if not isinstance(linear, CsrLinear):
+                of_weight = of_weight.view(linear.out_features, linear.in_features)
+            elif linear.wants_dense_gradient:
+                after, before = gradients[position + 1], activations[position]
+                _keep_dense_gradient(linear, torch.from_numpy(after), torch.from_numpy(before))
+            of_parameters += [of_weight, None if linear.bias is None else torch.from_numpy(sums[position + 1])]
+        return (torch.from_numpy(gradients[0]).t() if to_input else None, None, *of_parameters)
 
 
-def _forward(lists: Compressed | None, weight: Array, bias: Array, relu: bool, input_IB: Array, threads: int) -> Array:
-    if lists is None:
-        matrix, inputs = torch.from_numpy(weight), torch.from_numpy(input_IB)
-        output_OB = torch.addmm(torch.from_numpy(bias)[:, None], matrix, inputs) if bias.size else matrix @ inputs
-        return (output_OB.relu_() if relu else output_OB).numpy()
-    output = np.empty((lists.links.shape[0], input_IB.shape[1]), np.float32)
-    parallel = threads > 1 and weight.size * input_IB.shape[1] >= SERIAL_BELOW
-    kernel = kernels.forward_parallel if parallel else kernels.forward_serial
-    kernel(threads, *lists.by_row, weight.reshape(-1), bias, input_IB, relu, output)
-    return output
-
-
-def _backward(
-    lists: Compressed | None, weight: Array, input_IB: Array, gradient_OB: Array, relu: bool, wanted: bool, threads: int
-) -> tuple[Array, Array, Array]:
-    """Gradients of the weight and (if `wanted`) of the input, through the ReLU that made it, and the latter's row sums."""
-    if lists is None:
-        inputs, gradients = torch.from_numpy(input_IB), torch.from_numpy(gradient_OB)
-        of_weight = (gradients @ inputs.t()).numpy()
-        if not wanted:
-            return of_weight, gradient_OB, gradient_OB
-        of_input = torch.from_numpy(weight).t() @ gradients
-        if relu:
-            of_input = torch.ops.aten.threshold_backward(of_input, inputs, 0)
-        return of_weight, of_input.numpy(), of_input.sum(1).numpy()
-    parallel = threads > 1 and weight.size * input_IB.shape[1] >= SERIAL_BELOW
-    of_weight = np.empty(weight.shape, np.float32)
-    if not wanted:
-        gradients_alone = kernels.gradient_parallel if parallel else kernels.gradient_serial
-        gradients_alone(threads, *lists.by_column, input_IB, gradient_OB, of_weight.reshape(-1))
-        return of_weight, gradient_OB, gradient_OB
-    of_input, sums = np.empty_like(input_IB), np.empty(input_IB.shape[0], np.float32)
-    kernel = kernels.backward_parallel if parallel else kernels.backward_serial
-    flat = weight.reshape(-1), of_weight.reshape(-1)
-    kernel(threads, *lists.by_column, flat[0], input_IB, relu, gradient_OB, flat[1], of_input, sums)
-    return of_weight, of_input, sums
-
-
-def _lists(linear: nn.Linear) -> Compressed | None:
-    """What the kernels walk along: the links, or all pairs of a small dense map; None: torch multiplies."""
-    if isinstance(linear, CsrLinear):
-        return linear.compressed
-    pairs = linear.in_features * linear.out_features
-    return _all_pairs(linear.out_features, linear.in_features) if pairs <= SMALL_DENSE else None
+def _lists(linear: nn.Linear) -> Compressed:
+    """What the kernels walk along: the links, or all pairs of a small dense map."""
+    return linear.compressed if isinstance(linear, CsrLinear) else _all_pairs(linear.out_features, linear.in_features)
 
 
 @lru_cache(maxsize=16)
 def _all_pairs(outputs: int, inputs: int) -> Compressed:
-    return Compressed(Links.all_pairs((outputs, inputs), torch.device("cpu")))
+    return Compressed.of(Links.all_pairs((outputs, inputs), torch.device("cpu")))
 
 
 _NO_BIAS = np.empty(0, np.float32)
-
-
-def _array(parameter: Tensor | None) -> Array:
-    return _NO_BIAS if parameter is None else parameter.detach().numpy()
 
 
 def _feature_major(tensor_BF: Tensor) -> Array:
@@ -276,7 +286,7 @@ class _WithTorch(torch.autograd.Function):
         ctx.save_for_backward(input_BI, weight_K)
         ctx.linear = linear
         lists = linear.compressed
-        return (_compressed(lists.row_starts, lists.columns_K, weight_K, lists.links.shape) @ input_BI.t()).t()
+        return (_compressed(lists.row_starts, lists.columns_K, weight_K, lists.shape) @ input_BI.t()).t()
 
     @staticmethod
     @once_differentiable
@@ -287,7 +297,7 @@ class _WithTorch(torch.autograd.Function):
         input_IB, gradient_OB = input_BI.t(), gradient_BO.t()
         if linear.wants_dense_gradient:
             _keep_dense_gradient(linear, gradient_OB, input_IB)
-        outputs, inputs = lists.links.shape
+        outputs, inputs = lists.shape
         weight_gradient = torch.cat(
             [
                 (gradient_OB.index_select(0, rows) * input_IB.index_select(0, columns)).sum(1)

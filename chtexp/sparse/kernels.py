@@ -8,14 +8,16 @@ Links are taken eight (forward) or four (backward) at a time: an accumulator is 
 Shapes: O outputs, I inputs, B batch, K links (by row; `order` leads there from the lists by column).
 """
 
+# mypy: disable-error-code="no-untyped-def"
+
 from __future__ import annotations
 
 import numpy as np
 from numba import njit, prange
 
+SERIAL_BELOW = 1 << 18  # multiply-adds of a product: below, waking threads costs more than they save
 # Sums may be reordered and contracted, but NaN and infinity stay what they are: a divergence must show.
 RELAXED = {"reassoc", "contract", "nsz", "arcp"}
-# mypy: disable-error-code="no-untyped-def"
 
 
 @njit(fastmath=RELAXED, cache=True)
@@ -182,49 +184,58 @@ def _bound(starts, share, shares):
 
 
 @njit(fastmath=RELAXED, parallel=True, cache=True)
-def forward_parallel(shares, row_starts, columns, values, bias, input_IB, relu, output_OB):
-    for share in prange(shares):
-        first, last = _bound(row_starts, share, shares), _bound(row_starts, share + 1, shares)
-        _forward_rows(first, last, row_starts, columns, values, bias, input_IB, relu, output_OB)
+def forward_chain(threads, row_starts, columns, values, biases, relus, activations):
+    """All layers of a chain; every argument but `threads` is a tuple with an entry a layer, `activations` with one more.
 
-
-@njit(fastmath=RELAXED, cache=True)
-def forward_serial(shares, row_starts, columns, values, bias, input_IB, relu, output_OB):
-    _forward_rows(0, output_OB.shape[0], row_starts, columns, values, bias, input_IB, relu, output_OB)
-
-
-@njit(fastmath=RELAXED, parallel=True, cache=True)
-def backward_parallel(
-    shares, column_starts, rows, order, values, input_IB, relu, gradient_OB, values_gradient, input_gradient_IB, sums_I
-):
-    for share in prange(shares):
-        first, last = _bound(column_starts, share, shares), _bound(column_starts, share + 1, shares)
-        _backward_columns(
-            first, last, column_starts, rows, order, values, input_IB, relu, gradient_OB, values_gradient, input_gradient_IB,
-            sums_I,
-        )  # fmt: skip
-
-
-@njit(fastmath=RELAXED, cache=True)
-def backward_serial(
-    shares, column_starts, rows, order, values, input_IB, relu, gradient_OB, values_gradient, input_gradient_IB, sums_I
-):
-    _backward_columns(
-        0, input_IB.shape[0], column_starts, rows, order, values, input_IB, relu, gradient_OB, values_gradient,
-        input_gradient_IB, sums_I,
-    )  # fmt: skip
+    activations[0] is the input; the others are written.
+    """
+    for layer in range(len(row_starts)):
+        starts, places, weights, bias = row_starts[layer], columns[layer], values[layer], biases[layer]
+        relu, before, after = relus[layer], activations[layer], activations[layer + 1]
+        if threads == 1 or weights.size * before.shape[1] < SERIAL_BELOW:
+            _forward_rows(0, after.shape[0], starts, places, weights, bias, before, relu, after)
+        else:
+            for share in prange(threads):
+                first, last = _bound(starts, share, threads), _bound(starts, share + 1, threads)
+                _forward_rows(first, last, starts, places, weights, bias, before, relu, after)
 
 
 @njit(fastmath=RELAXED, parallel=True, cache=True)
-def gradient_parallel(shares, column_starts, rows, order, input_IB, gradient_OB, values_gradient):
-    for share in prange(shares):
-        first, last = _bound(column_starts, share, shares), _bound(column_starts, share + 1, shares)
-        _gradient_columns(first, last, column_starts, rows, order, input_IB, gradient_OB, values_gradient)
+def backward_chain(
+    threads, column_starts, rows, orders, values, relus, activations, to_input, gradients, values_gradients, sums
+):
+    """The gradients of a chain, from its last layer to its first; tuples as in `forward_chain`.
 
-
-@njit(fastmath=RELAXED, cache=True)
-def gradient_serial(shares, column_starts, rows, order, input_IB, gradient_OB, values_gradient):
-    _gradient_columns(0, input_IB.shape[0], column_starts, rows, order, input_IB, gradient_OB, values_gradient)
+    gradients: of the activations, before the ReLU that follows a layer; the last is given, the others are written, the first
+    only if `to_input`. values_gradients: of the values. sums: of the rows of `gradients`; those of biases are among them.
+    """
+    layers = len(column_starts)
+    last_gradient = gradients[layers]
+    for o in range(last_gradient.shape[0]):
+        sums[layers][o] = last_gradient[o].sum()
+    for step in range(layers):
+        layer = layers - 1 - step
+        starts, places, order, weights = column_starts[layer], rows[layer], orders[layer], values[layer]
+        before, gradient, result = activations[layer], gradients[layer + 1], values_gradients[layer]
+        relu, passed_on, totals = layer > 0 and relus[layer - 1], gradients[layer], sums[layer]
+        parallel = threads > 1 and weights.size * before.shape[1] >= SERIAL_BELOW
+        if layer == 0 and not to_input:
+            if parallel:
+                for share in prange(threads):
+                    first, last = _bound(starts, share, threads), _bound(starts, share + 1, threads)
+                    _gradient_columns(first, last, starts, places, order, before, gradient, result)
+            else:
+                _gradient_columns(0, before.shape[0], starts, places, order, before, gradient, result)
+        elif parallel:
+            for share in prange(threads):
+                first, last = _bound(starts, share, threads), _bound(starts, share + 1, threads)
+                _backward_columns(
+                    first, last, starts, places, order, weights, before, relu, gradient, result, passed_on, totals
+                )
+        else:
+            _backward_columns(
+                0, before.shape[0], starts, places, order, weights, before, relu, gradient, result, passed_on, totals
+            )
 
 
 @njit(cache=True)

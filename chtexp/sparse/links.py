@@ -6,7 +6,7 @@ Shapes: O outputs, I inputs, K links. Links are always in the order of the mask'
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -85,25 +85,28 @@ class Compressed:
     in the list by row.
     """
 
-    links: Links
-    row_starts: Tensor = field(init=False)
-    columns_K: Tensor = field(init=False)
-    column_starts: Tensor = field(init=False)
-    rows_K: Tensor = field(init=False)
-    order_K: Tensor = field(init=False)
+    shape: tuple[int, int]
+    row_starts: Tensor
+    columns_K: Tensor
+    column_starts: Tensor
+    rows_K: Tensor
+    order_K: Tensor
 
-    def __post_init__(self) -> None:
-        rows_K, columns_K = self.links.rows_K, self.links.columns_K
-        column_starts = _starts(columns_K, self.links.shape[1])
+    @classmethod
+    def of(cls, links: Links) -> Compressed:
+        """The lists of these links."""
+        rows_K, columns_K = links.rows_K, links.columns_K
+        column_starts = _starts(columns_K, links.shape[1])
         order_K = _by_column(columns_K, column_starts)
-        for name, value in (
-            ("row_starts", _starts(rows_K, self.links.shape[0])),
-            ("columns_K", columns_K),
-            ("column_starts", column_starts),
-            ("rows_K", rows_K[order_K]),
-            ("order_K", order_K),
-        ):
-            object.__setattr__(self, name, value.to(torch.int32))
+        lists = (_starts(rows_K, links.shape[0]), columns_K, column_starts, rows_K[order_K], order_K)
+        return cls(links.shape, *(tensor.to(torch.int32) for tensor in lists))
+
+    @property
+    def links(self) -> Links:
+        """The links, made anew: eight bytes a link that training does not need."""
+        degrees_O = self.row_starts.diff().long()
+        rows_K = torch.arange(self.shape[0], device=degrees_O.device).repeat_interleave(degrees_O)
+        return Links(rows_K * self.shape[1] + self.columns_K, self.shape)
 
     @cached_property
     def by_row(self) -> tuple[Any, Any]:

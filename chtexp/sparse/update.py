@@ -15,7 +15,7 @@ from torch import Tensor
 
 from chtexp.sparse.criteria import link_scores
 from chtexp.sparse.links import Links
-from chtexp.topology import CH_RULES, ch_scores, gumbel_top_k, sample_links
+from chtexp.topology import CH_RULES, ch_scores, gumbel_top_k, sample_links, uniform_links
 
 
 def keep_highest(score_K: Tensor, keep: int, generator: torch.Generator) -> Tensor:
@@ -67,11 +67,11 @@ def regrow(
     rule: `random`, `gradient` (|g|, RigL) or one of the link-prediction rules. Where fewer free pairs than `count`
     score above zero, the rest is drawn uniformly from the free pairs.
     """
+    if rule == "random":
+        return uniform_links(~mask_OI, count, generator=generator)
     if rule in CH_RULES:
         score_OI = ch_scores(mask_OI, rule)
-    elif rule == "gradient":
+    else:
         assert gradient_OI is not None
         score_OI = gradient_OI.abs().float()
-    else:
-        score_OI = torch.zeros(mask_OI.shape, device=mask_OI.device)
     return sample_links(score_OI, count, soft=soft, generator=generator, free_OI=~mask_OI)

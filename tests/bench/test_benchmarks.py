@@ -68,7 +68,7 @@ def test_step(bench: Callable[..., str]) -> None:
     rows = json.loads(bench("step", *TINY["step"], "optimizer=adam", "--json"))["rows"]
     on_cpu = [row for row in rows if row["device"] == "cpu"]
     assert [(row["density"], row["candidate"]) for row in on_cpu] == [
-        (density, kind) for density in (0.1, 0.3) for kind in ("plain", "dense", "csr")
+        (density, kind) for density in (0.1, 0.3) for kind in ("plain", "fused", "dense", "csr")
     ]
     for row in rows:
         check_spread(row["ms"])

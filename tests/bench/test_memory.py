@@ -57,7 +57,7 @@ def test_links_alone_hold_eight_bytes_of_weight_and_momentum_a_link() -> None:
     found = held(trainer, trainer.sparse_layers)
     assert found["parameters"] == found["gradients"] == found["optimizer"] == 4 * (links + BIASES)
     starts = sum(4 * (outputs + 1 + inputs + 1) for outputs, inputs in ((48, 64), (48, 48)))
-    assert found["indices"] == (8 + 4 + 4 + 4) * links + starts  # place; column; row and order by column
+    assert found["indices"] == (4 + 4 + 4) * links + starts  # column; row and order by column
     assert found["masks"] == 0
     assert found["history"] == sum(PAIRS) // 8
 

@@ -153,7 +153,7 @@ def test_a_layer_becomes_ordinary_again() -> None:
 
 def test_compressed_links_by_hand() -> None:
     links = Links.of_mask(torch.tensor([[True, False, True], [False, False, True]]))
-    lists = Compressed(links)
+    lists = Compressed.of(links)
     assert links.positions_K.tolist() == [0, 2, 5]
     assert (lists.row_starts.tolist(), lists.columns_K.tolist()) == ([0, 2, 3], [0, 2, 2])
     assert (lists.column_starts.tolist(), lists.rows_K.tolist(), lists.order_K.tolist()) == (

@@ -139,7 +139,13 @@ def _parser() -> argparse.ArgumentParser:
         help="what and how to measure (networks=mnist,cifar10, rounds=20), lists by commas; a wrong key is answered by all keys",
     )
     bench_.add_argument("--json", action="store_true", help="as one JSON object")
-    bench_.add_argument("--output", type=Path, help="write to this file, too: .json or .md")
+    bench_.add_argument(
+        "--output",
+        type=Path,
+        action="append",
+        default=[],
+        help="write to this file, too: .json or .md; may be repeated",
+    )
     for sub in (sweep_, plan_, table_, status_, prepare_):
         sub.add_argument("--config-dir", type=Path, help="a folder of your own configuration, laid out as conf/")
     return parser
@@ -378,12 +384,12 @@ def bench(parsed: argparse.Namespace) -> int:
     """One benchmark, measured here and now."""
     from chtexp.bench import check_output, run_benchmark
 
-    if parsed.output:
-        check_output(parsed.output)  # before minutes of measuring
+    for path in parsed.output:
+        check_output(path)  # before minutes of measuring
     outcome = run_benchmark(parsed.what, parsed.settings)
     print(outcome.json() if parsed.json else outcome.text())
-    if parsed.output:
-        outcome.write(parsed.output)
+    for path in parsed.output:
+        outcome.write(path)
     return 0
 
 

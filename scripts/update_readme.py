@@ -17,7 +17,7 @@ def main() -> None:
         (path,) = (ROOT / "results").glob(f"{name}*.md")
         return f"<!-- {name} -->\n{path.read_text()}<!-- /{name} -->"
 
-    readme.write_text(re.sub(r"<!-- (\w+) -->.*?<!-- /\1 -->", table, readme.read_text(), flags=re.DOTALL))
+    readme.write_text(re.sub(r"<!-- ([\w/]+) -->.*?<!-- /\1 -->", table, readme.read_text(), flags=re.DOTALL))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Measure everything anew into results/bench: some minutes on an idle machine. CHTEXP_DATA must hold MNIST.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+chtexp=.venv/bin/chtexp
+to=results/bench
+
+"$chtexp" bench step seconds=8 --output "$to/step.json" --output "$to/step.md"
+"$chtexp" bench epoch data=mnist method=chts_n --output "$to/epoch.json" --output "$to/epoch.md"
+"$chtexp" bench update methods=chts_n,chts_p,cht,set,rigl --output "$to/update.json" --output "$to/update.md"
+"$chtexp" bench memory --output "$to/memory.json" --output "$to/memory.md"
+"$chtexp" bench linkpred "figure=$to/figure2.png" --output "$to/linkpred.json" --output "$to/linkpred.md"

@@ -125,6 +125,8 @@ def measure_epoch(settings: EpochSettings) -> Findings:
     task, source = sparse_run.family.build_task(sparse_run, settings.paths.data, CPU)
     sparse, dense = assemble(sparse_run, task, CPU), assemble(dense_run, task, CPU)
     steps = task.evaluate_interval
+    if steps < 2:
+        raise UserError(f"an epoch of {steps} step cannot be split up: lower batch, or raise train_limit")
     dense_steps = min(settings.steps, steps - 1)
     (step_seconds, last), (dense_seconds, _) = _take_turns((sparse, steps), (dense, dense_steps))
     rows = [

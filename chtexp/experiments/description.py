@@ -33,6 +33,10 @@ class Hardware(Description):
 
     @model_validator(mode="after")
     def _links_in_float32(self) -> Hardware:
+        if self.execution == "csr" and self.device != "cpu":
+            raise UserError(
+                f"hardware.execution csr is for the CPU, not for {self.device}: use hardware.execution=dense or auto"
+            )
         if self.execution == "csr" and self.precision != "float32":
             raise UserError(
                 f"hardware.execution csr computes in float32, not in {self.precision}: use hardware.precision=float32, "
@@ -41,8 +45,8 @@ class Hardware(Description):
         return self
 
     @property
-    def layers(self) -> Choice:
-        """The execution of sparse layers at this precision."""
+    def sparse_execution(self) -> Choice:
+        """The execution that sparse layers get at this precision."""
         return self.execution if self.precision == "float32" else "dense"
 
 

@@ -229,7 +229,7 @@ def assemble(run: Run, task: Task, device: torch.device) -> Training:
         layers=built.sparse_layers,
         chains=built.chains,
         features=task.features() if run.method.correlates_features else None,
-        execution=run.hardware.layers,
+        execution=run.hardware.sparse_execution,
         batch=task.positions(1),
     )
     rate = family.learning_rate(run, task.total_steps)

@@ -25,10 +25,18 @@ def relative_importance(weight_K: Tensor, gradient_K: Tensor, links: Links) -> T
     """`ri`: |W_ij| / sum of row i + |W_ij| / sum of column j (a row or column without weight counts 0)."""
     size_K = weight_K.abs()
     shares = []
-    for lines_K, lines in zip((links.rows_K, links.columns_K), links.shape, strict=True):
-        sums = torch.zeros(lines, dtype=size_K.dtype, device=size_K.device).index_add_(0, lines_K, size_K)
-        shares.append(size_K / sums.clamp_min_(TINY)[lines_K])
+    for side, lines_K in enumerate((links.rows_K, links.columns_K)):
+        shares.append(size_K / _sums(size_K, links, side, lines_K).clamp_min(TINY)[lines_K])
     return shares[0] + shares[1]
+
+
+def _sums(size_K: Tensor, links: Links, side: int, lines_K: Tensor) -> Tensor:
+    """The sum of every row (side 0) or column (side 1), in an order that is always the same."""
+    if size_K.device.type == "cpu":
+        return torch.zeros(links.shape[side], dtype=size_K.dtype).index_add_(0, lines_K, size_K)
+    matrix_OI = torch.zeros(links.shape, dtype=size_K.dtype, device=size_K.device)  # index_add_ has no order there
+    links.put(matrix_OI, size_K)
+    return matrix_OI.sum(1 - side)
 
 
 def sign_balanced(weight_K: Tensor, gradient_K: Tensor, links: Links) -> Tensor:

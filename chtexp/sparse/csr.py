@@ -31,6 +31,7 @@ SMALL_DENSE = (
     1 << 15
 )  # pairs: up to here the kernels are as fast as torch on a dense map, and also take its ReLU and bias
 TILE = 200  # rows at a time where nothing is learned: activations stay in the cache (66 against 124 ms for MNIST's test set)
+MOST_CHAINS = 8  # that one Sequential remembers
 GATHERED = 1 << 24  # elements that torch's path gathers at a time for the gradient of the links
 
 
@@ -39,12 +40,14 @@ class CsrLinear(nn.Linear):
 
     Made of an `nn.Linear` in place by `execute_links`, and made one again by `execute_dense`.
     wants_dense_gradient: the next backward pass also leaves the gradient of all pairs in `dense_gradient_OI`.
+    backward_done: no backward pass has reached it since the last one ended (several uses in one pass add up).
     """
 
     compressed: Compressed
     chain: Chain
     wants_dense_gradient: bool
     dense_gradient_OI: Tensor | None
+    backward_done: bool
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[..., I] to [..., O]."""
@@ -57,21 +60,26 @@ class CsrLinear(nn.Linear):
 class CsrSequential(nn.Sequential):
     """An `nn.Sequential` that runs each run of linear maps and ReLUs with a `CsrLinear` among them as one."""
 
-    chains: dict[tuple[Step, ...], Chain]
-
     def forward(self, inputs: Any) -> Any:
         modules = list(self)
         position = 0
         while position < len(modules):
             run, after = _run(modules, position)
             if run:
-                chain = self.chains.get(run) or self.chains.setdefault(run, Chain(run))
-                inputs = chain(inputs)
+                inputs = self._chain(run)(inputs)
             else:
                 inputs = modules[position](inputs)
                 after = position + 1
             position = after
         return inputs
+
+    def _chain(self, run: tuple[Step, ...]) -> Chain:
+        chains: dict[tuple[Step, ...], Chain] = self.__dict__.setdefault("chains", {})
+        if run not in chains:
+            if len(chains) >= MOST_CHAINS:
+                chains.clear()  # of modules that were replaced
+            chains[run] = Chain(run)
+        return chains[run]
 
 
 class Step(NamedTuple):
@@ -87,14 +95,14 @@ def execute_links(linear: nn.Linear, links: Links, weight_K: Tensor) -> None:
     assert isinstance(linear, CsrLinear)
     linear.compressed = Compressed.of(links)
     linear.chain = Chain((Step(linear, False),))
-    linear.wants_dense_gradient, linear.dense_gradient_OI = False, None
+    linear.wants_dense_gradient, linear.dense_gradient_OI, linear.backward_done = False, None, False
     linear.weight.grad = None
     linear.weight.data = weight_K
 
 
 def execute_dense(linear: nn.Linear, weight_OI: Tensor) -> None:
     """Make `linear` an ordinary `nn.Linear` with this weight."""
-    for name in ("compressed", "chain", "wants_dense_gradient", "dense_gradient_OI"):
+    for name in ("compressed", "chain", "wants_dense_gradient", "dense_gradient_OI", "backward_done"):
         linear.__dict__.pop(name, None)
     linear.__class__ = nn.Linear
     linear.weight.grad = None
@@ -107,9 +115,7 @@ def arrange_sequentials(model: nn.Module) -> None:
         if type(module) in (nn.Sequential, CsrSequential):
             has_links = any(isinstance(child, CsrLinear) for child in module.children())
             module.__class__ = CsrSequential if has_links else nn.Sequential
-            module.__dict__.pop("chains", None)
-            if isinstance(module, CsrSequential):
-                module.chains = {}  # of links as they now are
+            module.__dict__.pop("chains", None)  # of links as they were
 
 
 def _run(modules: Sequence[nn.Module | None], first: int) -> tuple[tuple[Step, ...], int]:
@@ -133,7 +139,10 @@ def _fits(module: nn.Module | None) -> bool:
     """Whether a chain can take it: links alone, or a dense map so small that walking its pairs is as fast as torch."""
     if type(module) is CsrLinear:
         return True
-    return type(module) is nn.Linear and module.in_features * module.out_features <= SMALL_DENSE
+    if type(module) is not nn.Linear or module.in_features * module.out_features > SMALL_DENSE:
+        return False
+    weight = module.weight
+    return weight.dtype == torch.float32 and weight.device.type == "cpu" and weight.is_contiguous()
 
 
 def _hooked(module: Any) -> bool:
@@ -159,6 +168,11 @@ class Chain:
         """[..., I] to [..., O]."""
         first = self.steps[0].linear
         weight = first.weight
+        if inputs.shape[-1] != first.in_features:
+            raise RuntimeError(f"{first} cannot multiply inputs of shape {tuple(inputs.shape)}")
+        autocast = torch.is_autocast_enabled(inputs.device.type)
+        if inputs.dtype != weight.dtype and not autocast:
+            raise RuntimeError(f"inputs and weight must have one dtype, not {inputs.dtype} and {weight.dtype}")
         if inputs.dim() == 2 and inputs.shape[0] > TILE and len(self.steps) > 1 and not torch.is_grad_enabled():
             return torch.cat([self(part) for part in inputs.split(TILE)])
         inputs_BI = inputs.reshape(-1, first.in_features).to(weight.dtype)
@@ -167,7 +181,9 @@ class Chain:
             output_BO = _FeatureMajor.apply(inputs_BI, self, *parameters)
         else:
             output_BO = self._with_torch(inputs_BI)
-        return output_BO if inputs.dim() == 2 else output_BO.unflatten(0, inputs.shape[:-1])
+        if autocast:  # computed in the weight's type, which is the more exact; handed on as an nn.Linear would
+            output_BO = output_BO.to(torch.get_autocast_dtype(inputs.device.type))
+        return output_BO if inputs.dim() == 2 else output_BO.reshape(*inputs.shape[:-1], output_BO.shape[1])
 
     def _with_torch(self, inputs_BI: Tensor) -> Tensor:
         for linear, relu in self.steps:
@@ -178,6 +194,10 @@ class Chain:
                 inputs_BI = nn.functional.linear(inputs_BI, linear.weight, linear.bias)
             inputs_BI = inputs_BI.relu() if relu else inputs_BI
         return inputs_BI
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles leave out the memory of the parameters, which is not theirs."""
+        return {**self.__dict__, "_pointers": [], "_weights": (), "_biases": ()}
 
     def arrays(self, parameters: Sequence[Tensor | None]) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         """The memory of weights and of biases, unwrapped anew only where it moved (2 microseconds each, to 0.2)."""
@@ -195,19 +215,19 @@ class _FeatureMajor(torch.autograd.Function):
 
     Between calls Python finds the caches full of activations, and takes several times as long as usual: a step of the MNIST
     MLP has few of them. What only the chain can see travels as numpy arrays; what others can write to is saved as tensors,
-    which torch guards.
+    which torch guards. Differentiable once, and not by `torch.func`.
     """
 
     @staticmethod
     def forward(ctx: Any, inputs_BI: Tensor, chain: Chain, *parameters: Tensor | None) -> Tensor:
         weights, biases = chain.arrays(parameters)
         batch = inputs_BI.shape[0]
-        outputs = [np.empty((step.linear.out_features, batch), np.float32) for step in chain.steps]
-        activations = (_feature_major(inputs_BI), *outputs)
+        hidden = [np.empty((step.linear.out_features, batch), np.float32) for step in chain.steps[:-1]]
+        output_BO = torch.empty_strided((batch, chain.steps[-1].linear.out_features), (1, batch))
+        activations = (_feature_major(inputs_BI), *hidden, output_BO.t().numpy())
         kernels.forward_chain(  # type: ignore[call-arg]
             kernel_threads(), *chain.by_row, weights, biases, chain.relus, activations
         )
-        output_BO = torch.from_numpy(activations[-1]).t()
         ctx.save_for_backward(inputs_BI, output_BO if chain.relus[-1] else None, *parameters[::2])
         ctx.chain, ctx.activations, ctx.weights = chain, activations, weights
         return output_BO
@@ -269,13 +289,14 @@ def _feature_major(tensor_BF: Tensor) -> Array:
 
 
 def _keep_dense_gradient(linear: CsrLinear, gradient_OB: Tensor, input_IB: Tensor) -> None:
-    """The gradient of all pairs, added up over the backward passes since the gradients were last cleared."""
+    """The gradient of all pairs, added up over the layer's uses and the backward passes since gradients were last cleared."""
     gradient_OI = gradient_OB @ input_IB.t()
-    fresh = linear.weight.grad is None or not bool(linear.weight.grad.any())
-    if fresh or linear.dense_gradient_OI is None:
+    cleared = linear.backward_done and (linear.weight.grad is None or not bool(linear.weight.grad.any()))
+    if cleared or linear.dense_gradient_OI is None:
         linear.dense_gradient_OI = gradient_OI
     else:
         linear.dense_gradient_OI += gradient_OI
+    linear.backward_done = False
 
 
 class _WithTorch(torch.autograd.Function):

@@ -25,7 +25,7 @@ from chtexp.randomness import generator
 from chtexp.sparse.criteria import link_scores
 from chtexp.sparse.csr import arrange_sequentials
 from chtexp.sparse.distribution import layer_densities
-from chtexp.sparse.execution import Choice, Execution, check_execution, execution_of
+from chtexp.sparse.execution import Choice, Execution, check_execution, execution_of, without_matrix
 from chtexp.sparse.initialisation import initial_masks, initialise_weights
 from chtexp.sparse.layer import LinkState, SparseLayer, UpdateRecord
 from chtexp.sparse.links import Links
@@ -38,6 +38,9 @@ from chtexp.topology import Junction, anp, link_budget, percolate
 from chtexp.topology.neighbours import count
 
 Chain = Sequence[str] | Junction
+
+
+FEW_OTHERS = 1 << 18  # parameters outside sparse weights: so few are no work for torch's threads
 
 
 class DynamicSparsity:
@@ -78,7 +81,6 @@ class DynamicSparsity:
             raise UserError(f"total_steps and update_interval must be at least 1, not {total_steps}, {update_interval}")
         check_step(optimizer)
         self._elementwise = is_elementwise(optimizer)
-        check_execution(execution, self._elementwise, type(optimizer).__name__)
         self.model, self.execution, self.batch = model, execution, batch
         self.optimizer, self.method, self.seed = optimizer, method, seed
         self.total_steps, self.update_interval = total_steps, update_interval
@@ -88,6 +90,9 @@ class DynamicSparsity:
         self._dense_gradients: list[Tensor] | None = None
         self._update_end = step_at(method.update_end, total_steps)
         linears = sparse_linears(model, layers)
+        free = without_matrix(model)
+        self._need_matrix = {name for name, linear in linears.items() if linear not in free}
+        check_execution(execution, self._elementwise, type(optimizer).__name__, sorted(self._need_matrix))
         self._shapes = [(linear.out_features, linear.in_features) for linear in linears.values()]
         self._chains = self._wiring(model, list(linears), chains)
         self._schedule = method.schedule(total_steps, update_interval)
@@ -134,13 +139,17 @@ class DynamicSparsity:
             batch=self.batch,
             device=layer.weight.device,
             dtype=layer.weight.dtype,
-            elementwise=self._elementwise,
+            possible=self._elementwise and layer.name not in self._need_matrix,
         )
 
     def _settle(self) -> None:
         """Everything that follows from the layers as they now are."""
         arrange_sequentials(self.model)
         self._masked = [layer for layer in self.layers if layer.execution == "dense"]
+        weights = [layer.weight for layer in self.layers]
+        others = sum(parameter.numel() for parameter in self.model.parameters()) - sum(w.numel() for w in weights)
+        fitting = all(weight.dtype == torch.float32 and weight.device.type == "cpu" for weight in weights)
+        self._on_kernels = bool(weights) and not self._masked and fitting and others <= FEW_OTHERS
         self._anp = anp(self.masks) if self.layers else 1.0
         self._itop = sum(layer.ever_linked() for layer in self.layers) / self.pairs if self.layers else 1.0
         self._links = sum(layer.count for layer in self.layers) if self.layers else self.pairs
@@ -193,8 +202,8 @@ class DynamicSparsity:
 
     @property
     def on_kernels(self) -> bool:
-        """Whether every sparse layer runs on compiled kernels; see `threads_for_kernels`."""
-        return bool(self.layers) and not self._masked and self.layers[0].weight.device.type == "cpu"
+        """Whether compiled kernels do nearly all of a step, so that torch's threads are better lent to them."""
+        return self._on_kernels
 
     # ------------------------------------------------------------------ one step
 
@@ -211,7 +220,7 @@ class DynamicSparsity:
         """
         if self.method.needs_gradient and self._update_due(self.steps + 1):
             self._dense_gradients = [layer.dense_gradient(self.method.name) for layer in self.layers]
-        self._mask_gradients()
+        self.mask_gradients()
         self.optimizer.step()
         if not self._elementwise:
             self._mask_what_moved()
@@ -266,7 +275,8 @@ class DynamicSparsity:
     def _evolves(self, step: int) -> bool:
         return self.method.removal is not None and step <= self._update_end
 
-    def _mask_gradients(self) -> None:
+    def mask_gradients(self) -> None:
+        """Make the gradients of absent links zero; `step` does. Call it before clipping gradients by their norm."""
         held = [(layer.weight.grad, layer.factor_OI) for layer in self._masked if layer.weight.grad is not None]
         if held:
             torch._foreach_mul_(*map(list, zip(*held, strict=True)))
@@ -444,29 +454,35 @@ class DynamicSparsity:
         }
 
     def load_training_state(self, state: dict[str, Any]) -> None:
-        """Continue from `training_state()`. Raises UserError when it is another training's."""
-        missing, unexpected = self.model.load_state_dict(state["model"], strict=False)
-        strangers = [*unexpected, *(set(missing) - {f"{layer.name}.weight" for layer in self.layers})]
+        """Continue from `training_state()`. Raises UserError, and changes nothing, when it is another training's."""
+        self._check_state(state["sparsity"])
+        own = self.model.state_dict()
+        reshaped = [name for name, value in state["model"].items() if name in own and value.shape != own[name].shape]
+        if reshaped:
+            raise UserError(f"the saved model is another one: it has other shapes of {', '.join(sorted(reshaped))}")
+        sparse = {f"{layer.name}.weight" for layer in self.layers}
+        strangers = (set(own) - sparse) ^ set(state["model"])
         if strangers:
             raise UserError(f"the saved model is another one: it and this one differ in {', '.join(sorted(strangers))}")
+        self.model.load_state_dict(state["model"], strict=False)
         self.optimizer.load_state_dict(state["optimizer"])
         self.load_state_dict(state["sparsity"])
 
-    def _training(self) -> dict[str, int]:
+    def _training(self) -> dict[str, Any]:
         """What draws and schedules depend on besides the state."""
-        return {"seed": self.seed, "total_steps": self.total_steps, "update_interval": self.update_interval}
+        return {
+            "method": self.method.name,
+            "seed": self.seed,
+            "total_steps": self.total_steps,
+            "update_interval": self.update_interval,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`; raises UserError when it is another training's: other layers, seed or length.
 
         Take the state after `step`, not between its two halves: the gradient that an update reads is not in it.
         """
-        if state["training"] != self._training():
-            raise UserError(
-                f"the saved training is {state['training']}, this one {self._training()}: resume it as it began"
-            )
-        if list(state["layers"]) != [layer.name for layer in self.layers]:
-            raise UserError(f"the saved sparse layers are {list(state['layers'])}, this model's {list(self.masks)}")
+        self._check_state(state)
         self.steps, self.link_steps = state["steps"], state["link_steps"]
         self.records = [UpdateRecord(**record) for record in state["records"]]
         with torch.no_grad():
@@ -474,3 +490,23 @@ class DynamicSparsity:
                 saved = state["layers"][layer.name]
                 layer.load_state_dict(saved, self._execution_of(saved["weight"].numel(), layer))
         self._settle()
+
+    def _check_state(self, state: dict[str, Any]) -> None:
+        if state["training"] != self._training():
+            raise UserError(
+                f"the saved training is {state['training']}, this one {self._training()}: resume it as it began"
+            )
+        if list(state["layers"]) != [layer.name for layer in self.layers]:
+            raise UserError(f"the saved sparse layers are {list(state['layers'])}, this model's {list(self.masks)}")
+        for layer in self.layers:
+            saved = state["layers"][layer.name]
+            bytes_ = -(-layer.shape[0] * layer.shape[1] // 8)
+            if (
+                "weight" not in saved
+                or saved["mask"].numel() != bytes_
+                or (saved["history"] is None) != (layer.history_OI is None)
+            ):
+                raise UserError(
+                    f"the saved layer '{layer.name}' is of another size, method or version than this training's: train from the "
+                    "start"
+                )

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 
 import torch
+from torch import nn
 
 from chtexp.errors import UserError, unknown
+from chtexp.sparse.csr import CsrLinear
 
+# They read the weights of the layers inside them themselves.
+READ_WEIGHTS = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
 EXECUTIONS = ("auto", "dense", "csr")
 Choice = Literal["auto", "dense", "csr"]
 Execution = Literal["dense", "csr"]
 BREAK_EVEN, BREAK_EVEN_FOR_FEW_ROWS, FEW_ROWS = 0.3, 0.2, 16  # densities, and rows of a batch; see execution_of
 
 
-def check_execution(choice: str, elementwise: bool, optimizer: str) -> None:
-    """Raises UserError for an unknown choice, or one that the optimizer does not allow."""
+def without_matrix(model: nn.Module) -> set[nn.Module]:
+    """The linear maps of `model` that nobody but their own forward pass reads: those that can do without a matrix."""
+    read = {inner for module in model.modules() if isinstance(module, READ_WEIGHTS) for inner in module.modules()}
+    return {module for module in model.modules() if type(module) in (nn.Linear, CsrLinear) and module not in read}
+
+
+def check_execution(choice: str, elementwise: bool, optimizer: str, needing_matrix: Collection[str]) -> None:
+    """Raises UserError for an unknown choice, or one that the optimizer or a layer does not allow."""
     if choice not in EXECUTIONS:
         raise unknown("execution", choice, EXECUTIONS)
+    if choice == "csr" and needing_matrix:
+        raise UserError(
+            f"the weight of {', '.join(needing_matrix)} is read as a matrix, by a subclass of nn.Linear or a module around it, "
+            "which csr execution does not have; use execution=dense (or auto), or leave these out of layers=[...]"
+        )
     if choice == "csr" and not elementwise:
         raise UserError(
             f"{optimizer} may look at a weight as a matrix, which csr execution does not have; use execution=dense (or auto), "
@@ -33,9 +49,9 @@ def execution_of(
     batch: int,
     device: torch.device,
     dtype: torch.dtype,
-    elementwise: bool,
+    possible: bool,
 ) -> Execution:
-    """How a layer is executed. batch: rows that it multiplies at once.
+    """How a layer is executed. batch: rows that it multiplies at once. possible: csr is.
 
     `auto` means csr where a training step of a multi-layer perceptron was measured to be faster so: on the CPU, in float32,
     below the density at which both took as long. That density was 0.34 (2048 wide, batch 32), 0.36 (1024, 32), 0.49 (256,
@@ -43,7 +59,7 @@ def execution_of(
     """
     if choice != "auto":
         return choice
-    if device.type != "cpu" or dtype != torch.float32 or not elementwise:
+    if device.type != "cpu" or dtype != torch.float32 or not possible:
         return "dense"
     break_even = BREAK_EVEN if batch >= FEW_ROWS else BREAK_EVEN_FOR_FEW_ROWS
     return "csr" if links < break_even * shape[0] * shape[1] else "dense"

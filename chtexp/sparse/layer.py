@@ -81,6 +81,10 @@ def _carried(values_K: Tensor, place: Tensor, there: Tensor) -> Tensor:
     return torch.where(there, values_K[place], 0)
 
 
+def _copied(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value.clone() if isinstance(value, Tensor) else value for key, value in values.items()}
+
+
 class SparseLayer:
     """One sparse linear map: its links, where the numbers on them are, and what is known of its past.
 
@@ -93,6 +97,9 @@ class SparseLayer:
     ) -> None:
         self.name, self.linear, self.optimizer = name, linear, optimizer
         self.frozen = False
+        self._end_of_backward: Any = None
+        if not linear.weight.is_contiguous():
+            linear.weight.data = linear.weight.data.contiguous()
         self._mask_OI: Tensor | None
         self._factor_OI: Tensor | None
         self._ever = bits.pack(mask_OI)
@@ -177,7 +184,7 @@ class SparseLayer:
             self.optimizer.state.pop(self.weight, None)
         self._write(self.weight.detach(), state.links, state.weight_K)
         held = self.optimizer.state.get(self.weight, {})
-        buffers = {key: held.get(key, torch.zeros_like(self.weight)) for key in state.buffers}
+        buffers = {key: held[key] if key in held else torch.zeros_like(self.weight) for key in state.buffers}
         for key, buffer_OI in buffers.items():
             self._write(buffer_OI, state.links, state.buffers[key])
         self._set_optimizer_state({**state.rest, **buffers})
@@ -206,10 +213,19 @@ class SparseLayer:
 
     def want_dense_gradient(self, wanted: bool) -> None:
         """Whether the next backward pass must leave the gradient of absent links, too."""
-        if isinstance(self.linear, CsrLinear):
-            self.linear.wants_dense_gradient = wanted
-            if not wanted:
-                self.linear.dense_gradient_OI = None
+        if self._end_of_backward is not None:
+            self._end_of_backward.remove()
+            self._end_of_backward = None
+        linear = self.linear
+        if not isinstance(linear, CsrLinear):
+            return
+        linear.wants_dense_gradient, linear.dense_gradient_OI, linear.backward_done = wanted, None, False
+        if wanted:
+
+            def ended(weight: Tensor) -> None:
+                linear.backward_done = True
+
+            self._end_of_backward = linear.weight.register_post_accumulate_grad_hook(ended)
 
     def dense_gradient(self, method: str) -> Tensor:
         """The gradient [O, I] of all pairs by the last backward pass; UserError when there was none."""
@@ -220,20 +236,20 @@ class SparseLayer:
                 f"method '{method}' needs the gradient of layer '{self.name}', which has none: call step() after "
                 "loss.backward(), and see that the layer takes part in the loss"
             )
-        return gradient_OI.clone()  # the optimizer's own is masked next
+        return gradient_OI if isinstance(linear, CsrLinear) else gradient_OI.clone()  # which is masked next
 
     # ------------------------------------------------------------------ save and resume
 
     def state_dict(self) -> dict[str, Any]:
-        """Links as bits and all that they carry but their gradients: the same whatever the execution."""
+        """Links as bits and all that they carry but their gradients: a copy, the same whatever the execution."""
         state = self.state()
         return {
             "mask": bits.pack(self.mask_OI).cpu(),
-            "ever": self._ever.cpu(),
-            "weight": state.weight_K,
-            "buffers": state.buffers,
-            "rest": state.rest,
-            "history": self.history_OI,
+            "ever": self._ever.cpu().clone(),
+            "weight": state.weight_K.clone(),
+            "buffers": {key: value.clone() for key, value in state.buffers.items()},
+            "rest": _copied(state.rest),
+            "history": None if self.history_OI is None else self.history_OI.clone(),
             "frozen": self.frozen,
         }
 
@@ -242,8 +258,8 @@ class SparseLayer:
         links = Links.of_mask(bits.unpack(saved["mask"].to(device), self.shape))
         buffers = {key: value.to(device).clone() for key, value in saved["buffers"].items()}
         weight_K = saved["weight"].to(device, dtype).clone()
-        self.install(LinkState(links, weight_K, None, buffers, dict(saved["rest"])), execution)
-        self._ever = saved["ever"].to(device)
+        self.install(LinkState(links, weight_K, None, buffers, _copied(saved["rest"])), execution)
+        self._ever = saved["ever"].to(device).clone()
         self.frozen = saved["frozen"]
         if self.history_OI is not None:
             self.history_OI.copy_(saved["history"])

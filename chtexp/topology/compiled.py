@@ -38,9 +38,8 @@ def kernel_threads() -> int:
     """On how many threads a compiled kernel runs now; numba is set to it."""
     torchs = torch.get_num_threads()
     threads = min(torchs if _lent is None else _lent, numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
-    if threads > 1:
-        numba.set_num_threads(threads)
-        torch.set_num_threads(torchs)
+    numba.set_num_threads(threads)
+    torch.set_num_threads(torchs)  # which numba sets, too, when it starts its threads
     return threads
 
 
@@ -57,8 +56,8 @@ def run(kernel: Callable[..., Any], *arguments: Tensor | float) -> Any:
     arrays = [argument.detach().numpy() if isinstance(argument, Tensor) else argument for argument in arguments]
     if not kernel.targetoptions.get("parallel"):  # type: ignore[attr-defined]
         return kernel(*arrays)
-    torchs, threads = torch.get_num_threads(), kernel_threads()
-    numba.set_num_threads(threads)
+    torchs = torch.get_num_threads()
+    kernel_threads()
     try:
         return kernel(*arrays)
     finally:

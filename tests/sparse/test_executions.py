@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from chtexp.sparse.links import Compressed, Links
 from chtexp.topology.compiled import kernel_threads, threads_for_kernels
 
 from .small_networks import normal, perceptron, sparse_method, training
+from .test_conformance import same
 
 SPARSE = [name for name in method_names() if name != "fc"]
 
@@ -138,6 +140,66 @@ def test_not_a_number_is_not_hidden() -> None:
     assert output.isnan().any(1).tolist() == [False, True, False]
     output.sum().backward()
     assert model[0].weight.grad.isnan().any()
+
+
+def test_copies_have_weights_of_their_own() -> None:
+    inputs = normal(5, 6)
+    for copied in (copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))):
+        for _ in range(20):  # the memory of one may become the memory of the next
+            model = sparse_copy(perceptron(6, 9, 9, 4))
+            model(inputs)
+            twin = copied(model)
+            assert torch.equal(twin(inputs), model(inputs))
+            del model
+            twin[0].weight.data = torch.zeros_like(twin[0].weight)
+            twin[0].bias.data = torch.zeros_like(twin[0].bias)
+            assert not nn.functional.relu(twin[0](inputs)).any()
+
+
+def test_parts_of_a_sequential_work() -> None:
+    model = perceptron(6, 9, 9, 4)
+    twin = sparse_copy(model)
+    assert torch.allclose(twin[:2](normal(5, 6)), model[:2](normal(5, 6)), atol=1e-6)
+    for _ in range(20):
+        twin[4] = nn.Linear(9, 4)
+        twin(normal(5, 6))
+    assert len(twin.chains) <= 8
+
+
+def test_outputs_can_be_changed_in_place() -> None:
+    class InPlace(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Linear(6, 6), nn.Linear(6, 3)
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            hidden = self.first(inputs)
+            hidden += inputs
+            return self.second(nn.functional.relu_(hidden))
+
+    model = InPlace()
+    assert_equal(model, sparse_copy(model), normal(5, 6))
+
+
+def test_wrong_inputs_are_refused_as_by_a_linear_map() -> None:
+    model = sparse_copy(perceptron(8, 5, 5, 2))
+    with pytest.raises(RuntimeError, match="cannot multiply inputs of shape"):
+        model[0](normal(6, 4))
+    with pytest.raises(RuntimeError, match="one dtype"):
+        model(normal(6, 8).double())
+    assert model(normal(8)).shape == (2,)
+    assert model(normal(0, 8)).shape == (0, 2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert model(normal(6, 8)).dtype == torch.bfloat16
+
+
+def test_a_head_of_another_type_is_left_to_torch() -> None:
+    class Widen(nn.Module):
+        def forward(self, inputs: Tensor) -> Tensor:
+            return inputs.double()
+
+    model = nn.Sequential(nn.Linear(6, 9), nn.ReLU(), Widen(), nn.Linear(9, 4).double())
+    assert_equal(model, sparse_copy(model), normal(5, 6))
 
 
 def test_a_layer_becomes_ordinary_again() -> None:
@@ -260,6 +322,114 @@ def test_other_devices_types_and_optimizers_stay_dense() -> None:
         executed(torch.optim.Adamax, execution="csr")
     with pytest.raises(UserError, match="unknown execution 'coo'"):
         executed(torch.optim.SGD, execution="coo")
+
+
+class Twice(nn.Module):
+    """One layer used twice in a pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.shared, self.head = nn.Linear(30, 30), nn.Linear(30, 4)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.head(torch.tanh(self.shared(torch.tanh(self.shared(inputs)))))
+
+
+@pytest.mark.parametrize("keep_gradients", [False, True])
+def test_the_dense_gradient_of_a_layer_used_twice(keep_gradients: bool) -> None:
+    masks = []
+    for execution in ("dense", "csr"):
+        model = Twice()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        sparsity = DynamicSparsity(
+            model,
+            optimizer,
+            sparse_method("rigl"),
+            total_steps=20,
+            update_interval=2,
+            seed=0,
+            chains=(),
+            execution=execution,
+        )
+        for step in range(6):
+            for part in range(2):  # the first backward pass is thrown away
+                optimizer.zero_grad(set_to_none=not keep_gradients)
+                nn.functional.mse_loss(model(normal(8, 30, seed=step + 50 * part)), normal(8, 4)).backward()
+            sparsity.step()
+        masks.append(sparsity.masks["shared"])
+    assert torch.equal(*masks)
+
+
+def test_layers_whose_weight_others_read_stay_matrices() -> None:
+    class Own(nn.Linear):
+        def forward(self, inputs: Tensor) -> Tensor:
+            return 2 * super().forward(inputs)
+
+    model = nn.Sequential(Own(30, 30), nn.Linear(30, 30), nn.TransformerEncoderLayer(30, 2, 60), nn.Linear(30, 2))
+
+    def make(execution: str, **arguments: Any) -> DynamicSparsity:
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        method = sparse_method("set")
+        return DynamicSparsity(
+            model,
+            optimizer,
+            method,
+            total_steps=9,
+            update_interval=3,
+            seed=0,
+            execution=execution,
+            chains=(),
+            **arguments,
+        )
+
+    executed = make("auto").executed
+    assert executed.pop("1") == "csr"
+    assert set(executed.values()) == {"dense"}
+    with pytest.raises(UserError, match="the weight of 0 is read as a matrix"):
+        make("csr", layers=["0", "1"])
+
+
+def test_a_training_whose_torch_work_is_large_keeps_torchs_threads() -> None:
+    method = sparse_method("set")
+    assert training(method, widths=(40, 50, 50, 4), execution="csr").sparsity.on_kernels
+    assert not training(method, widths=(40, 50, 600, 600), execution="csr").sparsity.on_kernels
+    assert not training(method, widths=(40, 50, 50, 4), execution="dense").sparsity.on_kernels
+
+
+def test_a_loaded_state_is_a_copy() -> None:
+    runs = [training(sparse_method("set"), "adam", execution=execution) for execution in ("csr", "csr", "dense")]
+    runs[0].run(5)
+    state = runs[0].sparsity.training_state()
+    before = copy.deepcopy(state["sparsity"])
+    for run in runs[1:]:
+        run.sparsity.load_training_state(state)
+        run.run(10)
+    assert same(runs[0].sparsity.state_dict(), before)
+
+
+@pytest.mark.parametrize("other", [{"widths": (24, 32, 32, 8, 4)}, {"seed": 1}, {"name": "rigl"}, {"name": "gmp"}])
+def test_a_state_of_another_training_changes_nothing(other: dict[str, Any]) -> None:
+    name = other.pop("name", "set")
+    begun = training(sparse_method("set"), execution="csr").run(3)
+    run = training(sparse_method(name), execution="csr", **other).run(1)
+    before = copy.deepcopy(run.sparsity.training_state())
+    with pytest.raises(UserError):
+        run.sparsity.load_training_state(begun.sparsity.training_state())
+    assert same(run.sparsity.training_state(), before)
+
+
+def test_gradients_masked_first_are_clipped_alike() -> None:
+    losses = []
+    for execution in ("dense", "csr"):
+        run = training(sparse_method("set"), execution=execution)
+        for _ in range(8):
+            run.backward()
+            run.sparsity.mask_gradients()
+            nn.utils.clip_grad_norm_(run.model.parameters(), 0.1)
+            run.sparsity.step()
+        losses.append(run.loss)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
 def test_threads_are_lent_to_kernels_and_given_back() -> None:

@@ -44,4 +44,6 @@ def run_benchmark(name: str, words: Sequence[str]) -> Outcome:
         found, others, start = machine(), OtherWork(), time.perf_counter()
         findings = benchmark.measure(settings)
         found["busy_with_others"] = others.share()
-        return Outcome(name, settings.model_dump(mode="json", exclude={"paths"}), findings, found, time.perf_counter() - start)
+        return Outcome(
+            name, settings.model_dump(mode="json", exclude={"paths"}), findings, found, time.perf_counter() - start
+        )

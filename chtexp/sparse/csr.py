@@ -27,9 +27,7 @@ from chtexp.topology.compiled import kernel_threads
 
 Array = Any  # a float32 numpy array
 
-SMALL_DENSE = (
-    1 << 15
-)  # pairs: up to here the kernels are as fast as torch on a dense map, and also take its ReLU and bias
+SMALL_DENSE = 1 << 15  # pairs of a dense map (an output head) that a chain takes along: as fast as torch up to here
 TILE = 200  # rows at a time where nothing is learned: activations stay in the cache (66 against 124 ms for MNIST's test set)
 MOST_CHAINS = 8  # that one Sequential remembers
 GATHERED = 1 << 24  # elements that torch's path gathers at a time for the gradient of the links

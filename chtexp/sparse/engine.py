@@ -38,8 +38,6 @@ from chtexp.topology import Junction, anp, link_budget, percolate
 from chtexp.topology.neighbours import count
 
 Chain = Sequence[str] | Junction
-
-
 FEW_OTHERS = 1 << 18  # parameters outside sparse weights: so few are no work for torch's threads
 
 
@@ -88,6 +86,7 @@ class DynamicSparsity:
         self.link_steps = 0
         self.records: list[UpdateRecord] = []
         self._dense_gradients: list[Tensor] | None = None
+        self._reads_gradient = method.needs_gradient
         self._update_end = step_at(method.update_end, total_steps)
         linears = sparse_linears(model, layers)
         free = without_matrix(model)
@@ -108,9 +107,7 @@ class DynamicSparsity:
             self.layers = [self._layer(name, linears[name], mask) for name, mask in masks.items()]
             if self._chains and self.layers:
                 percolate(self.masks, self._chains)  # chains that do not fit are an error, used or not
-            if (
-                method.percolation
-            ):  # a network that would be emptied at its first update is an error before its first step
+            if method.percolation:  # a network that an update would empty is an error before the first step
                 self._percolate([layer.mask_OI for layer in self.layers])
             for layer in self.layers:
                 layer.install(layer.state(), self._execution_of(layer.count, layer))
@@ -157,7 +154,7 @@ class DynamicSparsity:
 
     def _ask_for_gradients(self) -> None:
         """Layers that compute with links alone leave the gradient of absent ones only where the next step needs it."""
-        wanted = self.method.needs_gradient and self._update_due(self.steps + 1)
+        wanted = self._reads_gradient and self._update_due(self.steps + 1)
         for layer in self.layers:
             layer.want_dense_gradient(wanted)
 
@@ -218,7 +215,7 @@ class DynamicSparsity:
 
         The first half of `step`, for those who want to do something (evaluate, say) before the topology changes.
         """
-        if self.method.needs_gradient and self._update_due(self.steps + 1):
+        if self._reads_gradient and self._update_due(self.steps + 1):
             self._dense_gradients = [layer.dense_gradient(self.method.name) for layer in self.layers]
         self.mask_gradients()
         self.optimizer.step()
@@ -229,7 +226,7 @@ class DynamicSparsity:
                 mirrors(self.optimizer, layer.weight)  # there is a state now: an unknown layout is an error, not later
         self.steps += 1
         self.link_steps += self.links
-        if self.method.needs_gradient:
+        if self._reads_gradient:
             self._ask_for_gradients()
 
     @torch.no_grad()

@@ -1,5 +1,6 @@
 """Dynamic sparse training: methods as data, and the engine that owns the masks."""
 
+from chtexp.sparse.checkpoint import load_training_state, training_state
 from chtexp.sparse.engine import DynamicSparsity
 from chtexp.sparse.execution import Choice
 from chtexp.sparse.layer import UpdateRecord
@@ -15,6 +16,8 @@ __all__ = [
     "UpdateRecord",
     "density_schedule",
     "load_method",
+    "load_training_state",
     "method_names",
     "threads_for_kernels",
+    "training_state",
 ]

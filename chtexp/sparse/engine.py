@@ -30,7 +30,7 @@ from chtexp.sparse.initialisation import initial_masks, initialise_weights
 from chtexp.sparse.layer import LinkState, SparseLayer, UpdateRecord
 from chtexp.sparse.links import Links
 from chtexp.sparse.method import Method, Removal
-from chtexp.sparse.optimizer_state import check_step, is_elementwise, mirrors, state_without
+from chtexp.sparse.optimizer_state import check_step, is_elementwise, mirrors
 from chtexp.sparse.schedules import soft_exponent, step_at, zeta_at
 from chtexp.sparse.update import keep_highest, keep_highest_overall, regrow, remove
 from chtexp.sparse.wiring import plain_chains, sparse_linears
@@ -441,30 +441,6 @@ class DynamicSparsity:
             "layers": {layer.name: layer.state_dict() for layer in self.layers},
         }
 
-    def training_state(self) -> dict[str, Any]:
-        """Model, optimizer and sparsity as one state, the same whatever the execution: all that a checkpoint needs of them."""
-        weights = {f"{layer.name}.weight": layer.weight for layer in self.layers}
-        return {
-            "model": {name: value for name, value in self.model.state_dict().items() if name not in weights},
-            "optimizer": state_without(self.optimizer, list(weights.values())),
-            "sparsity": self.state_dict(),
-        }
-
-    def load_training_state(self, state: dict[str, Any]) -> None:
-        """Continue from `training_state()`. Raises UserError, and changes nothing, when it is another training's."""
-        self._check_state(state["sparsity"])
-        own = self.model.state_dict()
-        reshaped = [name for name, value in state["model"].items() if name in own and value.shape != own[name].shape]
-        if reshaped:
-            raise UserError(f"the saved model is another one: it has other shapes of {', '.join(sorted(reshaped))}")
-        sparse = {f"{layer.name}.weight" for layer in self.layers}
-        strangers = (set(own) - sparse) ^ set(state["model"])
-        if strangers:
-            raise UserError(f"the saved model is another one: it and this one differ in {', '.join(sorted(strangers))}")
-        self.model.load_state_dict(state["model"], strict=False)
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.load_state_dict(state["sparsity"])
-
     def _training(self) -> dict[str, Any]:
         """What draws and schedules depend on besides the state."""
         return {
@@ -474,21 +450,8 @@ class DynamicSparsity:
             "update_interval": self.update_interval,
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from `state_dict()`; raises UserError when it is another training's: other layers, seed or length.
-
-        Take the state after `step`, not between its two halves: the gradient that an update reads is not in it.
-        """
-        self._check_state(state)
-        self.steps, self.link_steps = state["steps"], state["link_steps"]
-        self.records = [UpdateRecord(**record) for record in state["records"]]
-        with torch.no_grad():
-            for layer in self.layers:
-                saved = state["layers"][layer.name]
-                layer.load_state_dict(saved, self._execution_of(saved["weight"].numel(), layer))
-        self._settle()
-
-    def _check_state(self, state: dict[str, Any]) -> None:
+    def check_state(self, state: dict[str, Any]) -> None:
+        """Raise UserError where `load_state_dict` would."""
         if state["training"] != self._training():
             raise UserError(
                 f"the saved training is {state['training']}, this one {self._training()}: resume it as it began"
@@ -496,14 +459,18 @@ class DynamicSparsity:
         if list(state["layers"]) != [layer.name for layer in self.layers]:
             raise UserError(f"the saved sparse layers are {list(state['layers'])}, this model's {list(self.masks)}")
         for layer in self.layers:
-            saved = state["layers"][layer.name]
-            bytes_ = -(-layer.shape[0] * layer.shape[1] // 8)
-            if (
-                "weight" not in saved
-                or saved["mask"].numel() != bytes_
-                or (saved["history"] is None) != (layer.history_OI is None)
-            ):
-                raise UserError(
-                    f"the saved layer '{layer.name}' is of another size, method or version than this training's: train from the "
-                    "start"
-                )
+            layer.check_state(state["layers"][layer.name])
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict()`; raises UserError when it is another training's: other layers, seed or length.
+
+        Take the state after `step`, not between its two halves: the gradient that an update reads is not in it.
+        """
+        self.check_state(state)
+        self.steps, self.link_steps = state["steps"], state["link_steps"]
+        self.records = [UpdateRecord(**record) for record in state["records"]]
+        with torch.no_grad():
+            for layer in self.layers:
+                saved = state["layers"][layer.name]
+                layer.load_state_dict(saved, self._execution_of(saved["weight"].numel(), layer))
+        self._settle()

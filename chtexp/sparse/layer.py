@@ -253,6 +253,15 @@ class SparseLayer:
             "frozen": self.frozen,
         }
 
+    def check_state(self, saved: dict[str, Any]) -> None:
+        """Raise UserError unless `saved` is a `state_dict` of a layer of this shape and method."""
+        whole = "weight" in saved and saved["mask"].numel() == -(-self.shape[0] * self.shape[1] // 8)
+        if not whole or (saved["history"] is None) != (self.history_OI is None):
+            raise UserError(
+                f"the saved layer '{self.name}' is of another size, method or version than this training's: train from the "
+                "start"
+            )
+
     def load_state_dict(self, saved: dict[str, Any], execution: Execution) -> None:
         device, dtype = self.weight.device, self.weight.dtype
         links = Links.of_mask(bits.unpack(saved["mask"].to(device), self.shape))

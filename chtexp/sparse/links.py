@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
-from chtexp.topology.compiled import run
+from chtexp.topology.compiled import njit, run
 from chtexp.topology.neighbours import links as positions
 
 

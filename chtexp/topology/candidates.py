@@ -11,10 +11,9 @@ import math
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
-from chtexp.topology.compiled import run
+from chtexp.topology.compiled import njit, run
 
 # Among fewer pairs torch alone takes about a millisecond, and there is nothing to compile.
 _FEW = 1 << 14

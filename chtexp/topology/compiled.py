@@ -1,4 +1,7 @@
-"""How numba's kernels are called: with tensors, and on how many threads.
+"""How numba's kernels are made and called: cached as long as no source of any changes, with tensors, and on how many threads.
+
+Numba keeps compiled code beside a function's file, and looks at that file alone to see whether it is still good: code
+inlined from other files would stay as it was. So every kernel is made by the `njit` of this file.
 
 Numba keeps a number of threads of its own, and starting its threads sets the number that torch reads, too. The two also
 keep a pool of threads each, whose idle threads spin for a while after their work, on the very cores that the other pool
@@ -7,13 +10,30 @@ wants next. So while a training runs on compiled kernels, torch's own (then tiny
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numba
 import torch
+from numba import njit, prange
 from torch import Tensor
+
+__all__ = ["kernel_threads", "njit", "prange", "run", "threads_for_kernels"]
+
+PACKAGE = Path(__file__).parents[1]
+
+
+def _sources_digest() -> str:
+    """Of all files with kernels."""
+    sources = [path.read_bytes() for path in sorted(PACKAGE.rglob("*.py"))]
+    return hashlib.sha256(b"".join(source for source in sources if b"numba" in source or b"njit" in source)).hexdigest()
+
+
+_cache = Path(numba.config.CACHE_DIR or PACKAGE / "__pycache__")  # type: ignore[attr-defined]
+numba.config.CACHE_DIR = str(_cache / f"compiled-{_sources_digest()[:16]}")  # type: ignore[attr-defined]
 
 _lent: int | None = None  # the threads that torch had, while the kernels have them
 

@@ -9,10 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
-from chtexp.topology.compiled import run
+from chtexp.topology.compiled import njit, run
 
 
 class Neighbours(NamedTuple):

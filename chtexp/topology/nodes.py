@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numba import njit, prange
 from torch import Tensor
 
-from chtexp.topology.compiled import run
+from chtexp.topology.compiled import njit, prange, run
 from chtexp.topology.neighbours import Neighbours
 from chtexp.topology.weights import node_weight
 

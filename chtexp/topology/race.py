@@ -20,11 +20,10 @@ import math
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
 from chtexp.topology.candidates import STRIDE, are_many, candidates_of_ranks, likely_cut, pairs_from
-from chtexp.topology.compiled import run
+from chtexp.topology.compiled import njit, run
 
 # E = 0, which torch draws once in 2^53, must have a logarithm.
 _SHORTEST = 1e-300

@@ -15,11 +15,11 @@ import math
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
 from chtexp.errors import UserError, unknown
+from chtexp.topology.compiled import njit
 from chtexp.topology.receptive_field import even_degrees
 from chtexp.topology.selection import gumbel_top_k, uniform_links
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from numba import njit
 from torch import Tensor
+
+from chtexp.topology.compiled import njit
 
 Formula = Callable[[Tensor, Tensor], Tensor]
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from chtexp.sparse import DynamicSparsity, threads_for_kernels
+from chtexp.sparse import DynamicSparsity, load_training_state, threads_for_kernels, training_state
 from chtexp.tasks import Task
 from chtexp.train.checkpoint import random_state, restore_random_state
 
@@ -182,13 +182,13 @@ class Training:
             "seconds": self.elapsed(),
             "judged": asdict(self.judged),
             "loss": {"sum": self._loss_sum, "summed": self._summed},
-            **self.sparsity.training_state(),
+            **training_state(self.sparsity),
             "random": random_state(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken."""
-        self.sparsity.load_training_state(state)
+        load_training_state(self.sparsity, state)
         restore_random_state(state["random"])
         self.step, self.seconds = state["step"], state["seconds"]
         self.judged = Judged(**state["judged"])

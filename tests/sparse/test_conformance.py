@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from chtexp.sparse import UpdateRecord, method_names
+from chtexp.sparse import UpdateRecord, load_training_state, method_names, training_state
 from chtexp.sparse.layer import SparseLayer
 
 from .small_networks import OPTIMIZERS, Training, normal, sparse_method, training
@@ -274,7 +274,7 @@ def test_resuming_between_the_optimizer_step_and_the_update(name: str) -> None:
 
 
 def everything(run: Training) -> dict[str, Any]:
-    return run.sparsity.training_state()
+    return training_state(run.sparsity)
 
 
 def save(run: Training) -> bytes:
@@ -284,7 +284,7 @@ def save(run: Training) -> bytes:
 
 
 def load(run: Training, saved: bytes) -> None:
-    run.sparsity.load_training_state(torch.load(io.BytesIO(saved), weights_only=True))
+    load_training_state(run.sparsity, torch.load(io.BytesIO(saved), weights_only=True))
 
 
 def same(one: Any, other: Any) -> bool:

@@ -16,6 +16,8 @@ import chtexp
 
 LIBRARIES = ("torch", "torchvision", "numpy", "numba", "hydra-core", "omegaconf", "pydantic")
 
+NOT_RESULTS = ("--", ".", ":!results")  # what runs wrote changes no other run
+
 
 def environment() -> dict[str, Any]:
     """Everything about this process that could change a number."""
@@ -53,7 +55,7 @@ def uncommitted_diff() -> str:
     Nothing outside a checkout.
     """
     new = [_git("diff", "--no-index", "/dev/null", name, fails=True) for name in _untracked()]
-    return "".join(part or "" for part in (_git("diff", "HEAD"), *new))
+    return "".join(part or "" for part in (_git("diff", "HEAD", *NOT_RESULTS), *new))
 
 
 def _untracked() -> list[str]:
@@ -64,7 +66,7 @@ def _commit() -> tuple[str | None, bool | None]:
     commit = _git("rev-parse", "HEAD")
     if commit is None:
         return None, None
-    return commit.strip(), bool((_git("diff", "HEAD", "--name-only") or "").strip() or _untracked())
+    return commit.strip(), bool((_git("diff", "HEAD", "--name-only", *NOT_RESULTS) or "").strip() or _untracked())
 
 
 def _git(*arguments: str, fails: bool = False) -> str | None:

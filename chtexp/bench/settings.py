@@ -49,7 +49,7 @@ class DataPath(Description):
 class Settings(Description):
     """threads: torch's, and so the kernels' (None: as they are). seed: of weights, masks and inputs."""
 
-    threads: PositiveInt | None = None
+    threads: Annotated[int, Field(ge=1, le=os.cpu_count() or 1)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
 

@@ -59,6 +59,7 @@ class TimedSparsity(DynamicSparsity):
         with (
             _timed_calls("ch_scores", lambda: self._during("score")),
             _timed_calls("sample_links", lambda: self._during("select")),
+            _timed_calls("uniform_links", lambda: self._during("select")),
         ):
             return super()._regrown(*arguments)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chtexp.errors import UserError
@@ -30,6 +31,16 @@ def load_training_state(sparsity: DynamicSparsity, state: dict[str, Any]) -> Non
     strangers = (set(own) - sparse) ^ set(state["model"])
     if strangers:
         raise UserError(f"the saved model is another one: it and this one differ in {', '.join(sorted(strangers))}")
+    saved, here = (_layout(groups) for groups in (state["optimizer"]["param_groups"], sparsity.optimizer.param_groups))
+    if saved != here:
+        raise UserError(
+            f"the saved optimizer is another one: it has groups {saved}, this one {here} (settings, parameters)"
+        )
     sparsity.model.load_state_dict(state["model"], strict=False)
     sparsity.optimizer.load_state_dict(state["optimizer"])
     sparsity.load_state_dict(state["sparsity"])
+
+
+def _layout(groups: Sequence[Mapping[str, Any]]) -> list[tuple[list[str], int]]:
+    """Of each group: the names of its settings, and how many parameters it has."""
+    return [(sorted(key for key in group if key != "params"), len(group["params"])) for group in groups]

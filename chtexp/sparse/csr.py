@@ -94,8 +94,7 @@ def execute_links(linear: nn.Linear, links: Links, weight_K: Tensor) -> None:
     linear.compressed = Compressed.of(links)
     linear.chain = Chain((Step(linear, False),))
     linear.wants_dense_gradient, linear.dense_gradient_OI, linear.backward_done = False, None, False
-    linear.weight.grad = None
-    linear.weight.data = weight_K
+    _replace(linear.weight, weight_K)
 
 
 def execute_dense(linear: nn.Linear, weight_OI: Tensor) -> None:
@@ -103,8 +102,18 @@ def execute_dense(linear: nn.Linear, weight_OI: Tensor) -> None:
     for name in ("compressed", "chain", "wants_dense_gradient", "dense_gradient_OI", "backward_done"):
         linear.__dict__.pop(name, None)
     linear.__class__ = nn.Linear
-    linear.weight.grad = None
-    linear.weight.data = weight_OI
+    _replace(linear.weight, weight_OI)
+
+
+def _replace(weight: Tensor, values: Tensor) -> None:
+    """Give a parameter values of another shape.
+
+    A graph that still lives (whoever keeps the loss) keeps autograd's accumulator of the old shape, which the next forward
+    pass would take up; that torch lets go of it only where the type changes is why the type changes for a moment.
+    """
+    weight.grad = None
+    weight.data = torch.empty(0, dtype=torch.float64 if weight.dtype != torch.float64 else torch.float32)
+    weight.data = values
 
 
 def arrange_sequentials(model: nn.Module) -> None:
@@ -223,9 +232,7 @@ class _FeatureMajor(torch.autograd.Function):
         hidden = [np.empty((step.linear.out_features, batch), np.float32) for step in chain.steps[:-1]]
         output_BO = torch.empty_strided((batch, chain.steps[-1].linear.out_features), (1, batch))
         activations = (_feature_major(inputs_BI), *hidden, output_BO.t().numpy())
-        kernels.forward_chain(  # type: ignore[call-arg]
-            kernel_threads(), *chain.by_row, weights, biases, chain.relus, activations
-        )
+        kernels.forward_chain(kernel_threads(), *chain.by_row, weights, biases, chain.relus, activations)
         ctx.save_for_backward(inputs_BI, output_BO if chain.relus[-1] else None, *parameters[::2])
         ctx.chain, ctx.activations, ctx.weights = chain, activations, weights
         return output_BO
@@ -244,7 +251,7 @@ class _FeatureMajor(torch.autograd.Function):
         gradients = (np.empty_like(activations[0]) if to_input else activations[0], *hidden, last)
         of_weights = tuple([np.empty(weight.size, np.float32) for weight in ctx.weights])
         sums = tuple([np.empty(activation.shape[0], np.float32) for activation in activations])
-        kernels.backward_chain(  # type: ignore[call-arg]
+        kernels.backward_chain(
             kernel_threads(),
             *chain.by_column,
             ctx.weights,

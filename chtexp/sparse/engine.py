@@ -75,6 +75,8 @@ class DynamicSparsity:
         execution: Choice = "dense",
         batch: int = 32,
     ) -> None:
+        if not isinstance(method, Method):
+            raise UserError(f"method must be a Method, as load_method('set') returns, not {method!r}")
         if total_steps < 1 or update_interval < 1:
             raise UserError(f"total_steps and update_interval must be at least 1, not {total_steps}, {update_interval}")
         check_step(optimizer)
@@ -91,7 +93,8 @@ class DynamicSparsity:
         linears = sparse_linears(model, layers)
         free = without_matrix(model)
         self._need_matrix = {name for name, linear in linears.items() if linear not in free}
-        check_execution(execution, self._elementwise, type(optimizer).__name__, sorted(self._need_matrix))
+        types = {str(linear.weight.dtype).removeprefix("torch.") for linear in linears.values()}
+        check_execution(execution, self._elementwise, type(optimizer).__name__, sorted(self._need_matrix), types)
         self._shapes = [(linear.out_features, linear.in_features) for linear in linears.values()]
         self._chains = self._wiring(model, list(linears), chains)
         self._schedule = method.schedule(total_steps, update_interval)
@@ -125,7 +128,15 @@ class DynamicSparsity:
 
     def _layer(self, name: str, linear: nn.Linear, mask_OI: Tensor) -> SparseLayer:
         if not any(linear.weight is held for group in self.optimizer.param_groups for held in group["params"]):
-            raise UserError(f"the weight of sparse layer '{name}' is not in the optimizer; pass it model.parameters()")
+            raise UserError(
+                f"the weight of sparse layer '{name}' is not in the optimizer; pass it model.parameters(), or name the layers "
+                "that are to be sparse, without it: layers=[...]"
+            )
+        if not linear.weight.requires_grad:
+            raise UserError(
+                f"sparse layer '{name}' is frozen (requires_grad is False), and links that cannot learn cannot be rewired; name "
+                "the layers that are to be sparse, without it: layers=[...]"
+            )
         return SparseLayer(name, linear, self.optimizer, mask_OI, history=self.method.history_weights)
 
     def _execution_of(self, links: int, layer: SparseLayer) -> Execution:
@@ -202,6 +213,16 @@ class DynamicSparsity:
         """Whether compiled kernels do nearly all of a step, so that torch's threads are better lent to them."""
         return self._on_kernels
 
+    def make_dense(self) -> None:
+        """Give the model back as plain modules with matrices, zero where there is no link: to save, export or share it.
+
+        Training may go on so, in dense execution until the next topology update.
+        """
+        with torch.no_grad():
+            for layer in self.layers:
+                layer.install(layer.state(), "dense")
+        self._settle()
+
     # ------------------------------------------------------------------ one step
 
     def step(self) -> UpdateRecord | None:
@@ -240,6 +261,7 @@ class DynamicSparsity:
         evolving = self._evolves(self.steps)
         zeta = zeta_at(self.method.zeta, self.method.zeta_schedule, self.steps, self._update_end) if evolving else 0.0
         states = [layer.state() for layer in self.layers]
+        self._finite(states)
         for layer, state in zip(self.layers, states, strict=True):
             if layer.history_OI is not None:
                 state.links.put(layer.history_OI, state.weight_K)
@@ -346,6 +368,14 @@ class DynamicSparsity:
         if layer.history_OI is not None:
             return links.take(layer.history_OI)
         return state.weight_K if links is state.links else state.weight_at(links)
+
+    def _finite(self, states: list[LinkState]) -> None:
+        for layer, state in zip(self.layers, states, strict=True):
+            if not bool(state.weight_K.isfinite().all()):
+                raise UserError(
+                    f"layer '{layer.name}' holds NaN or infinite weights after step {self.steps}: the training diverged; lower "
+                    "the learning rate"
+                )
 
     def _exponent(self, removal: Removal) -> float | None:
         if removal.soft is None:

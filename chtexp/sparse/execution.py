@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from typing import Literal
 
@@ -22,17 +23,31 @@ BREAK_EVEN, BREAK_EVEN_FOR_FEW_ROWS, FEW_ROWS = 0.3, 0.2, 16  # densities, and r
 def without_matrix(model: nn.Module) -> set[nn.Module]:
     """The linear maps of `model` that nobody but their own forward pass reads: those that can do without a matrix."""
     read = {inner for module in model.modules() if isinstance(module, READ_WEIGHTS) for inner in module.modules()}
-    return {module for module in model.modules() if type(module) in (nn.Linear, CsrLinear) and module not in read}
+    holders = Counter(
+        id(parameter) for module in model.modules() for parameter in module.parameters(recurse=False)
+    )  # a tied embedding reads the weight, too
+    return {
+        module
+        for module in model.modules()
+        if type(module) in (nn.Linear, CsrLinear) and module not in read and holders[id(module.weight)] == 1
+    }
 
 
-def check_execution(choice: str, elementwise: bool, optimizer: str, needing_matrix: Collection[str]) -> None:
+def check_execution(
+    choice: str, elementwise: bool, optimizer: str, needing_matrix: Collection[str], types: Collection[str]
+) -> None:
     """Raises UserError for an unknown choice, or one that the optimizer or a layer does not allow."""
     if choice not in EXECUTIONS:
         raise unknown("execution", choice, EXECUTIONS)
     if choice == "csr" and needing_matrix:
         raise UserError(
-            f"the weight of {', '.join(needing_matrix)} is read as a matrix, by a subclass of nn.Linear or a module around it, "
-            "which csr execution does not have; use execution=dense (or auto), or leave these out of layers=[...]"
+            f"the weight of {', '.join(needing_matrix)} is read as a matrix, by a subclass of nn.Linear, a module around it "
+            "or one that shares it, which csr execution does not have; use execution=dense (or auto), or "
+            "leave these out of layers=[...]"
+        )
+    if choice == "csr" and not set(types) <= {"float32", "float64"}:
+        raise UserError(
+            f"csr execution computes in float32 or float64, not in {', '.join(sorted(types))}; use execution=dense (or auto)"
         )
     if choice == "csr" and not elementwise:
         raise UserError(

@@ -10,16 +10,19 @@ Shapes: O outputs, I inputs, B batch, K links (by row; `order` leads there from 
 
 from __future__ import annotations
 
+import llvmlite.binding
 import numpy as np
 
 from chtexp.sparse import narrow, wide
 from chtexp.sparse.vectors import LANES
 from chtexp.topology.compiled import njit, prange
 
+# Below, `wide` is as fast. Parts of vectors need instructions without which they are taken apart, lane by lane.
+NARROW_FROM = 9 if llvmlite.binding.get_host_cpu_features().get("avx2", False) else LANES
 SERIAL_BELOW = 1 << 18  # multiply-adds of a product: below, waking threads costs more than they save
 
 
-@njit(parallel=True, cache=True)
+@njit(parallel=True)
 def forward_chain(threads, row_starts, columns, values, biases, relus, activations):
     """All layers of a chain; every argument but `threads` is a tuple with an entry a layer, `activations` with one more.
 
@@ -36,7 +39,7 @@ def forward_chain(threads, row_starts, columns, values, biases, relus, activatio
                 _forward_rows(first, last, starts, places, weights, bias, before, relu, after)
 
 
-@njit(parallel=True, cache=True)
+@njit(parallel=True)
 def backward_chain(
     threads, column_starts, rows, orders, values, relus, activations, to_input, gradients, values_gradients, sums
 ):
@@ -89,18 +92,18 @@ def backward_chain(
                 )
 
 
-@njit(cache=True)
+@njit()
 def _forward_rows(first, last, starts, columns, values, bias, input_IB, relu, output_OB):
     batch = input_IB.shape[1]
     if batch == LANES:
         narrow.forward_rows(first, last, starts, columns, values, bias, input_IB, relu, output_OB, None)
-    elif batch < LANES:
+    elif NARROW_FROM <= batch < LANES:
         narrow.forward_rows(first, last, starts, columns, values, bias, input_IB, relu, output_OB, batch)
     else:
         wide.forward_rows(first, last, starts, columns, values, bias, input_IB, relu, output_OB)
 
 
-@njit(cache=True)
+@njit()
 def _backward_columns(
     first, last, starts, rows, order, values, input_IB, relu, gradient_OB, result, to_input, passed_on, sums
 ):
@@ -122,7 +125,7 @@ def _backward_columns(
             sums,
             None,
         )
-    elif batch < LANES:
+    elif NARROW_FROM <= batch < LANES:
         narrow.backward_columns(
             first,
             last,
@@ -145,7 +148,7 @@ def _backward_columns(
         )
 
 
-@njit(cache=True)
+@njit()
 def _bound(starts, share, shares):
     """The first line of a share: lines are cut so that every share has about as many links."""
     if share == shares:
@@ -153,7 +156,7 @@ def _bound(starts, share, shares):
     return np.searchsorted(starts, np.uint32(np.int64(starts[-1]) * share // shares))
 
 
-@njit(fastmath=wide.RELAXED, cache=True)
+@njit(fastmath=wide.RELAXED)
 def _sum_rows(matrix_OB, sums_O):
     for o in range(matrix_OB.shape[0]):
         total = np.float32(0)
@@ -162,7 +165,7 @@ def _sum_rows(matrix_OB, sums_O):
         sums_O[o] = total
 
 
-@njit(cache=True)
+@njit()
 def transpose(matrix_FB):
     """A copy with contiguous rows of a matrix with contiguous columns."""
     copy = np.empty(matrix_FB.shape, np.float32)

@@ -244,6 +244,7 @@ class SparseLayer:
         """Links as bits and all that they carry but their gradients: a copy, the same whatever the execution."""
         state = self.state()
         return {
+            "shape": list(self.shape),
             "mask": bits.pack(self.mask_OI).cpu(),
             "ever": self._ever.cpu().clone(),
             "weight": state.weight_K.clone(),
@@ -255,7 +256,7 @@ class SparseLayer:
 
     def check_state(self, saved: dict[str, Any]) -> None:
         """Raise UserError unless `saved` is a `state_dict` of a layer of this shape and method."""
-        whole = "weight" in saved and saved["mask"].numel() == -(-self.shape[0] * self.shape[1] // 8)
+        whole = "weight" in saved and saved.get("shape") == list(self.shape)
         if not whole or (saved["history"] is None) != (self.history_OI is None):
             raise UserError(
                 f"the saved layer '{self.name}' is of another size, method or version than this training's: train from the "

@@ -137,7 +137,7 @@ def _by_column(columns_K: Tensor, column_starts: Tensor) -> Tensor:
     return torch.from_numpy(run(_counting_sort, columns_K, column_starts))
 
 
-@njit(cache=True)
+@njit()
 def _counting_sort(columns, starts):  # type: ignore[no-untyped-def]
     free = starts.copy()
     order = np.empty(columns.size, np.int64)

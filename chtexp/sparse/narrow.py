@@ -1,6 +1,6 @@
 """A layer's products with a narrow batch, of at most `LANES`: what a link adds to stays in registers along a line of links.
 
-1568 x 1568 at 1%, batch 32, one core: 1.3 and 3.3 ns a link, forward and backward, where `wide` takes 2.5 and 4.1.
+On a 1568 x 1568 layer at 1%, batch 32, it takes about half the time of `wide` forward and two thirds backward.
 `lanes` is how much of the batch there is, or None for all of LANES. Other arguments as in `kernels`.
 
 Shapes: O outputs, I inputs, B batch, K links (by row; `order` leads there from the lists by column).
@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from chtexp.sparse.vectors import full, load, store, times, times_plus, total, totals, where_positive
+from chtexp.sparse.vectors import full, load, store, times, times_plus, total, totals, where_positive, within
 from chtexp.topology.compiled import njit
 
 
-@njit(cache=True, error_model="numpy")
+@njit()
 def forward_rows(first, last, row_starts, columns, values, bias, input_IB, relu, output_OB, lanes):
     """Output rows from `first` to before `last`."""
     batch = input_IB.shape[1]
@@ -29,7 +29,7 @@ def forward_rows(first, last, row_starts, columns, values, bias, input_IB, relu,
         store(output_OB, o * batch, y, lanes)
 
 
-@njit(cache=True, error_model="numpy")
+@njit()
 def backward_columns(
     first,
     last,
@@ -77,4 +77,4 @@ def backward_columns(
             if relu:
                 passed_on = where_positive(x, passed_on)
             store(input_gradient_IB, i * batch, passed_on, lanes)
-            sums_I[i] = total(passed_on)
+            sums_I[i] = total(within(passed_on, lanes))

@@ -14,6 +14,7 @@ from __future__ import annotations
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.errors import TypingError
 from numba.extending import intrinsic, models, register_model
 
 LANES = 32
@@ -60,7 +61,8 @@ def load(context, array, place, lanes):
         read = _function(builder, "llvm.masked.load", _VECTOR, [pointer.type, _INT, mask.type, _VECTOR], ".p0")
         return builder.call(read, [pointer, ir.Constant(_INT, 4), mask, _ZEROS])
 
-    return _vector(array, types.intp, lanes), generate
+    _check(array)
+    return _vector(array, types.intp, _lanes(lanes)), generate
 
 
 @intrinsic
@@ -79,7 +81,8 @@ def store(context, array, place, vector, lanes):
             builder.call(write, [arguments[2], pointer, ir.Constant(_INT, 4), mask])
         return context.get_dummy_value()
 
-    return types.void(array, types.intp, _vector, lanes), generate
+    _check(array)
+    return types.void(array, types.intp, _vector, _lanes(lanes)), generate
 
 
 @intrinsic
@@ -110,6 +113,18 @@ def where_positive(context, condition, vector):
 
 
 @intrinsic
+def within(context, vector, lanes):
+    """`vector`, with zero outside of its lanes."""
+
+    def generate(context, builder, signature, arguments):
+        if signature.args[1] == types.none:
+            return arguments[0]
+        return builder.select(_first_lanes(builder, arguments[1]), arguments[0], _ZEROS)
+
+    return _vector(_vector, _lanes(lanes)), generate
+
+
+@intrinsic
 def total(context, vector):
     """The sum of the lanes."""
 
@@ -130,6 +145,15 @@ def totals(context, first, second, third, fourth):
         return cgutils.pack_array(builder, [builder.extract_element(sums, ir.Constant(_INT, i)) for i in range(4)])
 
     return types.UniTuple(types.float32, 4)(_vector, _vector, _vector, _vector), generate
+
+
+def _check(array):
+    if not (isinstance(array, types.Array) and array.dtype == types.float32 and array.layout == "C"):
+        raise TypingError(f"vectors are of contiguous float32 arrays, not of {array}")
+
+
+def _lanes(lanes):
+    return lanes if lanes == types.none else types.intp
 
 
 def _halved(builder, vector, lanes):

@@ -18,7 +18,7 @@ from chtexp.topology.compiled import njit
 RELAXED = {"reassoc", "contract", "nsz", "arcp"}
 
 
-@njit(fastmath=RELAXED, cache=True)
+@njit(fastmath=RELAXED)
 def forward_rows(first, last, row_starts, columns, values, bias, input_IB, relu, output_OB):
     """Output rows from `first` to before `last`."""
     batch = input_IB.shape[1]
@@ -69,7 +69,7 @@ def forward_rows(first, last, row_starts, columns, values, bias, input_IB, relu,
                 total[b] = np.float32(0) if total[b] <= 0 else total[b]
 
 
-@njit(fastmath=RELAXED, cache=True)
+@njit(fastmath=RELAXED)
 def backward_columns(
     first,
     last,
@@ -112,13 +112,19 @@ def backward_columns(
             s1 = np.float32(0)
             s2 = np.float32(0)
             s3 = np.float32(0)
-            for b in range(batch):
-                s0 += x[b] * g0[b]
-                s1 += x[b] * g1[b]
-                s2 += x[b] * g2[b]
-                s3 += x[b] * g3[b]
-                if to_input:  # the compiler makes two loops of it
+            if to_input:
+                for b in range(batch):
+                    s0 += x[b] * g0[b]
+                    s1 += x[b] * g1[b]
+                    s2 += x[b] * g2[b]
+                    s3 += x[b] * g3[b]
                     total[b] += w0 * g0[b] + w1 * g1[b] + w2 * g2[b] + w3 * g3[b]
+            else:
+                for b in range(batch):
+                    s0 += x[b] * g0[b]
+                    s1 += x[b] * g1[b]
+                    s2 += x[b] * g2[b]
+                    s3 += x[b] * g3[b]
             values_gradient[p0] = s0
             values_gradient[p1] = s1
             values_gradient[p2] = s2
@@ -136,9 +142,10 @@ def backward_columns(
             values_gradient[p0] = s0
             k += 1
         if to_input:
+            if relu:
+                for b in range(batch):
+                    total[b] = np.float32(0) if x[b] <= 0 else total[b]
             s0 = np.float32(0)
             for b in range(batch):
-                if relu and x[b] <= 0:
-                    total[b] = 0
                 s0 += total[b]
             sums_I[i] = s0

@@ -57,7 +57,7 @@ def candidates_of_ranks(candidates_N: Tensor, ranks: Tensor) -> Tensor:
     return torch.from_numpy(run(_candidates_of_ranks, candidates_N, ranks.sort().values))
 
 
-@njit(cache=True)
+@njit()
 def _mark_positive(scores_N, free_N, positive_N):  # type: ignore[no-untyped-def]
     free = 0
     positive = 0
@@ -68,7 +68,7 @@ def _mark_positive(scores_N, free_N, positive_N):  # type: ignore[no-untyped-def
     return free, positive
 
 
-@njit(cache=True)
+@njit()
 def _pairs_from(values_N, cut):  # type: ignore[no-untyped-def]
     pairs = np.empty(values_N.size, dtype=np.int64)
     found = 0
@@ -78,7 +78,7 @@ def _pairs_from(values_N, cut):  # type: ignore[no-untyped-def]
     return pairs[:found]
 
 
-@njit(cache=True)
+@njit()
 def _candidates_of_ranks(candidates_N, ranks):  # type: ignore[no-untyped-def]
     pairs = np.empty_like(ranks)
     pair = -1

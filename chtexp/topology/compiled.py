@@ -10,7 +10,10 @@ wants next. So while a training runs on compiled kernels, torch's own (then tiny
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,22 +21,63 @@ from typing import Any
 
 import numba
 import torch
-from numba import njit, prange
+from numba import prange
+from numba.core.caching import FunctionCache
 from torch import Tensor
 
 __all__ = ["kernel_threads", "njit", "prange", "run", "threads_for_kernels"]
 
 PACKAGE = Path(__file__).parents[1]
+_config: Any = numba.config
 
 
-def _sources_digest() -> str:
-    """Of all files with kernels."""
+def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """`numba.njit(cache=True, **options)`, with a cache that follows all sources and many processes can fill at once."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        before = _config.CACHE_DIR
+        _config.CACHE_DIR = _CACHE  # read while a function is decorated; other people's functions keep their own
+        try:
+            kernel: Any = numba.njit(cache=True, **options)(function)
+            kernel._cache = _SharedCache(function)
+        finally:
+            _config.CACHE_DIR = before
+        return kernel
+
+    return decorate
+
+
+class _SharedCache(FunctionCache):
+    """numba's, with a lock: two processes that save at once could leave an index that names the other's code."""
+
+    def save_overload(self, signature: Any, data: Any) -> None:
+        os.makedirs(self.cache_path, exist_ok=True)
+        with open(os.path.join(self.cache_path, ".lock"), "a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            except OSError:
+                return  # a file system without locks: compiled again by everyone
+            super().save_overload(signature, data)
+
+
+def _cache_folder() -> str:
+    """Where compiled code is kept: the first of these that can be written, and in it a folder for these very sources."""
     sources = [path.read_bytes() for path in sorted(PACKAGE.rglob("*.py"))]
-    return hashlib.sha256(b"".join(source for source in sources if b"numba" in source or b"njit" in source)).hexdigest()
+    kernels = [source for source in sources if b"njit" in source or b"llvmlite" in source]
+    own = f"compiled-{hashlib.sha256(b''.join(kernels)).hexdigest()[:16]}"
+    user = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "chtexp"
+    named = [Path(_config.CACHE_DIR)] if _config.CACHE_DIR else []
+    for folder in (*named, PACKAGE / "__pycache__", user):
+        try:
+            (folder / own).mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder / own).close()
+        except OSError:
+            continue
+        return str(folder / own)
+    return tempfile.mkdtemp(prefix="chtexp-")
 
 
-_cache = Path(numba.config.CACHE_DIR or PACKAGE / "__pycache__")  # type: ignore[attr-defined]
-numba.config.CACHE_DIR = str(_cache / f"compiled-{_sources_digest()[:16]}")  # type: ignore[attr-defined]
+_CACHE = _cache_folder()
 
 _lent: int | None = None  # the threads that torch had, while the kernels have them
 

@@ -48,7 +48,7 @@ def at_most_near(links: Neighbours) -> Tensor:
     return torch.from_numpy(run(_walks, *links)).clamp_max_(links.shape[0])
 
 
-@njit(cache=True)
+@njit()
 def _walks(row_start, of_row, column_start, of_column):  # type: ignore[no-untyped-def]
     """How many walks of two steps leave each row."""
     walks = np.zeros(row_start.size - 1, dtype=np.int64)
@@ -59,7 +59,7 @@ def _walks(row_start, of_row, column_start, of_column):  # type: ignore[no-untyp
     return walks
 
 
-@njit(cache=True)
+@njit()
 def count_shared(row, row_start, of_row, column_start, of_column, shared, near):  # type: ignore[no-untyped-def]
     """Count in `shared` [rows], zero before, the columns shared with `row`; list in `near` who shares any."""
     found = 0
@@ -74,7 +74,7 @@ def count_shared(row, row_start, of_row, column_start, of_column, shared, near):
     return found
 
 
-@njit(cache=True)
+@njit()
 def _two_steps_from(  # type: ignore[no-untyped-def]
     row, row_start, of_row, column_start, of_column, rule, start, end, near, weight
 ):
@@ -88,7 +88,7 @@ def _two_steps_from(  # type: ignore[no-untyped-def]
     end[row] = start[row] + found
 
 
-@njit(parallel=True, cache=True)
+@njit(parallel=True)
 def _two_steps(  # type: ignore[no-untyped-def]
     row_start, of_row, column_start, of_column, rule, start, end, near, weight
 ):
@@ -97,7 +97,7 @@ def _two_steps(  # type: ignore[no-untyped-def]
         _two_steps_from(row, row_start, of_row, column_start, of_column, rule, start, end, near, weight)
 
 
-@njit(cache=True)
+@njit()
 def _sum_nodes_of(  # type: ignore[no-untyped-def]
     u, row_start, of_row, column_start, of_column, rule, start, end, near, weight, scores_OI
 ):
@@ -120,7 +120,7 @@ def _sum_nodes_of(  # type: ignore[no-untyped-def]
         scores_OI[u, v] = total[v]
 
 
-@njit(parallel=True, cache=True)
+@njit(parallel=True)
 def _sum_nodes(  # type: ignore[no-untyped-def]
     row_start, of_row, column_start, of_column, rule, start, end, near, weight, scores_OI
 ):

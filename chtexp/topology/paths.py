@@ -90,7 +90,7 @@ def _step(rows: tuple[Tensor, Tensor], nodes: Tensor) -> tuple[Tensor, Tensor]:
     return origin, links[first[origin] + within].long()
 
 
-@njit(cache=True)
+@njit()
 def _factors_of_row(row, row_start, of_row, column_start, of_column, rule, factors):  # type: ignore[no-untyped-def]
     """Entry (row, other): the factor of this row in communities around the other."""
     rows = row_start.size - 1
@@ -102,13 +102,13 @@ def _factors_of_row(row, row_start, of_row, column_start, of_column, rule, facto
         factors[row, other] = np.sqrt(node_weight(rule, shared[other], degree))
 
 
-@njit(parallel=True, cache=True)
+@njit(parallel=True)
 def _factors(row_start, of_row, column_start, of_column, rule, factors):  # type: ignore[no-untyped-def]
     for row in prange(row_start.size - 1):  # a body of its own compiles three times faster
         _factors_of_row(row, row_start, of_row, column_start, of_column, rule, factors)
 
 
-@njit(cache=True)
+@njit()
 def _row_of_paths(  # type: ignore[no-untyped-def]
     u, row_start, of_row, column_start, of_column, rule, factors_II, scores_OI
 ):
@@ -135,7 +135,7 @@ def _row_of_paths(  # type: ignore[no-untyped-def]
         scores_OI[u, v] = total[v]
 
 
-@njit(parallel=True, cache=True)
+@njit(parallel=True)
 def _sum_paths(  # type: ignore[no-untyped-def]
     row_start, of_row, column_start, of_column, rule, factors_II, scores_OI
 ):

@@ -127,7 +127,7 @@ def _fastest(k: int, speed: float, candidates_N: Tensor, weights_N: Tensor, unif
     return pairs_S[winners_K], min(speeds_K.tolist(), default=math.inf)
 
 
-@njit(cache=True)
+@njit()
 def _contenders(candidates_N, weights_N, uniform_C, speed):  # type: ignore[no-untyped-def]
     """The candidates that may reach `speed`, in order, and their exponential numbers."""
     pairs = np.empty(uniform_C.size + 1, dtype=np.int64)

@@ -99,7 +99,7 @@ def _attachments(nodes: int, links: int, rng: np.random.Generator) -> Array:
     return brought
 
 
-@njit(cache=True)
+@njit()
 def _grow(brought, links, rng):  # type: ignore[no-untyped-def]
     """[L, 2]: links of a Barabasi-Albert graph: arrival t attaches to brought[t] earlier nodes."""
     ends = np.empty(2 * links, dtype=np.int64)  # every node stands here as often as its degree
@@ -145,7 +145,7 @@ def _preferential(ends: Array, nodes: int, count: int, rng: np.random.Generator)
     return rng.choice(ends, count) if ends.size else rng.integers(0, nodes, count)
 
 
-@njit(cache=True)
+@njit()
 def _link(mask, across_L2, u_S, v_S, tries, rng):  # type: ignore[no-untyped-def]
     """Link the pairs (u, v) in place; a pair already linked swaps ends with a random link."""
     u_L = np.concatenate((across_L2[:, 0], u_S))
@@ -186,7 +186,7 @@ def _equal_columns(mask_OI: Tensor, rng: np.random.Generator) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(mask)).to(mask_OI.device)
 
 
-@njit(cache=True)
+@njit()
 def _move_along_rows(mask, giving, taking, first_row):  # type: ignore[no-untyped-def]
     """Move one link from each giving to its taking column, in the next row that allows it."""
     rows = mask.shape[0]

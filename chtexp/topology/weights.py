@@ -14,17 +14,17 @@ from chtexp.topology.compiled import njit
 Formula = Callable[[Tensor, Tensor], Tensor]
 
 
-@njit(cache=True)
+@njit()
 def _ch2(internal, external):  # type: ignore[no-untyped-def]
     return (1 + internal) / (1 + external)
 
 
-@njit(cache=True)
+@njit()
 def _ch3(internal, external):  # type: ignore[no-untyped-def]
     return 1 / (1 + external)
 
 
-@njit(cache=True)
+@njit()
 def _ch3_1(internal, external):  # type: ignore[no-untyped-def]
     return 1 / (1 / (1 + internal) + external)
 
@@ -34,7 +34,7 @@ RULES: tuple[str, ...] = ("ch2", "ch3", "ch3_1")
 FORMULAS: dict[str, Formula] = {"ch2": _ch2.py_func, "ch3": _ch3.py_func, "ch3_1": _ch3_1.py_func}
 
 
-@njit(cache=True)
+@njit()
 def node_weight(rule, internal, degree):  # type: ignore[no-untyped-def]
     """The weight, by the rule of that number, of a node with `degree` links of which `internal` lead inside."""
     external = max(degree - 1 - internal, 0)

@@ -31,12 +31,13 @@ def sparse_copy(model: nn.Module, density: float = 0.3, seed: int = 0) -> nn.Mod
     return copied
 
 
-def gradients(model: nn.Module, inputs: Tensor) -> list[Tensor]:
-    """Output, and gradients of the input and of all parameters, those of links in matrix form."""
-    inputs = inputs.clone().requires_grad_()
+def gradients(model: nn.Module, inputs: Tensor, to_input: bool) -> list[Tensor]:
+    """Output, and gradients of the input (if asked) and of all parameters, those of links in matrix form."""
+    before, inputs = inputs, inputs.clone().requires_grad_(to_input)
     output = model(inputs)
     (output * normal(*output.shape, seed=9).to(output.dtype)).sum().backward()
-    found = [output.detach(), inputs.grad]
+    assert torch.equal(inputs.detach(), before), "the input was written to"
+    found = [output.detach(), *([inputs.grad] if to_input else [])]
     for linear in linears(model):
         gradient = linear.weight.grad
         if isinstance(linear, CsrLinear):
@@ -50,13 +51,15 @@ def linears(model: nn.Module) -> list[nn.Linear]:
     return [module for module in model.modules() if isinstance(module, nn.Linear)]
 
 
-def assert_equal(model: nn.Module, twin: nn.Module, inputs: Tensor, tolerance: float = 2e-5) -> None:
+def assert_equal(
+    model: nn.Module, twin: nn.Module, inputs: Tensor, tolerance: float = 2e-5, to_input: bool = True
+) -> None:
     """Output and gradients agree; the gradient of absent links, which only the model has, is masked."""
     for linear, other in zip(linears(model), linears(twin), strict=True):
         if isinstance(other, CsrLinear):
             mask = other.compressed.links.mask()
             linear.weight.register_hook(lambda gradient, mask=mask: gradient * mask)
-    for one, other in zip(gradients(model, inputs), gradients(twin, inputs), strict=True):
+    for one, other in zip(gradients(model, inputs, to_input), gradients(twin, inputs, to_input), strict=True):
         assert torch.allclose(one, other, rtol=1e-4, atol=tolerance), (one - other).abs().max()
 
 
@@ -74,14 +77,20 @@ def test_a_chain_computes_what_masked_matrices_compute(dtype: torch.dtype, batch
 
 @given(
     widths=st.lists(st.integers(1, 40), min_size=3, max_size=5),
-    batch=st.integers(1, 20),
+    batch=st.integers(1, 70),
+    bias=st.booleans(),
+    to_input=st.booleans(),
     density=st.sampled_from([0.02, 0.3, 1.0]),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=60, deadline=None)
-def test_any_shape_and_density(widths: list[int], batch: int, density: float, seed: int) -> None:
+@settings(max_examples=150, deadline=None)
+def test_any_shape_and_density(
+    widths: list[int], batch: int, bias: bool, to_input: bool, density: float, seed: int
+) -> None:
     model = perceptron(*widths, seed=seed)
-    assert_equal(model, sparse_copy(model, density, seed), normal(batch, widths[0], seed=seed))
+    for linear in linears(model) if not bias else ():
+        linear.bias = None
+    assert_equal(model, sparse_copy(model, density, seed), normal(batch, widths[0], seed=seed), to_input=to_input)
 
 
 class Block(nn.Module):

@@ -196,6 +196,105 @@ def test_a_state_of_another_training_changes_nothing(other: dict[str, Any]) -> N
     assert same(training_state(run.sparsity), before)
 
 
+def test_a_state_of_another_optimizer_changes_nothing() -> None:
+    begun = training(sparse_method("set"), optimizer="adam", execution="csr").run(3)
+    run = training(sparse_method("set"), execution="csr").run(1)
+    before = copy.deepcopy(training_state(run.sparsity))
+    with pytest.raises(UserError, match="the saved optimizer is another one"):
+        load_training_state(run.sparsity, training_state(begun.sparsity))
+    assert same(training_state(run.sparsity), before)
+
+
+@pytest.mark.parametrize("name", ["gmp", "granet", "chtss_n", "mest_ems"])
+def test_the_loss_may_outlive_the_step(name: str) -> None:
+    """Whoever keeps the loss keeps the graph, and with it what autograd made for links that there no longer are."""
+    losses: dict[str, list[Tensor]] = {"dense": [], "csr": []}
+    for execution, kept in losses.items():
+        run = training(sparse_method(name), execution=execution)
+        for step in range(24):
+            loss = run.model(normal(8, run.model[0].in_features, seed=step)).square().mean()
+            kept.append(loss)
+            run.optimizer.zero_grad()
+            loss.backward()
+            run.sparsity.step()
+    assert [loss.item() for loss in losses["csr"]] == pytest.approx([loss.item() for loss in losses["dense"]], rel=1e-4)
+
+
+def engine(model: nn.Module, execution: str = "auto", **arguments: Any) -> DynamicSparsity:
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], 0.1)
+    return DynamicSparsity(
+        model,
+        optimizer,
+        sparse_method("rigl"),
+        total_steps=9,
+        update_interval=2,
+        seed=0,
+        execution=execution,
+        **arguments,
+    )
+
+
+def test_the_model_can_be_had_as_plain_modules() -> None:
+    run = training(sparse_method("chts_n"), execution="csr").run(7)
+    other = training(sparse_method("chts_n"), execution="csr").run(7)
+    inputs = normal(5, run.model[0].in_features)
+    before = run.model(inputs)
+    run.sparsity.make_dense()
+    assert all(type(module) in (nn.Linear, nn.ReLU) for module in run.model)
+    torch.testing.assert_close(run.model(inputs), before, rtol=1e-5, atol=1e-6)
+    plain = perceptron(*[run.model[0].in_features, *[linear.out_features for linear in linears(run.model)]])
+    plain.load_state_dict(run.model.state_dict())
+    for linear, mask in zip(linears(plain), run.sparsity.masks.values(), strict=False):
+        assert not linear.weight[~mask].any()
+    assert run.run(9).loss == pytest.approx(other.run(9).loss, rel=1e-4)
+
+
+def linears(model: nn.Module) -> list[nn.Linear]:
+    return [module for module in model.modules() if isinstance(module, nn.Linear)]
+
+
+def test_a_method_is_no_name() -> None:
+    model = perceptron(20, 40, 4)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with pytest.raises(UserError, match="load_method"):
+        DynamicSparsity(model, optimizer, "set", total_steps=9, update_interval=2, seed=0)
+
+
+def test_a_frozen_layer_is_named() -> None:
+    model = perceptron(20, 40, 40, 4)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    model[2].requires_grad_(False)
+    with pytest.raises(UserError, match="sparse layer '2' is frozen"):
+        DynamicSparsity(model, optimizer, sparse_method("set"), total_steps=9, update_interval=2, seed=0)
+    with pytest.raises(UserError, match="name the layers that are to be sparse"):
+        engine(model)
+    assert engine(model, layers=["0"]).executed == {"0": "csr"}
+
+
+def test_a_weight_that_others_share_stays_a_matrix() -> None:
+    model = nn.ModuleDict({"embed": nn.Embedding(40, 20), "a": nn.Linear(20, 20), "out": nn.Linear(20, 40, bias=False)})
+    model["out"].weight = model["embed"].weight
+    assert engine(model, layers=["a", "out"], chains=()).executed == {"a": "csr", "out": "dense"}
+    with pytest.raises(UserError, match="read as a matrix"):
+        engine(model, "csr", layers=["a", "out"], chains=())
+
+
+def test_links_are_not_computed_with_in_half_precision() -> None:
+    with pytest.raises(UserError, match="in float32 or float64, not in bfloat16"):
+        engine(perceptron(20, 40, 40, 4).bfloat16(), "csr")
+    assert set(engine(perceptron(20, 40, 40, 4).bfloat16()).executed.values()) == {"dense"}
+
+
+@pytest.mark.parametrize("execution", ["dense", "csr"])
+def test_a_diverged_training_is_called_that(execution: str) -> None:
+    run = training(sparse_method("set"), execution=execution).run(3)
+    with torch.no_grad():
+        weight = run.sparsity.layers[1].weight.view(-1)
+        weight[weight.nonzero()[0]] = torch.nan
+    with pytest.raises(UserError, match="NaN or infinite weights after step 4: the training diverged"):
+        run.run(1)
+
+
 def test_gradients_masked_first_are_clipped_alike() -> None:
     losses = []
     for execution in ("dense", "csr"):

@@ -9,7 +9,7 @@ from chtexp.sparse.vectors import LANES, full, load, store, times, times_plus, t
 from chtexp.topology.compiled import njit
 
 
-@njit
+@njit()
 def all_of_it(a, b, c, place, results, sums, lanes):
     x, y, z = load(a, place, lanes), load(b, place, lanes), load(c, place, lanes)
     store(results[0], place, times(x, y), lanes)

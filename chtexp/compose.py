@@ -19,6 +19,7 @@ from yaml import YAMLError
 
 from chtexp.errors import UserError, unknown
 from chtexp.experiments.description import Run, describe_run
+from chtexp.launch.settings import SweepSettings, describe_sweep
 from chtexp.resources import conf_dir
 
 ROOT = "train"
@@ -60,6 +61,9 @@ def _composed(root: str, overrides: list[str]) -> DictConfig:
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(conf_dir())):
             return compose(root, overrides=overrides)
+    except (ValueError, TypeError, AttributeError, AssertionError, LookupError) as error:
+        # of Hydra itself, which checks some of what is typed with these
+        raise UserError(f"cannot compose {' '.join(overrides)}: {one_line(error)}") from None
     finally:
         state.hydra = outer
 
@@ -76,12 +80,15 @@ def check_sweep(overrides: Sequence[str], config_dir: Path | None = None) -> lis
     return [compose_run([*for_hydra, *arguments], config_dir) for batch in batches for arguments in batch]
 
 
-def check_launcher(overrides: Sequence[str]) -> None:
-    """Raise UserError where `overrides` (`hydra/launcher=...`, `hydra.launcher....`) are not what Hydra knows."""
+def compose_sweep(overrides: Sequence[str], config_dir: Path | None = None) -> SweepSettings:
+    """Who carries out a sweep, and when it gives up, by `overrides` (`launcher=...`, `launcher.KEY=...`, `max_failures=...`)."""
+    searchpath = [f"hydra.searchpath=[{quoted('file://' + str(config_dir.resolve()))}]"] if config_dir else []
     try:
-        _composed("sweep", ["jobs=''", "hydra.sweep.dir=''", *overrides])
+        config = _composed("sweep", [*searchpath, *overrides])
+        values: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException) as error:
-        raise explain(error) from None
+        raise explain(error, "sweep") from None
+    return describe_sweep({key: value for key, value in values.items() if key != "hydra"})
 
 
 def run_of(config: DictConfig) -> Run:
@@ -94,7 +101,7 @@ def run_of(config: DictConfig) -> Run:
     return describe_run(values)
 
 
-def explain(error: Exception) -> UserError:
+def explain(error: Exception, root: str = ROOT) -> UserError:
     """Hydra's error as one line that names the choices."""
     text = str(error)
     if match := re.search(
@@ -104,14 +111,19 @@ def explain(error: Exception) -> UserError:
     ):
         return unknown(match[2], match[1].rpartition("/")[2], match[3].split())
     if match := re.search(r"Key '([^']+)' is not in struct\s+full_key: (\S+)", text):
-        return unknown("key", match[2], _siblings(match[2]))
+        return unknown("key", match[2], _siblings(match[2], root))
     if match := re.search(r"Could not override '([^']+)'", text):
-        return unknown("key or axis", match[1], {*_siblings(match[1]), *(axes() if "." not in match[1] else [])})
+        return unknown("key or axis", match[1], {*_siblings(match[1], root), *(axes() if "." not in match[1] else [])})
     if isinstance(error, OverrideParseException):
         return UserError(
             f"cannot read '{error.override}': an override is key=value, e.g. data=mnist or method.zeta=0.2"
         )
-    return UserError(re.sub(r"\s+", " ", text).strip())
+    return UserError(one_line(error))
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, in one line."""
+    return re.sub(r"\s+", " ", str(error)).strip()
 
 
 def axes() -> list[str]:
@@ -121,9 +133,9 @@ def axes() -> list[str]:
     return sorted(groups)
 
 
-def _siblings(full_key: str) -> list[str]:
+def _siblings(full_key: str, root: str) -> list[str]:
     """The keys that stand where `full_key` was looked for, in the default configuration."""
-    config: Any = _composed(ROOT, [])
+    config: Any = _composed(root, [])
     *parents, _ = full_key.split(".")
     for name in parents:
         config = config.get(name) if isinstance(config, DictConfig) else None

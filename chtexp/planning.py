@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from chtexp.compose import compose_run
 from chtexp.errors import UserError
@@ -14,6 +13,7 @@ from chtexp.experiments.grid import Cell, Selection, load_grid, select
 from chtexp.report import CellResults, Layout, Table, build_table, paper_numbers
 from chtexp.resources import conf_dir
 from chtexp.store import RunFolder
+from chtexp.store.collection import Collection, Result, merged, read_collection
 from chtexp.store.folder import slug
 
 BUDGETS = ("paper", "cpu", "smoke")
@@ -49,15 +49,18 @@ def plan_runs(name: str, overrides: Sequence[str], config_dir: Path | None) -> l
     return list({(item.run.id, item.seed): item for item in reversed(planned)}.values())[::-1]  # cells may share runs
 
 
-def finished_table(name: str, overrides: Sequence[str], config_dir: Path | None) -> Table:
-    """The table `name` from the results there are, at one budget.
+def finished_table(
+    name: str, overrides: Sequence[str], config_dir: Path | None, collected: Sequence[Path] = ()
+) -> Table:
+    """The table `name` from the results there are, at one budget: those of the run folders, and of `collected` files.
 
     The budget is the one asked for, or the fullest that has results.
     """
+    more = merged(read_collection(path) for path in collected)
     asked = [override for override in overrides if override.startswith("budget=")]
     rest = [override for override in overrides if override not in asked]
-    budgets = [asked[-1].partition("=")[2]] if asked else _budgets_tried(name, rest, config_dir)
-    filled = {budget: _cells(name, [*rest, f"budget={budget}"], config_dir) for budget in budgets}
+    budgets = [asked[-1].partition("=")[2]] if asked else _budgets_tried(name, rest, config_dir, more)
+    filled = {budget: _cells(name, [*rest, f"budget={budget}"], config_dir, more) for budget in budgets}
     with_results = [budget for budget, cells in filled.items() if any(cell.results for cell in cells)]
     shown = (with_results or budgets)[0]
     others = [
@@ -73,10 +76,10 @@ def finished_table(name: str, overrides: Sequence[str], config_dir: Path | None)
     return build_table(_layout(name, selection), filled[shown], paper, budget=shown, notes=others)
 
 
-def _cells(name: str, overrides: Sequence[str], config_dir: Path | None) -> list[CellResults]:
+def _cells(name: str, overrides: Sequence[str], config_dir: Path | None, more: Collection) -> list[CellResults]:
     selection = _selection(name, overrides, config_dir)
     return [
-        CellResults(cell.group, cell.row, cell.column, run.id, _results(run, selection))
+        CellResults(cell.group, cell.row, cell.column, run.id, _results(run, selection, more))
         for cell, run in _cell_runs(selection, config_dir)
     ]
 
@@ -92,21 +95,24 @@ def _cell_runs(selection: Selection, config_dir: Path | None) -> list[tuple[Cell
     return [(cell, compose_run(cell.overrides, config_dir)) for cell in selection.cells]
 
 
-def _results(run: Run, selection: Selection) -> tuple[dict[str, Any], ...]:
+def _results(run: Run, selection: Selection, more: Collection) -> tuple[Result, ...]:
     """The results of `run` that are done: those of the seeds asked for, or of every seed."""
     every = [RunFolder(path).read_result() for path in run.folder.path.parent.glob("seed-*")]
+    here: Collection = {(result["id"], result["seed"]): result for result in every if result is not None}
+    elsewhere = {key: result for key, result in more.items() if key[0] == run.id}
     return tuple(
         result
-        for result in every
-        if result is not None and (not selection.seeds_asked or result["seed"] in selection.seeds)
+        for result in merged([here, elsewhere]).values()
+        if not selection.seeds_asked or result["seed"] in selection.seeds
     )
 
 
-def _budgets_tried(name: str, overrides: Sequence[str], config_dir: Path | None) -> list[str]:
+def _budgets_tried(name: str, overrides: Sequence[str], config_dir: Path | None, more: Collection) -> list[str]:
     """Budgets at which anything is done, the fullest first; the paper's if nothing is."""
     first = _selection(name, overrides, config_dir).cells[0]
     runs = compose_run(first.overrides, config_dir).paths.runs
     done = {path.parent.parent.name.split("-")[-2] for path in runs.glob("*-*-*-*/seed-*/result.json")}
+    done |= {slug(result["budget"]) for result in more.values()}
     known = [path.stem for folder in conf_folders(config_dir) for path in (folder / "budget").glob("*.yaml")]
     found = {budget for budget in known if slug(budget) in done}
     return sorted(found, key=lambda budget: (BUDGETS.index(budget) if budget in BUDGETS else -1, budget)) or ["paper"]

@@ -37,7 +37,7 @@ def chtexp(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     def call(*arguments: str, check: int | None = 0, **environment: str) -> subprocess.CompletedProcess[str]:
         own = {"CHTEXP_RUNS": str(tmp_path / "runs"), "OMP_NUM_THREADS": "1", **environment}
         done = subprocess.run(
-            [sys.executable, "-m", "chtexp.cli", *arguments],
+            [sys.executable, "-m", "chtexp", *arguments],
             capture_output=True,
             text=True,
             timeout=240,

@@ -78,6 +78,10 @@ class Paths(Description):
             raise ValueError("must name a folder, e.g. paths.runs=runs")
         return value
 
+    def resolved(self) -> Paths:
+        """The same folders, wherever one stands."""
+        return Paths(data=self.data.resolve() if self.data else None, runs=self.runs.resolve())
+
 
 class Run(Description):
     """data, model, task, method and budget are the science; with the precision they make the run's identity.

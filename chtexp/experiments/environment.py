@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import socket
 import subprocess
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,16 +18,17 @@ import chtexp
 
 LIBRARIES = ("torch", "torchvision", "numpy", "numba", "hydra-core", "omegaconf", "pydantic")
 
+PROVENANCE = "provenance.json"  # beside a copy of the package: where it was copied from
 NOT_RESULTS = ("--", ".", ":!results")  # what runs wrote changes no other run
 
 
 def environment() -> dict[str, Any]:
     """Everything about this process that could change a number."""
-    commit, dirty = _commit()
+    origin = provenance()
     return {
         "chtexp": chtexp.__version__,
-        "commit": commit,
-        "uncommitted_changes": dirty,
+        "commit": origin["commit"],
+        "uncommitted_changes": origin["uncommitted_changes"],
         "python": platform.python_version(),
         "libraries": {name: version(name) for name in LIBRARIES},
         "system": platform.platform(),
@@ -49,24 +52,23 @@ def cpu_name() -> str:
     )
 
 
-def uncommitted_diff() -> str:
-    """The difference of the working tree to its commit, new files of code and configuration included.
+@cache
+def provenance() -> dict[str, Any]:
+    """Where the code of this process comes from: its commit, whether it was changed since, and how, new files included.
 
-    Nothing outside a checkout.
+    Results are no code. Of a copy that a sweep made, what was written down with it; None of each outside a checkout.
     """
-    new = [_git("diff", "--no-index", "/dev/null", name, fails=True) for name in _untracked()]
-    return "".join(part or "" for part in (_git("diff", "HEAD", *NOT_RESULTS), *new))
-
-
-def _untracked() -> list[str]:
-    return (_git("ls-files", "--others", "--exclude-standard", "chtexp", "conf") or "").splitlines()
-
-
-def _commit() -> tuple[str | None, bool | None]:
+    copied = Path(chtexp.__file__).parents[1] / PROVENANCE
+    if copied.exists():
+        origin: dict[str, Any] = json.loads(copied.read_text())
+        return origin
     commit = _git("rev-parse", "HEAD")
     if commit is None:
-        return None, None
-    return commit.strip(), bool((_git("diff", "HEAD", "--name-only", *NOT_RESULTS) or "").strip() or _untracked())
+        return {"commit": None, "uncommitted_changes": None, "diff": ""}
+    new = (_git("ls-files", "--others", "--exclude-standard", "chtexp", "conf") or "").splitlines()
+    parts = [_git("diff", "--no-index", "/dev/null", name, fails=True) for name in new]
+    diff = "".join(part or "" for part in (_git("diff", "HEAD", *NOT_RESULTS), *parts))
+    return {"commit": commit.strip(), "uncommitted_changes": bool(diff), "diff": diff}
 
 
 def _git(*arguments: str, fails: bool = False) -> str | None:

@@ -1,4 +1,4 @@
-"""One run, from its description to `result.json`: start, resume, fail or pass over what is done."""
+"""One run, from its description to `result.json`: start, resume, stop, fail or pass over what is done."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -14,14 +15,16 @@ import yaml
 from chtexp.errors import UserError
 from chtexp.experiments.cost import cost
 from chtexp.experiments.description import Checkpointing, Run
-from chtexp.experiments.environment import environment, uncommitted_diff
+from chtexp.experiments.environment import environment, provenance
 from chtexp.experiments.mirror import Mirror, mirror_of
 from chtexp.sparse import DynamicSparsity
+from chtexp.stopping import Stopped, StopSignals
 from chtexp.store import RunFolder
 from chtexp.store.files import read_json, write_atomically, write_json
 from chtexp.store.folder import MetricLines
+from chtexp.store.starts import SignsOfLife
 from chtexp.tasks import Task
-from chtexp.train.checkpoint import load_checkpoint, save_checkpoint
+from chtexp.train.checkpoint import Checkpoints
 from chtexp.train.loop import Judged, Training
 from chtexp.train.progress import ProgressLine
 
@@ -34,33 +37,46 @@ def execute(run: Run, command: str) -> dict[str, Any]:
     """Train `run` in its folder and return its result; a run that is done is passed over, a started one resumed.
 
     command: what to type to do this again, kept beside the result. Raises UserError for what cannot be trained as
-    described, RunLocked when another process is at work on it, RunFailed when the training fails.
+    described, RunLocked when another process is at work on it, RunFailed when the training fails, Stopped when a signal
+    asked it to stop: it did, with a checkpoint.
     """
     cost(run)  # what cannot be trained is an error before there is a folder
     folder = run.folder
-    with folder.locked():
+    if not run.overwrite and (result := folder.read_result()) is not None:
+        print(f"done already: {folder.path}  (overwrite=true trains it again)")
+        return result
+    with StopSignals().heard() as signals, folder.claimed() as signs:
         if not run.overwrite and (result := folder.read_result()) is not None:
-            print(f"done already: {folder.path}  (overwrite=true trains it again)")
+            signs.start.end("done")
             return result
-        work = _Work(run, folder, command)
+        work = _Work(run, folder, command, signals, signs)
         try:
-            return work.train()
+            result = work.train()
+        except Stopped as stopped:
+            work.say(f"stopped at step {work.step} ({stopped.reason})")
+            work.end(stopped.state, stopped.reason)
+            raise
         except UserError as error:
-            folder.fail(str(error), traceback.format_exc(), work.step)
+            work.end("failed", str(error), traceback.format_exc())
             raise
         except Exception as error:
-            folder.fail(f"{type(error).__name__}: {error}", traceback.format_exc(), work.step)
+            reason = f"{type(error).__name__}: {error}"
+            work.end("failed", reason, traceback.format_exc())
             work.log(traceback.format_exc())
-            raise RunFailed(f"{type(error).__name__}: {error}; the traceback is in {folder.error}") from error
+            raise RunFailed(f"{reason}; the traceback is in {folder.log}") from error
         finally:
             work.close()
+        signs.start.end("done")
+        return result
 
 
 class _Work:
     """One start of a run, and the observer of its training."""
 
-    def __init__(self, run: Run, folder: RunFolder, command: str) -> None:
+    def __init__(self, run: Run, folder: RunFolder, command: str, signals: StopSignals, signs: SignsOfLife) -> None:
         self.run, self.folder, self.command = run, folder, command
+        self._signals, self._signs = signals, signs
+        self._checkpoints = Checkpoints(folder.checkpoints, self.say)
         self.step = 0
         self._saved_at = _Due(run.checkpoint)
         self._lines: MetricLines | None = None
@@ -75,21 +91,28 @@ class _Work:
 
     def log(self, text: str) -> None:
         """To the log alone."""
-        with self.folder.log.open("a") as file:
+        with suppress(OSError), self.folder.log.open("a") as file:  # a full disk must not hide what is said
             file.write(text + "\n")
+
+    def end(self, state: str, reason: str, traceback: str = "") -> None:
+        """Say how it ended, if it can still be said."""
+        with suppress(OSError):
+            self._signs.start.end(state, reason=reason, step=self.step, traceback=traceback)
 
     def train(self) -> dict[str, Any]:
         run, folder = self.run, self.folder
+        with folder.commands.open("a") as file:
+            file.write(self.command + "\n")
         device = _device(run)
         torch.manual_seed(run.seed)
         task, source = run.family.build_task(run, run.paths.data, device)
+        self._signals.check()
         training = assemble(run, task, device)
+        self._signals.check()
         if run.overwrite:
             folder.clear()  # only now: what cannot start must not cost what is there
-        folder.error.unlink(missing_ok=True)
         self._write_circumstances()
-        if folder.checkpoint.exists():
-            state = load_checkpoint(folder.checkpoint, device)
+        if (state := self._checkpoints.load(device)) is not None:
             training.load_state_dict(state["training"])
             self._lines = MetricLines(folder.metrics, state["metrics_size"])
             self.say(f"resuming {folder.path} at step {training.step} of {task.total_steps}")
@@ -106,6 +129,7 @@ class _Work:
         self._metric = task.metric
         judged = training.run(self)
         self._result = self._summary(training, task, judged, source)
+        self._signs.check()
         folder.finish(self._result)
         self._result = folder.read_result()
         assert self._result is not None
@@ -116,6 +140,7 @@ class _Work:
 
     def close(self) -> None:
         """Close all files; whatever happened."""
+        self._checkpoints.finish()
         if self._progress:
             self._progress.close()
         if self._lines:
@@ -127,6 +152,7 @@ class _Work:
 
     def record(self, record: Mapping[str, Any]) -> None:
         assert self._lines is not None and self._mirror is not None and self._progress is not None  # noqa: PT018
+        self._stop_if_taken_over()
         self._lines.write(record)
         self._mirror.record(record)
         if record["kind"] == "evaluation":
@@ -135,16 +161,25 @@ class _Work:
     def stepped(self, step: int) -> None:
         assert self._progress
         self.step = step
+        self._stop_if_taken_over()
         self._progress.advance()
 
     def checkpoint(self, state: Callable[[], dict[str, Any]], *, last: bool) -> None:
         assert self._lines
-        if last or self._saved_at.due(self.step):
+        asked = self._signals.asked is not None
+        if last or asked or (self._saved_at.due(self.step) and not self._checkpoints.busy):
+            self._signs.check()
             self._lines.sync()
-            save_checkpoint(self.folder.checkpoint, {"training": state(), "metrics_size": self._lines.size})
+            saved = {"training": state(), "metrics_size": self._lines.size}
+            self._checkpoints.save(saved, self.step, wait=last or asked)
             self._saved_at.now(self.step)
+        self._signals.check()
 
     # ------------------------------------------------------------------ parts
+
+    def _stop_if_taken_over(self) -> None:
+        if self._signs.taken_over:  # as the thread of signs saw, without a look at the disk in every step
+            self._signs.check()
 
     def _write_circumstances(self) -> None:
         folder = self.folder
@@ -154,17 +189,15 @@ class _Work:
         )
         starts = read_json(folder.environment) if folder.environment.exists() else []
         here = environment()
-        if starts and starts[-1]["threads"] != here["threads"] and folder.checkpoint.exists():
+        if starts and starts[-1]["threads"] != here["threads"] and folder.checkpoints.exists():
             self.say(
                 f"note: this run was begun with {starts[-1]['threads']} threads and goes on with {here['threads']}: it may end "
                 "another way than an undisturbed one; set hardware.threads to keep them equal"
             )
         write_json(folder.environment, [*starts, here])
         folder.diff.unlink(missing_ok=True)
-        if diff := uncommitted_diff():
+        if diff := provenance()["diff"]:
             folder.diff.write_text(diff)
-        with folder.commands.open("a") as file:
-            file.write(self.command + "\n")
 
     def _summary(self, training: Training, task: Task, judged: Judged, source: str) -> dict[str, Any]:
         run, sparsity = self.run, training.sparsity

@@ -1,6 +1,8 @@
 """The run folders: what is written where, and how to read it back. Knows nothing of torch or Hydra."""
 
-from chtexp.store.folder import STATES, RunFolder, RunLocked
+from chtexp.store.conditions import OPEN, STATES, Condition, condition
+from chtexp.store.folder import Job, RunFolder
 from chtexp.store.identity import run_id
+from chtexp.store.starts import RunLocked
 
-__all__ = ["STATES", "RunFolder", "RunLocked", "run_id"]
+__all__ = ["OPEN", "STATES", "Condition", "Job", "RunFolder", "RunLocked", "condition", "run_id"]

@@ -49,3 +49,24 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
         for line in file:
             if line.endswith(b"\n"):
                 yield json.loads(line)
+
+
+def last_line(path: Path, **wanted: Any) -> dict[str, Any] | None:
+    """The last whole record of a JSON-lines file that has these values; reads no more of it than it must."""
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        end, size, rest = file.seek(0, os.SEEK_END), 1 << 13, b""
+        while end > 0:
+            start = max(0, end - size)
+            file.seek(start)
+            lines = (file.read(end - start) + rest).split(b"\n")
+            rest = lines[0] if start else b""
+            # what stands after the last line break is no whole line
+            for line in reversed(lines[1 if start else 0 : -1]):
+                record: dict[str, Any] = json.loads(line)
+                if all(record.get(key) == value for key, value in wanted.items()):
+                    return record
+            rest += b"\n" if start else b""
+            end = start
+    return None

@@ -1,37 +1,42 @@
-"""One run's folder, and the state that can be read off it.
+"""One run's folder: what is written where, and how to read it back.
 
 <runs>/<data>-<method>-<budget>-<id>/seed-<n>/
     config.yaml        the resolved config            environment.json   of every start: versions, commit, hardware, threads
     uncommitted.diff   the working tree, if dirty     command.txt        every command that worked on this run
     metrics.jsonl      one line an evaluation and one a topology update
-    log.txt            what was printed               checkpoint.pt      the last one, whole
-    result.json        written last: the run is done  error.json         reason and traceback of a failure
-    lock               held by the process at work
+    log.txt            what was printed               checkpoints/       the last two, each named by its checksum
+    result.json        written last: the run is done  starts/            who worked on it and how that ended; see `starts`
+    submitted.json     the scheduler's job, if one was given the run
+    cleared.json       the start that last began anew (overwrite=true)
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
 import shutil
-import socket
-import time
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from chtexp.errors import UserError
-from chtexp.store.files import read_json, read_lines, write_json
+from chtexp.store.files import last_line, read_json, read_lines, write_json
+from chtexp.store.starts import SignsOfLife, Start
 
-STATES = ("done", "running", "failed", "unfinished", "missing")
+KEPT_WHEN_CLEARED = ("starts", "submitted.json", "command.txt", "cleared.json")
 
 
-class RunLocked(RuntimeError):
-    """Another process is at work on the run."""
+@dataclass(frozen=True)
+class Job:
+    """A scheduler's job that was given the run, after `starts_before` starts. sweep: the folder of the sweep."""
+
+    name: str
+    starts_before: int
+    sweep: str
 
 
 def slug(name: str) -> str:
@@ -52,9 +57,12 @@ class RunFolder:
 
     @classmethod
     def every(cls, runs: Path) -> list[RunFolder]:
-        """All run folders below `runs` that were ever started, in the order of their names."""
+        """All run folders below `runs` that were ever started or submitted, in the order of their names."""
         folders = (cls(path) for path in sorted(runs.glob("*/seed-*")))
-        return [folder for folder in folders if folder.state() != "missing"]
+        return [folder for folder in folders if any(os.path.exists(path) for path in folder._traces())]
+
+    def _traces(self) -> tuple[Path, ...]:
+        return self.result, self.config, self.path / "starts", self.path / "submitted.json"
 
     @property
     def config(self) -> Path:
@@ -65,16 +73,12 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     @property
-    def checkpoint(self) -> Path:
-        return self.path / "checkpoint.pt"
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
 
     @property
     def result(self) -> Path:
         return self.path / "result.json"
-
-    @property
-    def error(self) -> Path:
-        return self.path / "error.json"
 
     @property
     def log(self) -> Path:
@@ -92,25 +96,33 @@ class RunFolder:
     def commands(self) -> Path:
         return self.path / "command.txt"
 
-    def state(self) -> str:
-        """One of STATES: what the files say, whoever asks."""
-        if self.result.exists():
-            return "done"
-        if not self.path.exists():
-            return "missing"
-        if self._is_locked():
-            return "running"
-        if self.error.exists():
-            return "failed"
-        return "unfinished" if self.config.exists() else "missing"
+    def last_start(self) -> Start | None:
+        return Start.last(self.path / "starts")
+
+    def job(self) -> Job | None:
+        """The scheduler's job that was last given the run."""
+        path = self.path / "submitted.json"
+        return Job(**read_json(path)) if path.exists() else None
+
+    @property
+    def starts(self) -> int:
+        """How often it was started."""
+        start = self.last_start()
+        return start.number if start else 0
+
+    @property
+    def cleared_by(self) -> int:
+        """The start that last removed what was there; 0: none."""
+        path = self.path / "cleared.json"
+        return int(read_json(path)["start"]) if path.exists() else 0
+
+    def submit(self, job: Job) -> None:
+        """Write down that a scheduler's job was given the run."""
+        write_json(self.path / "submitted.json", asdict(job))
 
     def read_result(self) -> dict[str, Any] | None:
         """What `result.json` says, or None when the run is not done."""
         return read_json(self.result) if self.result.exists() else None
-
-    def read_error(self) -> dict[str, Any] | None:
-        """What `error.json` says, or None when the run has not failed."""
-        return read_json(self.error) if self.error.exists() else None
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """Every whole line of `metrics.jsonl`."""
@@ -118,80 +130,61 @@ class RunFolder:
 
     def last_evaluation(self) -> dict[str, Any]:
         """The last evaluation in `metrics.jsonl`, or nothing."""
-        return next((line for line in reversed(self.read_metrics()) if line["kind"] == "evaluation"), {})
+        return last_line(self.metrics, kind="evaluation") or {}
 
     def last_command(self) -> str | None:
         """What was typed to work on this run, the last time."""
         lines = self.commands.read_text().splitlines() if self.commands.exists() else []
         return lines[-1] if lines else None
 
+    def log_tail(self, lines: int) -> list[str]:
+        """The last lines of the log."""
+        if not self.log.exists():
+            return []
+        with self.log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 200 * lines))
+            return file.read().decode(errors="replace").splitlines()[-lines:]
+
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write `result.json`, the mark of a finished run."""
-        self.error.unlink(missing_ok=True)
         write_json(self.result, result)
 
-    def fail(self, reason: str, traceback: str, step: int) -> None:
-        """Write `error.json`, unless the run is done all the same."""
-        if self.result.exists():
-            return
-        write_json(self.error, {"reason": reason, "step": step, "traceback": traceback})
-
     def clear(self) -> None:
-        """Remove all that a former start left, but the lock.
+        """Remove all that former starts left, but the record of them and of this.
 
-        First the mark of being done, then the checkpoint: cut off at any point, what is left is a run to start anew.
+        First the mark of being done, then the checkpoints: cut off at any point, what is left is a run to start anew.
         """
+        write_json(self.path / "cleared.json", {"start": self.starts})
         self.result.unlink(missing_ok=True)
-        self.checkpoint.unlink(missing_ok=True)
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
         for path in self.path.iterdir():
-            if path.name != "lock":
+            if path.name not in KEPT_WHEN_CLEARED:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def claimed(self) -> Iterator[SignsOfLife]:
         """Keep other processes off this run; raises RunLocked at once when one is at work.
 
-        The operating system holds the lock and drops it with the process, however that ends.
+        Whoever claims it says how it ended (`start.end`); a process that dies without a word is seen to be gone.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            file = (self.path / "lock").open("a+")
+            start = Start.claim(self.path / "starts")
         except OSError as error:
             raise UserError(
                 f"the run's folder {self.path} cannot be written ({error.strerror}); set paths.runs to a folder that can"
             ) from None
-        with file:
-            if not _flock(file, patience=1.0):
-                file.seek(0)
-                raise RunLocked(f"another process is at work on {self.path} ({file.read().strip()})")
-            file.truncate(0)
-            file.write(f"pid {os.getpid()} on {socket.gethostname()}")
-            file.flush()
-            yield
-
-    def _is_locked(self) -> bool:
-        lock = self.path / "lock"
-        if not lock.exists():
-            return False
-        with lock.open() as file:
+        with SignsOfLife(start) as signs:
             try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
+                yield signs
+            finally:
+                if not start.end_path.exists():
+                    with suppress(OSError):
+                        start.end("failed", reason=_unsaid(sys.exc_info()[1]), step=None, traceback="")
 
 
-def _flock(file: IO[str], patience: float) -> bool:
-    """Take the lock within `patience` seconds: one who only looks whether it is held has it for an instant."""
-    end = time.monotonic() + patience
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if time.monotonic() > end:
-                return False
-            time.sleep(0.05)
+def _unsaid(error: BaseException | None) -> str:
+    return f"{type(error).__name__}: {error}" if error else "ended without saying how"
 
 
 class MetricLines:
@@ -204,6 +197,7 @@ class MetricLines:
         """
         self._file = path.open("ab")
         if self.size < size:
+            self._file.close()
             raise RuntimeError(f"{path} has lost lines since its checkpoint; overwrite=true trains the run again")
         self._file.truncate(size)
 

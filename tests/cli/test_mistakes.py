@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chtexp.cli import main
-from chtexp.store import RunFolder
+from chtexp.store import RunFolder, condition
 
 MISTAKES = {
     "method=chtz": "unknown method 'chtz' (did you mean 'cht'?); choose one of: cht, chts_n",
@@ -58,7 +58,7 @@ def test_a_mistake_is_one_clear_line_and_exit_code_2(typed: str, tmp_path, monke
     assert said.startswith("chtexp: ")
     assert "\n" not in said
     assert MISTAKES[typed] in said
-    assert all(folder.state() == "failed" for folder in RunFolder.every(tmp_path / "runs"))
+    assert all(condition(folder).state == "failed" for folder in RunFolder.every(tmp_path / "runs"))
 
 
 def test_a_network_that_percolates_to_nothing_is_a_mistake(tmp_path, monkeypatch, capsys) -> None:
@@ -69,7 +69,7 @@ def test_a_network_that_percolates_to_nothing_is_a_mistake(tmp_path, monkeypatch
     assert ended.value.code == 2
     assert "percolation leaves layer" in said
     assert "\n" not in said
-    assert [folder.state() for folder in RunFolder.every(tmp_path / "runs")] == ["failed"]
+    assert [condition(folder).state for folder in RunFolder.every(tmp_path / "runs")] == ["failed"]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,16 @@ def test_a_network_that_percolates_to_nothing_is_a_mistake(tmp_path, monkeypatch
         (["prepare"], "say which data set"),
         (["train", "-m", "method=set,foo"], "unknown method 'foo'"),
         (["train", "-m", "method=set", "hydra.launcher.foo=1"], "hydra.launcher.foo"),
-        (["sweep", "quickstart", "hydra/launcher=nosuch"], "unknown hydra/launcher 'nosuch'"),
+        (["sweep", "quickstart", "launcher=nosuch"], "unknown launcher 'nosuch'; choose one of: local, serial, slurm"),
+        (
+            ["sweep", "quickstart", "launcher.wrokers=2"],
+            "(did you mean 'launcher.workers'?)",
+        ),
+        (["sweep", "quickstart", "launcher.workers=0"], "launcher.workers"),
+        (["sweep", "quickstart", "launcher=slurm", "launcher.memory=-1"], "launcher.memory"),
+        (["sweep", "quickstart", "max_failures=0"], "max_failures"),
+        (["collect", "--output", "runs.csv"], "unknown suffix '.csv'; choose one of: .jsonl, .parquet"),
+        (["collect", "--add", "nowhere.jsonl"], "nowhere.jsonl is not there"),
         (["sweep", "quickstart", "paths.runs=/dev/null"], "cannot be made"),
         (["sweep", "table7", "seed=-1"], "seed takes whole numbers from 0"),
         (["table", "table7", "--output", "/dev/null/x.md"], "/dev/null"),
@@ -116,10 +125,11 @@ def test_a_diverged_training_is_a_failure_with_a_reason_not_a_result(tmp_path, m
     assert "the training loss is nan" in said
     assert "Traceback" not in said
     (folder,) = RunFolder.every(tmp_path / "runs")
-    assert folder.state() == "failed"
-    error = folder.read_error()
-    assert error is not None
-    assert "Diverged" in error["traceback"]
+    assert condition(folder).state == "failed"
+    start = folder.last_start()
+    assert start is not None
+    assert start.ending is not None
+    assert "Diverged" in start.ending["traceback"]
     assert folder.read_result() is None
     with pytest.raises(SystemExit):
         main(["status", "--failed"])
@@ -128,7 +138,9 @@ def test_a_diverged_training_is_a_failure_with_a_reason_not_a_result(tmp_path, m
     assert "go on: chtexp train data=digits method=set budget=smoke task.learning_rate.start=1e9" in said
 
 
-@pytest.mark.parametrize("command", ["train", "sweep", "plan", "status", "table", "prepare", "bench"])
+@pytest.mark.parametrize(
+    "command", ["train", "sweep", "plan", "status", "table", "collect", "clean", "prepare", "bench"]
+)
 def test_every_command_has_help_with_an_example(command: str, chtexp) -> None:
     said = chtexp(command, "--help").stdout
     assert f"chtexp {command} " in said.replace("usage: ", "")
@@ -167,8 +179,8 @@ def test_a_start_that_cannot_be_leaves_a_finished_run_alone(tmp_path, monkeypatc
     with pytest.raises(SystemExit) as ended:
         main([*typed, "overwrite=true", "hardware.device=cuda"])
     assert ended.value.code == 2
-    assert folder.state() == "done"
-    assert folder.checkpoint.exists()
+    assert condition(folder).state == "done"
+    assert list(folder.checkpoints.iterdir())
 
 
 def test_a_broken_result_is_named_and_hides_nothing_else(tmp_path, monkeypatch, capsys) -> None:

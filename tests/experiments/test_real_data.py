@@ -14,6 +14,7 @@ from chtexp.compose import compose_run
 from chtexp.experiments.description import Run
 from chtexp.experiments.run import execute
 from chtexp.sparse import method_names
+from chtexp.train.checkpoint import Checkpoints
 
 needs_data = pytest.mark.skipif("CHTEXP_DATA" not in os.environ, reason="CHTEXP_DATA does not say where MNIST lies")
 
@@ -57,7 +58,7 @@ def test_a_smoke_run_on_mnist_is_the_same_in_both_executions(method: str, tmp_pa
         )  # fmt: skip
         results.append(execute(run, "test"))
         records.append([json.loads(line) for line in run.folder.metrics.read_text().splitlines()])
-        layers = torch.load(run.folder.checkpoint, weights_only=True)["training"]["sparsity"]["layers"]
+        layers = Checkpoints(run.folder.checkpoints, print).load(torch.device("cpu"))["training"]["sparsity"]["layers"]
         masks.append({name: layer["mask"] for name, layer in layers.items()})
     assert set(results[0]["execution"].values()) == {"dense"}
     assert set(results[1]["execution"].values()) == {"csr"}

@@ -1,17 +1,17 @@
-"""Run folders: identity, states, locks and lines that survive a crash."""
+"""Run folders: identity, and lines that survive a crash."""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
-import signal
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chtexp.store import RunFolder, RunLocked, run_id
-from chtexp.store.files import read_lines, write_json
+from chtexp.store import RunFolder, run_id
+from chtexp.store.files import last_line, read_lines, write_json
 from chtexp.store.folder import MetricLines, slug
 
 PLAIN = st.recursive(
@@ -42,44 +42,6 @@ def test_a_name_is_readable_and_safe(tmp_path) -> None:
     assert folder.path == tmp_path / "mnist-mest_em_s-paper-0123456789" / "seed-7"
 
 
-def test_states_follow_the_files(tmp_path) -> None:
-    folder = RunFolder(tmp_path / "x" / "seed-0")
-    assert folder.state() == "missing"
-    with folder.locked():
-        assert folder.state() == "running"
-    assert folder.state() == "missing"
-    folder.config.write_text("seed: 0\n")
-    assert folder.state() == "unfinished"
-    folder.fail("no reason", "Traceback", 3)
-    assert folder.state() == "failed"
-    folder.finish({"best": 1.0})
-    assert folder.state() == "done"
-    assert folder.read_error() is None
-    assert folder.read_result() == {"best": 1.0}
-
-
-def _hold(folder: RunFolder, ready) -> None:
-    with folder.locked():
-        ready.set()
-        signal.pause()
-
-
-def test_a_lock_keeps_others_off_and_dies_with_its_process(tmp_path) -> None:
-    folder = RunFolder(tmp_path)
-    context = multiprocessing.get_context("spawn")
-    ready = context.Event()
-    holder = context.Process(target=_hold, args=(folder, ready))
-    holder.start()
-    assert ready.wait(60)
-    with pytest.raises(RunLocked, match=rf"pid {holder.pid} "), folder.locked():
-        pass
-    assert folder.state() == "running"
-    holder.kill()
-    holder.join()
-    with folder.locked():
-        pass
-
-
 def test_a_file_is_whole_or_not_there(tmp_path) -> None:
     path = tmp_path / "result.json"
     write_json(path, {"a": 1})
@@ -103,3 +65,16 @@ def test_lines_are_cut_back_to_the_checkpoint_and_a_torn_line_is_passed_over(tmp
     lines.write({"step": 9})
     lines.close()
     assert [line["step"] for line in read_lines(path)] == [1, 9]
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.text(max_size=6000)), max_size=12), st.binary(max_size=20))
+def test_the_last_line_is_found_from_the_end(records, torn) -> None:
+    lines = [{"kind": kind, "text": text} for kind, text in records]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "metrics.jsonl"
+        written = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+        path.write_bytes(written + torn.replace(b"\n", b""))
+        for kind in "ab":
+            wanted = next((line for line in reversed(lines) if line["kind"] == kind), None)
+            assert last_line(path, kind=kind) == wanted
+    assert last_line(Path(folder) / "nowhere") is None

@@ -10,6 +10,7 @@ import torch
 from chtexp.experiments.description import Run
 from chtexp.experiments.run import execute
 from chtexp.tasks import ImageClassification
+from chtexp.train.checkpoint import Checkpoints
 from chtexp.train.learning_rate import linear
 from chtexp.train.loop import Judged
 
@@ -93,10 +94,16 @@ def test_bf16_autocast_trains_with_float32_weights(small_run: Callable[..., Run]
     assert run.id != small_run("method=chts_n").id  # another arithmetic is another run
 
 
+def loaded(run: Run) -> dict:
+    state = Checkpoints(run.folder.checkpoints, print).load(torch.device("cpu"))
+    assert state is not None
+    return state
+
+
 def test_the_result_counts_what_is_there(small_run: Callable[..., Run]) -> None:
     run = small_run("method=chts_n")
     result = execute(run, "chtexp train ...")
-    state = torch.load(run.folder.checkpoint, weights_only=True)["training"]
+    state = loaded(run)["training"]
     saved = [*state["model"].values(), *(layer["weight"] for layer in state["sparsity"]["layers"].values())]
     assert result["nonzeros"] == sum(int(value.count_nonzero()) for value in saved)
     assert result["parameters"] == 64 * 40 + 2 * 1600 + 400 + 3 * 40 + 10
@@ -119,7 +126,7 @@ def test_a_method_without_topology_trains_as_plain_torch(small_run: Callable[...
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(model(images), labels).backward()
         optimizer.step()
-    trained = torch.load(run.folder.checkpoint, weights_only=True)["training"]["model"]
+    trained = loaded(run)["training"]["model"]
     for name, value in model.named_parameters():
         torch.testing.assert_close(trained[name], value.detach(), rtol=1e-4, atol=1e-6)
 

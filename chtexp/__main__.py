@@ -1,0 +1,5 @@
+"""`python -m chtexp`."""
+
+from chtexp.cli import main
+
+main()

@@ -1,0 +1,48 @@
+"""chtexp bench: measure time and memory here."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from chtexp.cli.common import subcommand
+
+
+def add(commands: Any) -> None:
+    """The command."""
+    sub = subcommand(
+        commands,
+        "bench",
+        bench,
+        "measure time and memory here, dense against sparse",
+        "chtexp bench step networks=mnist density=0.01,0.1 threads=2",
+    )
+    sub.add_argument("what", metavar="WHAT", help="step, linkpred, update, memory or epoch")
+    sub.add_argument(
+        "settings",
+        nargs="*",
+        metavar="KEY=VALUE",
+        help="what and how to measure (networks=mnist,cifar10, rounds=20), lists by commas; a wrong key is answered by all keys",
+    )
+    sub.add_argument("--json", action="store_true", help="as one JSON object")
+    sub.add_argument(
+        "--output",
+        type=Path,
+        action="append",
+        default=[],
+        help="write to this file, too: .json or .md; may be repeated",
+    )
+
+
+def bench(parsed: argparse.Namespace) -> int:
+    """One benchmark, measured here and now."""
+    from chtexp.bench import check_output, run_benchmark
+
+    for path in parsed.output:
+        check_output(path)  # before minutes of measuring
+    outcome = run_benchmark(parsed.what, parsed.settings)
+    print(outcome.json() if parsed.json else outcome.text())
+    for path in parsed.output:
+        outcome.write(path)
+    return 0

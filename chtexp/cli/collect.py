@@ -1,0 +1,51 @@
+"""chtexp collect: the results of all finished runs in one file; those of several machines merge."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from chtexp.cli.common import add_config_dir, runs_folder, subcommand
+from chtexp.errors import UserError
+
+
+def add(commands: Any) -> None:
+    """The command."""
+    sub = subcommand(
+        commands,
+        "collect",
+        collect,
+        "gather the results of all finished runs in one file, together with what it holds already",
+        "chtexp collect --output results/runs.parquet --add laptop.jsonl",
+    )
+    sub.add_argument(
+        "--output", type=Path, default=Path("results/runs.jsonl"), help="*.parquet or *.jsonl (default: %(default)s)"
+    )
+    sub.add_argument(
+        "--add", type=Path, action="append", default=[], help="a file that was collected elsewhere; may be repeated"
+    )
+    sub.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="paths.runs=FOLDER")
+    add_config_dir(sub)
+
+
+def collect(parsed: argparse.Namespace) -> int:
+    """Write the file."""
+    from chtexp.store.collection import check_suffix, merged, read_collection, results_below, write_collection
+
+    check_suffix(parsed.output)
+    for path in parsed.add:
+        if not path.exists():
+            raise UserError(f"{path} is not there")
+    runs = runs_folder(parsed.overrides, parsed.config_dir)
+    here = results_below(runs)
+    files = [*([parsed.output] if parsed.output.exists() else []), *parsed.add]
+    before = merged(read_collection(path) for path in files)
+    together = merged([before, here])
+    if not together:
+        raise UserError(f"no run in {runs} is done; 'chtexp status paths.runs={runs}' shows what there is")
+    write_collection(parsed.output, together)
+    print(
+        f"{len(here)} results in {runs}, {len(together) - len(here.keys())} from elsewhere; {len(together)} in {parsed.output}"
+    )
+    return 0

@@ -1,0 +1,63 @@
+"""chtexp train | sweep | plan | status | table | collect | clean | prepare | bench.
+
+Exit codes: 0 done, 1 something failed, 2 a mistake in what was typed, 128 + n stopped by signal n.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from chtexp import __version__
+from chtexp.cli import bench, clean, collect, prepare, status, sweep, tables
+from chtexp.cli.common import EXIT_FAILURE, EXIT_USER_ERROR
+from chtexp.cli.train import train
+from chtexp.cores import share_cores
+from chtexp.errors import UserError
+from chtexp.stopping import Stopped
+
+EXIT_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit with its code."""
+    share_cores()
+    typed = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        sys.exit(_command(typed))
+    except UserError as error:
+        print(f"chtexp: {error}", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
+    except Stopped as stopped:
+        print(f"chtexp: stopped ({stopped}); the same command goes on from where it stopped", file=sys.stderr)
+        sys.exit(stopped.code)
+    except KeyboardInterrupt:
+        print("chtexp: interrupted; the same command goes on with what is missing", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        sys.exit(EXIT_FAILURE)
+    except OSError as error:
+        print(f"chtexp: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
+
+
+def _command(typed: list[str]) -> int:
+    if typed[:1] == ["train"]:
+        return train(typed[1:])  # Hydra's own command line, flags and all
+    parsed = _parser().parse_args(typed)
+    return int(parsed.run(parsed))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="chtexp",
+        description="Dynamic sparse training: run it, compare it, and print the paper's tables from the results.",
+        epilog="example: chtexp train data=digits method=chts_n budget=smoke",
+    )
+    parser.add_argument("--version", action="version", version=f"chtexp {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands.add_parser("train", help="one run, or Hydra's sweep with -m: chtexp train --help", add_help=False)
+    for command in (sweep, tables, status, collect, clean, prepare, bench):
+        command.add(commands)
+    return parser

@@ -1,0 +1,172 @@
+"""chtexp status: every run and its state, read off its folder and off the scheduler."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chtexp.cli.common import add_config_dir, conditions, runs_folder, subcommand
+from chtexp.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from chtexp.store import Condition, RunFolder
+
+STYLES = {"done": "green", "running": "cyan", "pending": "blue", "failed": "bold red", "stale": "red"}
+HEADS = ("run", "seed", "state", "step", "result, or reason")
+MOST_STYLED = 1000
+LOG_LINES = 5
+WATCH_SECONDS = 5.0
+
+
+def add(commands: Any) -> None:
+    """The command."""
+    sub = subcommand(commands, "status", status, "list every run and its state", "chtexp status --failed")
+    sub.add_argument(
+        "--failed",
+        action="store_true",
+        help="only runs that ended before they were done: the reason, the last log lines, and the command that goes on",
+    )
+    sub.add_argument("--json", action="store_true", help="as JSON, for scripts")
+    sub.add_argument(
+        "--watch", action="store_true", help="show it again and again, until Ctrl-C or until nothing is open"
+    )
+    sub.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="paths.runs=FOLDER")
+    add_config_dir(sub)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One run, as it is shown."""
+
+    folder: RunFolder
+    condition: Condition
+    step: int | None
+    shown: str
+    result: dict[str, Any] | None = None
+
+    def values(self) -> dict[str, Any]:
+        """For scripts."""
+        return {
+            "run": self.folder.path.parent.name,
+            "seed": self.folder.path.name.removeprefix("seed-"),
+            "folder": str(self.folder.path),
+            "state": self.condition.state,
+            "reason": self.condition.reason,
+            "step": self.step,
+            "result": self.result,
+            "command": self.folder.last_command(),
+        }
+
+
+def status(parsed: argparse.Namespace) -> int:
+    """Show the state of every run."""
+    runs = runs_folder(parsed.overrides, parsed.config_dir)
+    if parsed.watch:
+        return _watch(runs)
+    lines = _lines(runs)
+    if parsed.json:
+        print("[" + ",\n".join(json.dumps(line.values()) for line in lines) + "]")
+    elif parsed.failed:
+        _print_failed(lines, runs)
+    else:
+        if sys.stdout.isatty() and len(lines) <= MOST_STYLED:
+            from rich.console import Console
+
+            Console().print(_table(lines))
+        else:
+            print(_plain(lines))
+        print(f"{len(lines)} runs in {runs}{_counts(lines)}")
+    return 0
+
+
+def _lines(runs: Path) -> list[Line]:
+    from chtexp.store import RunFolder
+
+    folders = RunFolder.every(runs)
+    return [_line(folder, condition) for folder, condition in zip(folders, conditions(folders), strict=True)]
+
+
+def _line(folder: RunFolder, condition: Condition) -> Line:
+    try:
+        if condition.state == "done":
+            result = folder.read_result() or {}
+            best = result["reported"]
+            shown = f"{result['metric']} {best:.2f}" if best is not None else ""
+            return Line(folder, condition, result["steps"], shown, result)
+        last = folder.last_evaluation()
+        step = condition.step if condition.step is not None else last.get("step")
+        return Line(folder, condition, step, condition.reason)
+    except (UserError, KeyError) as error:
+        return Line(folder, condition, None, f"unreadable: {error}")
+
+
+def _cells(line: Line) -> tuple[str, ...]:
+    step = "" if line.step is None else str(line.step)
+    seed = line.folder.path.name.removeprefix("seed-")
+    return line.folder.path.parent.name, seed, line.condition.state, step, line.shown
+
+
+def _plain(lines: list[Line]) -> str:
+    """For pipes, and for more runs than anybody looks at in colour."""
+    rows = [HEADS, *map(_cells, lines)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS) - 1)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=True)), row[-1]]) for row in rows
+    )
+
+
+def _table(lines: list[Line]) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in HEADS:
+        table.add_column(head, no_wrap=True, overflow="ellipsis")
+    for line in lines:
+        run, seed, state, step, shown = _cells(line)
+        table.add_row(run, seed, f"[{STYLES.get(state, 'yellow')}]{state}[/]", step, escape(shown))
+    return table
+
+
+def _counts(lines: list[Line]) -> str:
+    counts = Counter(line.condition.state for line in lines)
+    return ": " + ", ".join(f"{count} {state}" for state, count in counts.most_common()) if counts else ""
+
+
+def _print_failed(lines: list[Line], runs: Path) -> None:
+    left = [line for line in lines if line.condition.state not in ("done", "running", "pending", "missing")]
+    for line in left:
+        step = f" at step {line.step}" if line.step is not None else ""
+        print(f"{line.folder.path}\n  {line.condition.state}{step}: {line.condition.reason}")
+        for text in line.folder.log_tail(LOG_LINES):
+            print(f"  | {text}")
+        print(f"  go on: {line.folder.last_command()}")
+    print(f"{len(left)} of {len(lines)} runs in {runs} ended before they were done")
+
+
+def _watch(runs: Path) -> int:
+    from rich.console import Group
+    from rich.live import Live
+
+    def picture() -> tuple[Group, bool]:
+        lines = _lines(runs)
+        is_open = any(line.condition.state in ("running", "pending") for line in lines)
+        return Group(
+            _table(lines), f"{len(lines)} runs in {runs}{_counts(lines)}   {time.strftime('%H:%M:%S')}"
+        ), is_open
+
+    shown, goes_on = picture()
+    with Live(shown, auto_refresh=False) as live:
+        while goes_on:
+            time.sleep(WATCH_SECONDS)
+            shown, goes_on = picture()
+            live.update(shown, refresh=True)
+    return 0

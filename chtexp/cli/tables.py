@@ -1,0 +1,129 @@
+"""chtexp plan and chtexp table: what a table needs, and what it says."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from chtexp.cli.common import (
+    add_config_dir,
+    add_table_arguments,
+    check_config_dir,
+    conditions,
+    planned_runs,
+    subcommand,
+)
+from chtexp.errors import unknown
+
+
+def add(commands: Any) -> None:
+    """Both commands."""
+    plan_ = subcommand(
+        commands,
+        "plan",
+        plan,
+        "list a table's runs, their states and their cost",
+        "chtexp plan table7 data=mnist budget=cpu",
+    )
+    plan_.add_argument("--json", action="store_true", help="as JSON")
+    table_ = subcommand(
+        commands,
+        "table",
+        table,
+        "print a table from the results there are",
+        "chtexp table table7 --format latex",
+    )
+    table_.add_argument("--format", default="md", metavar="md|csv|latex|html|json", help="the format (default: md)")
+    table_.add_argument("--output", type=Path, help="write to this file instead of the terminal")
+    table_.add_argument(
+        "--results",
+        type=Path,
+        action="append",
+        default=[],
+        help="also those that 'chtexp collect' wrote; may be repeated",
+    )
+    for sub in (plan_, table_):
+        add_table_arguments(sub)
+        add_config_dir(sub)
+
+
+def plan(parsed: argparse.Namespace) -> int:
+    """What a table needs, what is there, and what the rest would cost."""
+    import json
+
+    from chtexp.compose import train_command
+    from chtexp.experiments.cost import cost
+    from chtexp.report.formats import lines_of
+
+    planned = planned_runs(parsed, parsed.overrides)
+    found = conditions([item.run.folder for item in planned])
+    rows: list[dict[str, Any]] = []
+    for item, condition in zip(planned, found, strict=True):
+        estimate = cost(item.run)
+        rows.append(
+            {
+                "row": item.cell.row,
+                "column": item.cell.column,
+                "seed": item.seed,
+                "state": condition.state,
+                "id": item.run.id,
+                "budget": item.run.budget.name,
+                "steps": estimate.steps,
+                "parameters": estimate.parameters,
+                "nonzeros": estimate.nonzeros,
+                "flops_dense": estimate.dense_flops,
+                "flops_sparse": estimate.sparse_flops,
+                "command": train_command(item.overrides, parsed.config_dir),
+            }
+        )
+    if parsed.json:
+        print(json.dumps(rows, indent=2))
+        return 0
+    heads = [
+        "method",
+        "data",
+        "seed",
+        "state",
+        "id",
+        "steps",
+        "parameters",
+        "non-zeros",
+        "FLOPs dense",
+        "FLOPs sparse",
+    ]
+    shown = [
+        [r["row"], r["column"], r["seed"], r["state"], r["id"], r["steps"], f"{r['parameters']:,}", f"{r['nonzeros']:,}",
+         f"{r['flops_dense']:.2e}", f"{r['flops_sparse']:.2e}"]
+        for r in rows
+    ]  # fmt: skip
+    print(f"{parsed.name} at budget {' and '.join(sorted({item.run.budget.name for item in planned}))}")
+    print(lines_of(shown, heads))
+    counts = {
+        state: sum(row["state"] == state for row in rows) for state in dict.fromkeys(row["state"] for row in rows)
+    }
+    print(f"{len(rows)} runs: {', '.join(f'{count} {state}' for state, count in counts.items())}")
+    left = [row for row in rows if row["state"] != "done"]
+    print(
+        f"still to train: {sum(row['flops_dense'] for row in left):.2e} FLOPs dense, "
+        f"{sum(row['flops_sparse'] for row in left):.2e} if the sparsity is executed (training, linear layers)"
+    )
+    return 0
+
+
+def table(parsed: argparse.Namespace) -> int:
+    """A table, from results alone."""
+    from chtexp.planning import finished_table
+    from chtexp.report import FORMATS, render
+
+    if parsed.format not in FORMATS:
+        raise unknown("format", parsed.format, FORMATS)
+    check_config_dir(parsed.config_dir)
+    text = render(finished_table(parsed.name, parsed.overrides, parsed.config_dir, parsed.results), parsed.format)
+    if parsed.output:
+        parsed.output.parent.mkdir(parents=True, exist_ok=True)
+        parsed.output.write_text(text)
+        print(f"written: {parsed.output}")
+    else:
+        print(text, end="")
+    return 0

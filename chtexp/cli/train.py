@@ -1,0 +1,39 @@
+"""chtexp train: one run, or Hydra's sweep with -m. What was typed is checked before Hydra sees it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from chtexp.cli.common import check_config_dir, verdict
+from chtexp.errors import unknown
+
+TRAIN_FLAGS = ("--help", "--hydra-help", "--cfg", "--resolve", "--package", "--info", "--multirun", "--config-dir")
+LOOK_ONLY = ("--help", "-h", "--hydra-help", "--version", "--info", "-i", "--shell-completion", "-sc")
+
+
+def train(typed: list[str]) -> int:
+    """Train, and return the exit code."""
+    from chtexp.cli.hydra_jobs import run_hydra
+    from chtexp.compose import check_sweep, compose_run
+
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config-dir", "-cd", type=Path)
+    parser.add_argument("--multirun", "-m", action="store_true")
+    parser.add_argument("--cfg", "-c")
+    parser.add_argument("--package", "-p")
+    known, rest = parser.parse_known_args(typed)
+    overrides = [word for word in rest if not word.startswith("-")]
+    if any(word in LOOK_ONLY for word in rest):
+        run_hydra(typed)
+        return 0
+    for word in rest:
+        if word.startswith("-") and word != "--resolve":
+            raise unknown("flag", word, TRAIN_FLAGS)
+    check_config_dir(known.config_dir)
+    runs = check_sweep(overrides, known.config_dir) if known.multirun else [compose_run(overrides, known.config_dir)]
+    flags = list(typed)
+    for override in overrides:
+        flags.remove(override)
+    run_hydra([*flags, *overrides])  # Hydra wants its flags first
+    return 0 if known.cfg else verdict(runs)

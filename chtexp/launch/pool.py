@@ -1,0 +1,233 @@
+"""Workers side by side, each with threads and GPUs of its own; a run that takes its worker down harms no other."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+from chtexp.launch.sweep_folder import Task
+from chtexp.stopping import listens
+from chtexp.store import condition
+
+Say = Callable[[str], None]
+LISTENED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class Place:
+    """What one worker has for itself. gpus: as CUDA_VISIBLE_DEVICES names them; None: whatever is visible."""
+
+    label: str
+    threads: int
+    gpus: str | None
+    log: Path
+
+
+class Pool:
+    """Carries out tasks on places.
+
+    max_failures: no further task starts once so many have failed. say: told when a run begins and what became of it.
+    """
+
+    def __init__(self, places: Sequence[Place], max_failures: int | None, say: Say) -> None:
+        self._places, self._max_failures, self._say = places, max_failures, say
+        self._workers: list[_Worker] = []
+        self._asked: int | None = None
+        self.failures = 0
+
+    def run(self, tasks: Sequence[Task]) -> None:
+        """Every task that is not done, being done, or awaited elsewhere; returns when all workers have ended.
+
+        Signals that ask to stop are passed on: the runs save themselves; a second one ends them at once.
+        """
+        waiting = deque(enumerate(tasks, 1))
+        self._total = len(tasks)
+        with self._signals(), selectors.DefaultSelector() as selector:
+            for place in self._places[: len(waiting)]:
+                self._employ(place, waiting, selector)
+            while selector.get_map():
+                for key, _ in selector.select():
+                    worker: _Worker = key.data
+                    if worker.read():
+                        self._through(worker)
+                        self._next(worker, waiting)
+                        continue
+                    selector.unregister(worker.replies)
+                    self._ended(worker)
+                    if waiting and self._goes_on():
+                        self._employ(worker.place, waiting, selector)
+        if waiting:
+            self._say(f"{len(waiting)} runs were not started")
+
+    def stop(self, number: int) -> None:
+        """Have every run save itself and end, as by this signal; a second Ctrl-C ends it at once."""
+        at_once = number == signal.SIGINT and self._asked == signal.SIGINT
+        for worker in list(self._workers):
+            worker.send(signal.SIGKILL if at_once else number)
+        self._asked = number
+
+    def wait(self) -> None:
+        """Until every worker's process has ended."""
+        for worker in list(self._workers):
+            with suppress(ChildProcessError):  # reaped; not by Popen.wait, whose lock a signal may have come upon
+                os.waitid(os.P_PID, worker.process.pid, os.WEXITED | os.WNOWAIT)
+
+    # ------------------------------------------------------------------ parts
+
+    def _goes_on(self) -> bool:
+        return self._asked is None and (self._max_failures is None or self.failures < self._max_failures)
+
+    def _employ(self, place: Place, waiting: deque[tuple[int, Task]], selector: selectors.BaseSelector) -> None:
+        worker = _Worker(place)
+        self._workers.append(worker)
+        selector.register(worker.replies, selectors.EVENT_READ, worker)
+        self._next(worker, waiting)
+        if self._asked is not None:  # while it was being made
+            worker.send(self._asked)
+
+    def _next(self, worker: _Worker, waiting: deque[tuple[int, Task]]) -> None:
+        if waiting and self._goes_on():
+            number, task = waiting.popleft()
+            self._say(f"[{number}/{self._total}] {task.label}: begins on worker {worker.place.label}")
+            worker.give(number, task)
+        else:
+            worker.dismiss()
+
+    def _through(self, worker: _Worker) -> None:
+        number, task = worker.number, worker.task
+        assert task
+        found = condition(task.run_folder)
+        result = task.run_folder.read_result() if found.state == "done" else None
+        said = f"{result['metric']} {result['last']:.2f} in {result['seconds']:.0f} s" if result else found.reason
+        self.failures += found.state == "failed"
+        self._say(f"[{number}/{self._total}] {task.label}: {found.state}" + (f" ({said})" if said else ""))
+
+    def _ended(self, worker: _Worker) -> None:
+        """A worker's process has ended: dismissed, asked to stop, or taken down by its run."""
+        code = worker.bury()
+        self._workers.remove(worker)
+        if worker.task is None:
+            return
+        start = worker.task.run_folder.last_start()
+        begun = start is not None and start.is_of(worker.process.pid)
+        if begun and start and start.ending is None:
+            start.end("failed", reason=_cause(code, worker.kills_before), traceback="", step=None)
+        if not begun:
+            self._say(f"[{worker.number}/{self._total}] {worker.task.label}: not begun; its worker ended with {code}")
+            self.failures += self._asked is None
+            return
+        self._through(worker)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def passed_on(number: int, frame: FrameType | None) -> None:
+            self.stop(number)
+            os.write(2, f"{signal.Signals(number).name}: the runs save themselves and stop\n".encode())
+
+        before = {number: signal.signal(number, passed_on) for number in LISTENED if listens(number)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class _Worker:
+    """A worker process, and the task it has."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.number, self.task = 0, None  # type: tuple[int, Task | None]
+        self.kills_before = _kills()
+        ours, theirs = os.pipe()
+        place.log.parent.mkdir(parents=True, exist_ok=True)
+        with place.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "chtexp.launch.worker", str(theirs)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=(theirs,),
+                env=_environment(place),
+                start_new_session=True,  # signals reach it by way of the pool alone
+                text=True,
+            )
+        os.close(theirs)
+        self.replies: IO[str] = os.fdopen(ours)
+
+    def give(self, number: int, task: Task) -> None:
+        self.number, self.task = number, task
+        self._write(json.dumps(asdict(task)) + "\n")
+
+    def dismiss(self) -> None:
+        self.task = None
+        assert self.process.stdin
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
+
+    def _write(self, line: str) -> None:
+        assert self.process.stdin
+        with suppress(BrokenPipeError):  # it has ended, as its replies will show
+            self.process.stdin.write(line)
+            self.process.stdin.flush()
+
+    def read(self) -> bool:
+        """Whether it is through with its task; False: it has ended."""
+        return bool(self.replies.readline())
+
+    def bury(self) -> int:
+        """After its end: close what led to it; returns its exit code."""
+        self.replies.close()
+        assert self.process.stdin
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
+        return self.process.wait()
+
+    def send(self, number: int) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+
+
+def _environment(place: Place) -> dict[str, str]:
+    """The worker's: threads and GPUs as it was given them."""
+    environment = dict(os.environ)
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        environment[name] = str(place.threads)
+    if place.gpus is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = place.gpus
+    return environment
+
+
+def _cause(code: int, kills_before: int) -> str:
+    """Why a worker ended that was not asked to."""
+    if code >= 0:
+        return f"its process ended with exit code {code}"
+    name = signal.Signals(-code).name
+    if name == "SIGKILL" and _kills() > kills_before:
+        return "out of memory: the system killed its process (SIGKILL)"
+    return f"its process was killed ({name})"
+
+
+def _kills() -> int:
+    """How many processes the system has killed for want of memory since it started."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)

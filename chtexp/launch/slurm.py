@@ -1,0 +1,125 @@
+"""Sweeps as arrays of Slurm jobs, by submitit: what each job does, and what it does when its time is up."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import submitit
+
+from chtexp.errors import UserError
+from chtexp.launch.conduct import places
+from chtexp.launch.pool import Pool, Say
+from chtexp.launch.settings import Slurm, describe_sweep
+from chtexp.launch.slurm_queue import queue_of
+from chtexp.launch.snapshot import snapshot
+from chtexp.launch.sweep_folder import SweepFolder, Task
+from chtexp.store import OPEN, Job, condition
+
+LOOK_SECONDS = 5.0
+
+
+@dataclass
+class Share:
+    """What one job does: the runs of some numbers. Unfinished when the time is up, the same again in the next job."""
+
+    folder: str
+    numbers: list[int]
+
+    def __call__(self) -> None:
+        folder = SweepFolder(Path(self.folder))
+        values, tasks = folder.read()
+        settings = describe_sweep(values)
+        mine = [tasks[number] for number in self.numbers]
+        job = submitit.JobEnvironment().job_id
+        self._pool = Pool(
+            places(settings.launcher, mine, folder, f"{job}-"),
+            settings.max_failures,
+            lambda line: print(line, flush=True),
+        )
+        self._pool.run(mine)
+
+    def checkpoint(self) -> submitit.helpers.DelayedSubmission:
+        """Called by submitit on the signal before the time is up: save the runs, and ask for another job."""
+        self._pool.stop(signal.SIGUSR2)
+        self._pool.wait()
+        _, tasks = SweepFolder(Path(self.folder)).read()
+        left = [
+            number for number in self.numbers if condition(tasks[number].run_folder).state not in ("done", "failed")
+        ]
+        return submitit.helpers.DelayedSubmission(Share(self.folder, left))
+
+
+def submit(folder: SweepFolder, launcher: Slurm, tasks: Sequence[Task]) -> list[str]:
+    """Submit the sweep as one array, and write into every run's folder which job has it; returns the jobs' names."""
+    code = snapshot(folder.path.parents[1] / ".code")
+    shares = [
+        list(range(first, min(first + launcher.runs_per_job, len(tasks))))
+        for first in range(0, len(tasks), launcher.runs_per_job)
+    ]
+    before = [task.run_folder.starts for task in tasks]  # a job may begin at once
+    executor = _executor(folder, launcher, code, len(shares))
+    try:
+        with executor.batch():
+            jobs = [executor.submit(Share(str(folder.path), numbers)) for numbers in shares]
+    except submitit.core.utils.FailedJobError as error:
+        raise UserError(f"Slurm refused the sweep: {' '.join(str(error).split())}") from None
+    for job, numbers in zip(jobs, shares, strict=True):
+        for number in numbers:
+            tasks[number].run_folder.submit(Job(job.job_id, before[number], str(folder.path)))
+    return [job.job_id for job in jobs]
+
+
+def follow(tasks: Sequence[Task], say: Say) -> None:
+    """Say what becomes of the runs until none of them is open; Ctrl-C ends the looking on, not the jobs."""
+    known = {task.folder: "pending" for task in tasks}
+    while True:
+        queue = queue_of([task.run_folder for task in tasks])
+        found = {task.folder: condition(task.run_folder, queue) for task in tasks}
+        for task in tasks:
+            now = found[task.folder]
+            if now.state != known[task.folder]:
+                say(f"{task.label}: {now.state}" + (f" ({now.reason})" if now.reason else ""))
+                known[task.folder] = now.state
+        if not any(now.state in OPEN for now in found.values()):
+            return
+        time.sleep(LOOK_SECONDS)
+
+
+def _executor(folder: SweepFolder, launcher: Slurm, code: Path, jobs: int) -> Any:
+    try:
+        executor = submitit.SlurmExecutor(folder=folder.path / "slurm", max_num_timeout=launcher.requeues)
+    except RuntimeError as error:
+        raise UserError(f"{error}; use launcher=local where there is no Slurm") from None
+    named = {
+        "partition": launcher.partition,
+        "account": launcher.account,
+        "qos": launcher.qos,
+        "constraint": launcher.constraint,
+        "mem": f"{round(launcher.memory * 1024)}M" if launcher.memory else None,
+        "gpus_per_node": launcher.gpus or None,
+    }
+    executor.update_parameters(
+        job_name=f"chtexp-{folder.path.name}",
+        time=launcher.time,
+        nodes=1,
+        ntasks_per_node=1,
+        cpus_per_task=launcher.cpus,
+        signal_delay_s=launcher.signal_seconds,
+        array_parallelism=launcher.jobs_at_once or jobs,
+        # the copy of the code, and not what lies where the jobs were submitted from
+        setup=[
+            *launcher.setup,
+            f"export PYTHONSAFEPATH=1 PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}",
+        ],
+        stderr_to_stdout=True,
+        additional_parameters={"requeue": True}
+        | {key.replace("-", "_"): value for key, value in launcher.sbatch.items()},
+        **{key: value for key, value in named.items() if value is not None},
+    )
+    return executor

@@ -1,0 +1,79 @@
+"""The folder of one sweep: what it starts, frozen as it was asked for, and what its processes print.
+
+<runs>/.sweeps/<time>-<process>/
+    sweep.json       the launcher, and every run: its whole configuration, its folder, its command
+    worker-0.log     what the runs of a worker printed         sweep.log     what a detached sweep prints
+    slurm/           submitit's files and the jobs' own output
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from chtexp.errors import UserError
+from chtexp.experiments.description import Run, describe_run
+from chtexp.store import RunFolder
+from chtexp.store.files import read_json, write_json
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run of a sweep, frozen.
+
+    config: its whole description, as plain values. command: what to type for it alone. starts_before: of its folder, when
+    the sweep began.
+    """
+
+    label: str
+    folder: str
+    command: str
+    config: Mapping[str, Any]
+    starts_before: int
+
+    @classmethod
+    def of(cls, run: Run, command: str) -> Task:
+        absolute = run.model_copy(update={"paths": run.paths.resolved()})
+        label = f"{run.data.name} {run.method.name} seed {run.seed}"
+        return cls(label, str(absolute.folder.path), command, absolute.config(), absolute.folder.starts)
+
+    def run(self) -> Run:
+        """The run to execute now: with overwrite=true, what was there is removed once a sweep, not once a start."""
+        run = describe_run(self.config)
+        cleared = run.folder.cleared_by > self.starts_before
+        return run.model_copy(update={"overwrite": False}) if cleared else run
+
+    @property
+    def run_folder(self) -> RunFolder:
+        return RunFolder(Path(self.folder))
+
+
+@dataclass(frozen=True)
+class SweepFolder:
+    """A sweep, and where it keeps its files."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, runs: Path, settings: Mapping[str, Any], tasks: Sequence[Task]) -> SweepFolder:
+        """A new folder below `runs` for these tasks."""
+        path = runs.resolve() / ".sweeps" / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}-{os.getpid()}"
+        try:
+            path.mkdir(parents=True)
+        except OSError as error:
+            raise UserError(f"{path} cannot be made ({error.strerror}); set paths.runs to a folder that can") from None
+        write_json(path / "sweep.json", {**settings, "tasks": [asdict(task) for task in tasks]})
+        return cls(path)
+
+    def read(self) -> tuple[dict[str, Any], list[Task]]:
+        """The settings, and the tasks."""
+        values = read_json(self.path / "sweep.json")
+        tasks = [Task(**task) for task in values.pop("tasks")]
+        return values, tasks
+
+    def worker_log(self, label: str) -> Path:
+        return self.path / f"worker-{label}.log"

@@ -1,0 +1,59 @@
+"""A process that carries out one run after the other: `python -m chtexp.launch.worker REPLIES`.
+
+It reads a task a line from its standard input, and writes a line to the file descriptor REPLIES when it is through with it.
+What becomes of a run is in the run's folder. A worker that a run takes down with it (out of memory, SIGKILL) takes no other
+run down; one whose parent dies saves its run and stops.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+
+from chtexp.cores import share_cores
+
+PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    stop_with_parent()
+    share_cores()
+    from chtexp.errors import UserError
+    from chtexp.experiments.environment import provenance
+    from chtexp.experiments.run import RunFailed, execute
+    from chtexp.launch.sweep_folder import Task
+    from chtexp.stopping import Stopped
+    from chtexp.store import RunLocked
+
+    provenance()  # of the code as it was loaded, whatever is edited from now on
+    with os.fdopen(int(sys.argv[1]), "w") as replies:
+        for line in sys.stdin:
+            task = Task(**json.loads(line))
+            reply = "done"
+            try:
+                execute(task.run(), task.command)
+            except Stopped as stopped:
+                sys.exit(stopped.code)
+            except (UserError, RunLocked, RunFailed) as error:
+                print(f"chtexp: {error}", file=sys.stderr, flush=True)
+                reply = str(error)
+            replies.write(json.dumps(reply) + "\n")
+            replies.flush()
+
+
+def stop_with_parent() -> None:
+    """Have the system send SIGTERM when the parent dies, where it can (Linux)."""
+    parent = os.getppid()
+    try:
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    except (OSError, AttributeError):
+        return
+    if os.getppid() != parent:  # it died just before
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

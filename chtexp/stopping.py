@@ -1,0 +1,75 @@
+"""Signals that ask a run to stop: it saves a checkpoint after the step at hand, says why, and ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = {
+    signal.SIGHUP: ("preempted", "SIGHUP: its terminal went away"),
+    signal.SIGINT: ("preempted", "Ctrl-C"),
+    signal.SIGTERM: ("preempted", "SIGTERM: cancelled, or its place was wanted"),
+    signal.SIGUSR1: ("timed-out", "SIGUSR1: the time limit is near"),
+    signal.SIGUSR2: ("timed-out", "SIGUSR2: the time limit is near"),
+}
+
+
+class Stopped(BaseException):
+    """A signal asked this process to stop. No `Exception`: what goes on after a failure must not go on after this."""
+
+    def __init__(self, number: int, reason: str | None = None) -> None:
+        self.signal = signal.Signals(number)
+        self.state, usual = SIGNALS[self.signal]
+        self.reason = reason or usual
+        super().__init__(number, reason)  # what a copy in another process is made of
+
+    def __str__(self) -> str:
+        return self.reason
+
+    @property
+    def code(self) -> int:
+        """The exit code of a process that was asked to stop."""
+        return 128 + self.signal
+
+
+def listens(number: int) -> bool:
+    """Whether a signal is not ignored (as nohup has SIGHUP ignored)."""
+    return signal.getsignal(number) != signal.SIG_IGN
+
+
+class StopSignals:
+    """Remembers the first signal; `check` raises it when it can be obeyed without loss. Ctrl-C after it is obeyed at once."""
+
+    def __init__(self) -> None:
+        self.asked: Stopped | None = None
+        self._parent = os.getppid()
+
+    @contextmanager
+    def heard(self) -> Iterator[StopSignals]:
+        """Inside, signals are heard: in the main thread, the only one that Python lets listen."""
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
+        before = {number: signal.signal(number, self._hear) for number in SIGNALS if listens(number)}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+    def check(self) -> None:
+        """Raise Stopped if a signal came."""
+        if self.asked is not None:
+            raise self.asked
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if self.asked is not None:
+            if number == signal.SIGINT:
+                raise self.asked
+            return  # told twice, by a scheduler and by the process that leads
+        orphaned = number == signal.SIGTERM and os.getppid() != self._parent  # which workers have the system tell them
+        self.asked = Stopped(number, "SIGTERM: the process that led it was killed" if orphaned else None)

@@ -1,0 +1,124 @@
+"""Results of many runs in one file, Parquet or JSON lines: one record a run, known by its id and seed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from chtexp.errors import UserError, unknown
+from chtexp.store.files import write_atomically
+from chtexp.store.folder import RunFolder
+
+Result = Mapping[str, Any]
+Collection = dict[tuple[str, int], Result]
+NUMBERS = (
+    "metric",
+    "reported",
+    "last",
+    "best",
+    "best_step",
+    "validation_selected",
+    "metrics",
+    "steps",
+    "links",
+    "density",
+)
+SUFFIXES = (".parquet", ".jsonl")
+
+
+def results_below(runs: Path) -> Collection:
+    """Every result below a folder of runs."""
+    return _by_identity(
+        (result, str(path)) for path in sorted(runs.glob("*/seed-*")) if (result := RunFolder(path).read_result())
+    )
+
+
+def read_collection(path: Path) -> Collection:
+    """What `write_collection` wrote."""
+    check_suffix(path)
+    try:
+        if path.suffix == ".parquet":
+            import pyarrow.parquet
+
+            rows = pyarrow.parquet.read_table(path).to_pylist()
+            results = [
+                {key: json.loads(value) if _is_nested(value) else value for key, value in row.items()} for row in rows
+            ]
+        else:
+            results = [json.loads(line) for line in path.read_text().splitlines()]
+        return _by_identity((result, str(path)) for result in results)
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise UserError(f"{path} cannot be read as a collection of results ({error})") from None
+
+
+def write_collection(path: Path, collection: Collection) -> None:
+    """One record a run, in the order of data, method, budget, id and seed; whole or not there."""
+    check_suffix(path)
+    results = sorted(collection.values(), key=lambda r: (r["data"], r["method"], r["budget"], r["id"], r["seed"]))
+    if path.suffix == ".jsonl":
+        text = "".join(json.dumps(result, allow_nan=False) + "\n" for result in results)
+        write_atomically(path, lambda file: file.write(text.encode()))
+        return
+    import pyarrow
+    import pyarrow.parquet
+
+    columns = dict.fromkeys(key for result in results for key in result)
+    rows = [{key: _flat(result.get(key)) for key in columns} for result in results]
+    table = pyarrow.Table.from_pylist(rows)
+    write_atomically(path, lambda file: pyarrow.parquet.write_table(table, file))
+
+
+def merged(collections: Iterable[Collection]) -> Collection:
+    """All of them as one. Raises UserError where two hold other numbers for the same id and seed."""
+    together: Collection = {}
+    conflicts = []
+    for collection in collections:
+        for key, result in collection.items():
+            if key in together and (other := together[key]) is not None and _numbers(other) != _numbers(result):
+                conflicts.append(_shown(other, result))
+            together.setdefault(key, result)
+    if conflicts:
+        raise UserError(
+            "the same run has other numbers in two places: "
+            + "; ".join(conflicts)
+            + ". Remove the one that is wrong, or train "
+            "the run again"
+        )
+    return together
+
+
+def _by_identity(results: Iterable[tuple[Result, str]]) -> Collection:
+    found: Collection = {}
+    for result, where in results:
+        key = (result["id"], result["seed"])
+        if key in found and _numbers(found[key]) != _numbers(result):
+            raise UserError(f"{where} holds a run twice, with other numbers: {_shown(found[key], result)}")
+        found[key] = result
+    return found
+
+
+def _numbers(result: Result) -> dict[str, Any]:
+    return {name: result.get(name) for name in NUMBERS}
+
+
+def _shown(one: Result, other: Result) -> str:
+    differing = [name for name in NUMBERS if one.get(name) != other.get(name)]
+    values = ", ".join(f"{name} {one.get(name)} and {other.get(name)}" for name in differing)
+    hosts = " and ".join(str(result["environment"].get("host")) for result in (one, other))
+    return f"{one['data']} {one['method']} {one['budget']} ({one['id']}) seed {one['seed']} of {hosts}: {values}"
+
+
+def _flat(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, Mapping | list) else value
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, str) and value[:1] in ("{", "[")
+
+
+def check_suffix(path: Path) -> None:
+    """Raise UserError unless it is one of SUFFIXES."""
+    if path.suffix not in SUFFIXES:
+        raise unknown("suffix", path.suffix, SUFFIXES)

@@ -1,0 +1,133 @@
+"""Results of many runs in one file: merged by identity, refused where they contradict each other, and fast."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chtexp.errors import UserError
+from chtexp.store import RunFolder
+from chtexp.store.collection import merged, read_collection, results_below, write_collection
+from chtexp.store.files import write_json
+
+
+def result(seed: int = 0, **values: object) -> dict:
+    return {
+        "id": "0123456789", "seed": seed, "data": "mnist", "method": "SET", "budget": "paper", "metric": "accuracy",
+        "reported": 97.5, "last": 97.0, "best": 97.5, "best_step": 3, "validation_selected": None, "steps": 10, "links": 7,
+        "density": 0.1, "metrics": {"accuracy": 97.0}, "environment": {"host": "a"}, "execution": {"0": "csr"}, **values,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["runs.jsonl", "runs.parquet"])
+def test_what_is_written_is_read(name: str, tmp_path: Path) -> None:
+    for seed in (2, 0, 1):
+        write_json(tmp_path / "runs" / "x-y-z-0123456789" / f"seed-{seed}" / "result.json", result(seed))
+    found = results_below(tmp_path / "runs")
+    write_collection(tmp_path / name, found)
+    again = read_collection(tmp_path / name)
+    assert again == found
+    assert [seed for _, seed in again] == [0, 1, 2]
+
+
+def test_pandas_reads_it_as_the_documentation_says(tmp_path: Path) -> None:
+    import pandas
+
+    write_collection(tmp_path / "runs.parquet", {("a", seed): result(seed, reported=float(seed)) for seed in range(3)})
+    runs = pandas.read_parquet(tmp_path / "runs.parquet")
+    assert runs.groupby(["data", "method"])["reported"].mean().tolist() == [1.0]
+
+
+def test_machines_merge_and_contradictions_are_refused_and_shown() -> None:
+    one, other = (
+        {("a", 0): result(0)},
+        {("a", 1): result(1), ("a", 0): result(0, environment={"host": "b"}, seconds=3.0)},
+    )
+    assert set(merged([one, other])) == {("a", 0), ("a", 1)}
+    other["a", 0] = result(0, last=96.0, environment={"host": "b"})
+    with pytest.raises(UserError, match=r"\(0123456789\) seed 0 of a and b: last 97.0 and 96.0"):
+        merged([one, other])
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"id": 3}', "\x00\x01"])
+def test_a_file_that_is_no_collection_is_named(text: str, tmp_path: Path) -> None:
+    for name in ("torn.jsonl", "torn.parquet"):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(UserError, match=f"{name} cannot be read as a collection"):
+            read_collection(tmp_path / name)
+
+
+def test_collect_and_clean_by_the_command_line(chtexp: Callable, tmp_path: Path) -> None:
+    small = ["data=digits", "budget=smoke", "model.hidden=[100]", "method.sparsity=0.95"]
+    for seed in (0, 1):
+        chtexp("train", *small, f"seed={seed}")
+    assert "2 results in" in chtexp("collect", "--output", "all.parquet").stdout
+    assert "2 in all.parquet" in chtexp("collect", "--output", "all.parquet").stdout  # the same again
+    chtexp("collect", "--output", "elsewhere.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "elsewhere.jsonl").read_text().splitlines()]
+    lines[0]["seed"] = 7
+    (tmp_path / "elsewhere.jsonl").write_text(json.dumps(lines[0]) + "\n")
+    assert "3 in all.parquet" in chtexp("collect", "--output", "all.parquet", "--add", "elsewhere.jsonl").stdout
+    (folder, _) = RunFolder.every(tmp_path / "runs")
+    write_json(folder.result, {**lines[0], "seed": 0, "last": 1.0})
+    refused = chtexp("collect", "--output", "all.parquet", check=2)
+    assert "has other numbers in two places" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+    grid = ["quickstart", "method=chts_n", *small[1:3], "--format", "json"]
+    folder.result.unlink()
+    (row,) = [row for row in json.loads(chtexp("table", *grid).stdout)["rows"] if row["row"] == "CHTs_n"]
+    assert row["seeds"] == [1]
+    (row,) = [
+        row
+        for row in json.loads(chtexp("table", *grid, "--results", "all.parquet").stdout)["rows"]
+        if row["row"] == "CHTs_n"
+    ]
+    assert row["seeds"] == [0, 1, 7]
+    write_json(folder.result, {**lines[0], "seed": 0})
+
+    shown = chtexp("clean").stdout
+    assert "checkpoints of runs that are done: 2" in shown
+    assert "add --yes" in chtexp("clean", "--checkpoints").stdout
+    assert folder.checkpoints.exists()
+    assert f"{folder.checkpoints}" in chtexp("clean", "--checkpoints", "--yes").stdout
+    assert not folder.checkpoints.exists()
+    assert folder.result.exists()
+
+
+def test_ten_thousand_runs_are_listed_and_tabulated_in_seconds(tmp_path: Path, monkeypatch, capsys) -> None:
+    """Bar: 3 seconds each, beyond the start of Python."""
+    from chtexp.cli import main
+    from chtexp.compose import compose_run
+
+    monkeypatch.setenv("CHTEXP_RUNS", str(tmp_path / "runs"))
+    run = compose_run(["data=mnist", "method=set", f"paths.runs={tmp_path}/runs"])
+    made = result(science=run.science, id=run.id, higher_is_better=True, selected_by="test accuracy", data_source="x",
+                  command="c", seconds=1.0, anp=1.0, nonzeros=3, pairs=70, parameters=100,
+                  environment={"commit": "c", "uncommitted_changes": False, "cpu": "c", "threads": 1, "gpus": [],
+                               "libraries": {"torch": "2"}, "chtexp": "0", "host": "h"})  # fmt: skip
+    for number in range(10_000):
+        folder = run.model_copy(update={"seed": number % 100}).folder.path
+        if number >= 100:
+            folder = folder.parent.with_name(f"mnist-set-paper-{number // 100:010d}") / folder.name
+        folder.mkdir(parents=True)
+        (folder / "result.json").write_text(json.dumps({**made, "seed": number % 100}))
+        (folder / "config.yaml").write_text("x: 1\n")
+    main_seconds = {}
+    for command in (["status", "--json"], ["status"], ["table", "table7", "--format", "json"]):
+        before = time.perf_counter()
+        with pytest.raises(SystemExit) as ended:
+            main(command)
+        main_seconds[" ".join(command)] = time.perf_counter() - before
+        assert not ended.value.code
+        said = capsys.readouterr().out
+        if "--json" in command:
+            assert len(json.loads(said)) == 10_000
+        if command[0] == "table":
+            assert max(row["n"] for row in json.loads(said)["rows"]) == 100
+    assert max(main_seconds.values()) < 6, main_seconds  # twice the bar: the machine may be shared
+    print(main_seconds)

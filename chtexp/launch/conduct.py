@@ -33,16 +33,15 @@ def places(launcher: Local | Slurm, tasks: Sequence[Task], folder: SweepFolder, 
     ]
 
 
-def conduct(folder: SweepFolder, say: Say, numbers: Sequence[int] | None = None) -> None:
-    """Carry out the tasks of these numbers (None: all) by what the sweep's launcher says."""
+def conduct(folder: SweepFolder, say: Say) -> None:
+    """Carry out a sweep by what its launcher says."""
     values, tasks = folder.read()
     settings = describe_sweep(values)
     launcher: Launcher = settings.launcher
-    chosen = tasks if numbers is None else [tasks[number] for number in numbers]
     if isinstance(launcher, Serial):
-        one_after_the_other(chosen, settings, say)
+        one_after_the_other(tasks, settings, say)
     else:
-        Pool(places(launcher, chosen, folder), settings.max_failures, say).run(chosen)
+        Pool(places(launcher, tasks, folder), settings.max_failures, say).run(tasks)
 
 
 def one_after_the_other(tasks: Sequence[Task], settings: SweepSettings, say: Say) -> None:

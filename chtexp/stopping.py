@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 SIGNALS = {
     signal.SIGHUP: ("preempted", "SIGHUP: its terminal went away"),
@@ -16,6 +19,9 @@ SIGNALS = {
     signal.SIGUSR1: ("timed-out", "SIGUSR1: the time limit is near"),
     signal.SIGUSR2: ("timed-out", "SIGUSR2: the time limit is near"),
 }
+
+
+PR_SET_PDEATHSIG = 1
 
 
 class Stopped(BaseException):
@@ -61,10 +67,19 @@ class StopSignals:
             for number, handler in before.items():
                 signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
+    @property
+    def number(self) -> int:
+        """Of the signal that came; 0 for none."""
+        return 0 if self.asked is None else self.asked.signal
+
     def check(self) -> None:
         """Raise Stopped if a signal came."""
         if self.asked is not None:
             raise self.asked
+
+    def obey(self, number: int) -> NoReturn:
+        """Raise Stopped for a signal that came here, or to a process that this one trains together with."""
+        raise self.asked or Stopped(number)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if self.asked is not None:
@@ -73,3 +88,14 @@ class StopSignals:
             return  # told twice, by a scheduler and by the process that leads
         orphaned = number == signal.SIGTERM and os.getppid() != self._parent  # which workers have the system tell them
         self.asked = Stopped(number, "SIGTERM: the process that led it was killed" if orphaned else None)
+
+
+def stop_with_parent() -> None:
+    """Have the system send SIGTERM when the parent dies, where it can (Linux)."""
+    parent = os.getppid()
+    try:
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    except (OSError, AttributeError):
+        return
+    if os.getppid() != parent:  # it died just before
+        sys.exit(1)

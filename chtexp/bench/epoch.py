@@ -20,8 +20,8 @@ from chtexp.bench.outcome import Column, Findings
 from chtexp.bench.progress import say
 from chtexp.bench.settings import DataPath, Density, PositiveInt, Settings, Widths
 from chtexp.errors import UserError, unknown
+from chtexp.experiments.assembly import assemble
 from chtexp.experiments.description import Run, describe_run
-from chtexp.experiments.run import assemble
 from chtexp.sparse import Choice, load_method, method_names
 from chtexp.tasks import Task
 from chtexp.train.loop import Training

@@ -19,7 +19,10 @@ SCIENCE = ("data", "model", "task", "method", "budget")
 
 
 class Hardware(Description):
-    """threads: of one run on the CPU (None: all cores). precision: `bf16` is autocast with float32 weights.
+    """threads: of one process on the CPU (None: all cores, shared out). precision: `bf16` is autocast with float32 weights.
+
+    processes: on each of `nodes` machines; more than one in all train together, one batch shared out among them. They change
+    the numbers of a run by rounding only, but for dropout, which each draws for itself.
 
     execution: of sparse layers: `csr` computes with their links alone, `dense` with masked matrices, `auto` takes the
     faster of both, layer by layer. It changes the time of a run, and its numbers only by rounding.
@@ -30,6 +33,8 @@ class Hardware(Description):
     threads: Annotated[int, Field(ge=1)] | None = None
     precision: Literal["float32", "bf16"] = "float32"
     execution: Choice = "auto"
+    processes: Annotated[int, Field(ge=1)] = 1
+    nodes: Annotated[int, Field(ge=1)] = 1
 
     @model_validator(mode="after")
     def _links_in_float32(self) -> Hardware:
@@ -43,6 +48,11 @@ class Hardware(Description):
                 "or hardware.execution=dense"
             )
         return self
+
+    @property
+    def together(self) -> bool:
+        """Whether several processes train together."""
+        return self.processes * self.nodes > 1
 
     @property
     def sparse_execution(self) -> Choice:

@@ -22,8 +22,8 @@ PROVENANCE = "provenance.json"  # beside a copy of the package: where it was cop
 NOT_RESULTS = ("--", ".", ":!results")  # what runs wrote changes no other run
 
 
-def environment() -> dict[str, Any]:
-    """Everything about this process that could change a number."""
+def environment(processes: int = 1) -> dict[str, Any]:
+    """Everything about this process that could change a number. processes: that train together."""
     origin = provenance()
     return {
         "chtexp": chtexp.__version__,
@@ -36,6 +36,7 @@ def environment() -> dict[str, Any]:
         "cpu": cpu_name(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "processes": processes,
         "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
     }
 

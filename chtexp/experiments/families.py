@@ -11,6 +11,7 @@ import torch
 
 from chtexp.data import load_images
 from chtexp.models import MLPConfig
+from chtexp.processes import ALONE, Processes
 from chtexp.tasks import Budget, Built, ImageClassification, ImageClassificationRecipe, ImageDataConfig, Task
 from chtexp.tasks.image_classification import ImageLength, build_mlp
 from chtexp.train.learning_rate import linear
@@ -37,6 +38,14 @@ class Parts(Protocol):
     seed: int
 
 
+class BuildTask(Protocol):
+    """Makes a run's task, and says where its data come from."""
+
+    def __call__(
+        self, run: Parts, root: Path | None, device: torch.device, processes: Processes = ALONE
+    ) -> tuple[Task, str]: ...
+
+
 @dataclass(frozen=True)
 class Family:
     """recipe, data, model: the descriptions. The functions make what their names say from a run's descriptions."""
@@ -46,14 +55,17 @@ class Family:
     model: type[Description]
     length: Callable[[Parts], Length]
     build_model: Callable[[Parts], Built]
-    build_task: Callable[[Parts, Path | None, torch.device], tuple[Task, str]]
+    build_task: BuildTask
     build_optimizer: Callable[[Any, torch.nn.Module], torch.optim.Optimizer]
     learning_rate: Callable[[Parts, int], Callable[[int], float]]
 
 
-def _image_task(run: Parts, root: Path | None, device: torch.device) -> tuple[Task, str]:
+def _image_task(run: Parts, root: Path | None, device: torch.device, processes: Processes = ALONE) -> tuple[Task, str]:
     images = load_images(run.data.name, root)
-    return ImageClassification(run.task, run.data, run.budget, images, seed=run.seed, device=device), images.source
+    task = ImageClassification(
+        run.task, run.data, run.budget, images, seed=run.seed, device=device, processes=processes
+    )
+    return task, images.source
 
 
 def _sgd(recipe: ImageClassificationRecipe, model: torch.nn.Module) -> torch.optim.Optimizer:

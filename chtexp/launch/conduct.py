@@ -7,24 +7,29 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from chtexp.cores import share_cores
+from chtexp.cores import available_cores, share_cores
+from chtexp.errors import UserError
 from chtexp.launch.pool import Place, Pool, Say
 from chtexp.launch.settings import Launcher, Local, Serial, Slurm, SweepSettings, describe_sweep
 from chtexp.launch.sweep_folder import SweepFolder, Task
 
 
 def places(launcher: Local | Slurm, tasks: Sequence[Task], folder: SweepFolder, label: str = "") -> list[Place]:
-    """A place a worker: cores shared out evenly, GPUs handed out exclusively.
+    """A place a worker: cores shared out evenly, GPUs handed out exclusively, as many as processes train a run together.
 
     label: what tells the workers of this pool from those of others that share the sweep's folder.
     """
     here = launcher if isinstance(launcher, Local) else Local(workers=launcher.parallel)
-    cores = launcher.cpus if isinstance(launcher, Slurm) else _cores()
+    cores = launcher.cpus if isinstance(launcher, Slurm) else available_cores()
     wants_gpus = any(task.config["hardware"]["device"] == "cuda" for task in tasks)
     gpus = list(here.gpus) if here.gpus is not None else _visible_gpus() if wants_gpus else []
-    workers = min(here.workers or len(gpus) or max(1, cores // (here.threads or 1)), len(tasks))
+    together = max(task.config["hardware"]["processes"] for task in tasks)
+    at_most = len(gpus) // together if gpus else max(1, cores // ((here.threads or 1) * together))
+    workers = min(here.workers or at_most, len(tasks))
     if gpus:
-        workers = min(workers, len(gpus))  # one is never shared
+        workers = min(workers, at_most)  # one is never shared
+        if not workers:
+            raise UserError(f"hardware.processes={together} needs a GPU for each, and there are {len(gpus)}")
     threads = here.threads or max(1, cores // workers)
     labels = [f"{label}{index}" for index in range(workers)]
     return [
@@ -46,7 +51,6 @@ def conduct(folder: SweepFolder, say: Say) -> None:
 
 def one_after_the_other(tasks: Sequence[Task], settings: SweepSettings, say: Say) -> None:
     """In this process: for a debugger."""
-    from chtexp.errors import UserError
     from chtexp.experiments.run import RunFailed, execute
     from chtexp.store import RunLocked
 
@@ -61,11 +65,6 @@ def one_after_the_other(tasks: Sequence[Task], settings: SweepSettings, say: Say
         except (UserError, RunLocked, RunFailed) as error:
             say(f"chtexp: {error}")
             failures += not isinstance(error, RunLocked)
-
-
-def _cores() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _visible_gpus() -> list[str]:

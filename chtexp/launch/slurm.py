@@ -63,7 +63,7 @@ def submit(folder: SweepFolder, launcher: Slurm, tasks: Sequence[Task]) -> list[
         for first in range(0, len(tasks), launcher.runs_per_job)
     ]
     before = [task.run_folder.starts for task in tasks]  # a job may begin at once
-    executor = _executor(folder, launcher, code, len(shares))
+    executor = _executor(folder, launcher, code, len(shares), _nodes(tasks))
     try:
         with executor.batch():
             jobs = [executor.submit(Share(str(folder.path), numbers)) for numbers in shares]
@@ -91,7 +91,17 @@ def follow(tasks: Sequence[Task], say: Say) -> None:
         time.sleep(LOOK_SECONDS)
 
 
-def _executor(folder: SweepFolder, launcher: Slurm, code: Path, jobs: int) -> Any:
+def _nodes(tasks: Sequence[Task]) -> int:
+    """Of every job."""
+    wanted = sorted({task.config["hardware"]["nodes"] for task in tasks})
+    if len(wanted) > 1:
+        raise UserError(
+            f"the runs of one sweep need jobs of one size, not hardware.nodes {', '.join(map(str, wanted))}"
+        )
+    return int(wanted[0])
+
+
+def _executor(folder: SweepFolder, launcher: Slurm, code: Path, jobs: int, nodes: int) -> Any:
     try:
         executor = submitit.SlurmExecutor(folder=folder.path / "slurm", max_num_timeout=launcher.requeues)
     except RuntimeError as error:
@@ -107,8 +117,9 @@ def _executor(folder: SweepFolder, launcher: Slurm, code: Path, jobs: int) -> An
     executor.update_parameters(
         job_name=f"chtexp-{folder.path.name}",
         time=launcher.time,
-        nodes=1,
+        nodes=nodes,
         ntasks_per_node=1,
+        srun_args=["--nodes=1", "--ntasks=1"],  # a run that several nodes train has the others called in itself
         cpus_per_task=launcher.cpus,
         signal_delay_s=launcher.signal_seconds,
         array_parallelism=launcher.jobs_at_once or jobs,

@@ -7,15 +7,12 @@ run down; one whose parent dies saves its run and stops.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import signal
 import sys
 
 from chtexp.cores import share_cores
-
-PR_SET_PDEATHSIG = 1
+from chtexp.stopping import Stopped, stop_with_parent
 
 
 def main() -> None:
@@ -25,7 +22,6 @@ def main() -> None:
     from chtexp.experiments.environment import provenance
     from chtexp.experiments.run import RunFailed, execute
     from chtexp.launch.sweep_folder import Task
-    from chtexp.stopping import Stopped
     from chtexp.store import RunLocked
 
     provenance()  # of the code as it was loaded, whatever is edited from now on
@@ -42,17 +38,6 @@ def main() -> None:
                 reply = str(error)
             replies.write(json.dumps(reply) + "\n")
             replies.flush()
-
-
-def stop_with_parent() -> None:
-    """Have the system send SIGTERM when the parent dies, where it can (Linux)."""
-    parent = os.getppid()
-    try:
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    except (OSError, AttributeError):
-        return
-    if os.getppid() != parent:  # it died just before
-        sys.exit(1)
 
 
 if __name__ == "__main__":

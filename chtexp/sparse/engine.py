@@ -21,7 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from chtexp.errors import UserError
+from chtexp.processes import ALONE, Processes
 from chtexp.randomness import generator
+from chtexp.sparse import bits
 from chtexp.sparse.criteria import link_scores
 from chtexp.sparse.csr import arrange_sequentials
 from chtexp.sparse.distribution import layer_densities
@@ -55,6 +57,8 @@ class DynamicSparsity:
     `chtexp.sparse.csr.CsrLinear`s, whose weights hold the links alone: time and memory follow the links, on a CPU.
     `auto` decides by layer, device, density and batch, and again when the density changes.
     batch: rows that a layer multiplies at once (images; sentences times tokens); `auto` weighs it.
+    processes: they train together, each with gradients averaged over all before `step`. The leader decides every topology
+    and the others take it over; that all hold the same masks is checked by hash after every update.
 
     Raises UserError for a layer that the optimizer does not hold, an optimizer state that cannot be masked, a budget of
     no links, a network that percolation would empty, or an execution that cannot be.
@@ -74,6 +78,7 @@ class DynamicSparsity:
         features: Tensor | None = None,
         execution: Choice = "dense",
         batch: int = 32,
+        processes: Processes = ALONE,
     ) -> None:
         if not isinstance(method, Method):
             raise UserError(f"method must be a Method, as load_method('set') returns, not {method!r}")
@@ -87,6 +92,7 @@ class DynamicSparsity:
         self.steps = 0
         self.link_steps = 0
         self.records: list[UpdateRecord] = []
+        self._processes = processes
         self._dense_gradients: list[Tensor] | None = None
         self._reads_gradient = method.needs_gradient
         self._update_end = step_at(method.update_end, total_steps)
@@ -107,6 +113,7 @@ class DynamicSparsity:
                 if method.topology
                 else {}
             )
+            masks = dict(zip(masks, self._led(list(masks.values())), strict=True))
             self.layers = [self._layer(name, linears[name], mask) for name, mask in masks.items()]
             if self._chains and self.layers:
                 percolate(self.masks, self._chains)  # chains that do not fit are an error, used or not
@@ -209,6 +216,12 @@ class DynamicSparsity:
         return {layer.name: layer.execution for layer in self.layers}
 
     @property
+    def keeps_matrices(self) -> bool:
+        """Whether every weight keeps its shape through the whole training."""
+        on_cpu = any(layer.weight.device.type == "cpu" for layer in self.layers)
+        return self.execution == "dense" or not (on_cpu or self.execution == "csr")
+
+    @property
     def on_kernels(self) -> bool:
         """Whether compiled kernels do nearly all of a step, so that torch's threads are better lent to them."""
         return self._on_kernels
@@ -237,7 +250,7 @@ class DynamicSparsity:
         The first half of `step`, for those who want to do something (evaluate, say) before the topology changes.
         """
         if self._reads_gradient and self._update_due(self.steps + 1):
-            self._dense_gradients = [layer.dense_gradient(self.method.name) for layer in self.layers]
+            self._dense_gradients = [self._dense_gradient(layer) for layer in self.layers]
         self.mask_gradients()
         self.optimizer.step()
         if not self._elementwise:
@@ -265,20 +278,44 @@ class DynamicSparsity:
         for layer, state in zip(self.layers, states, strict=True):
             if layer.history_OI is not None:
                 state.links.put(layer.history_OI, state.weight_K)
-        budgeted = self._pruned(states)
-        kept = [links.mask() for links in budgeted]
-        grown = [torch.zeros_like(mask) for mask in kept]
-        if evolving:
-            budgets = [len(links) for links in budgeted]
-            kept = self._removed(states, budgeted, zeta)
-            if self.method.percolation:
-                kept = self._percolate(kept)
-            grown = self._regrown(kept, budgets)
+        decide = self._changed if self._processes.leads else self._awaited
+        kept, grown = map(self._led, decide(states, evolving, zeta))
         overlaps = self._install(states, kept, grown)
+        self._check_agreement()
         self._dense_gradients = None
         record = self._record(zeta, overlaps)
         self.records.append(record)
         return record
+
+    def _changed(self, states: list[LinkState], evolving: bool, zeta: float) -> tuple[list[Tensor], list[Tensor]]:
+        """Masks of the links that stay, and of those that come."""
+        budgeted = self._pruned(states)
+        kept = [links.mask() for links in budgeted]
+        if not evolving:
+            return kept, [torch.zeros_like(mask) for mask in kept]
+        budgets = [len(links) for links in budgeted]
+        kept = self._removed(states, budgeted, zeta)
+        if self.method.percolation:
+            kept = self._percolate(kept)
+        return kept, self._regrown(kept, budgets)
+
+    def _awaited(self, states: list[LinkState], evolving: bool, zeta: float) -> tuple[list[Tensor], list[Tensor]]:
+        """In the place of what the leader will send."""
+        return [state.links.mask() for state in states], [torch.zeros_like(layer.mask_OI) for layer in self.layers]
+
+    def _check_agreement(self) -> None:
+        if self._processes.world > 1:
+            packed = [bits.pack(mask) for mask in self.masks.values()]
+            self._processes.agree(f"the masks after the update of step {self.steps}", packed)
+
+    def _led(self, masks: list[Tensor]) -> list[Tensor]:
+        """The leader's masks, sent as bits, all layers at once."""
+        if self._processes.world == 1 or not masks:
+            return masks
+        packed = [bits.pack(mask) for mask in masks]
+        sizes = [part.numel() for part in packed]
+        led = self._processes.led(torch.cat(packed)).split(sizes)
+        return [bits.unpack(part, (mask.shape[0], mask.shape[1])) for part, mask in zip(led, masks, strict=True)]
 
     @property
     def update_due(self) -> bool:
@@ -429,6 +466,11 @@ class DynamicSparsity:
                 layer.frozen = True
         self._settle()
         return overlaps
+
+    def _dense_gradient(self, layer: SparseLayer) -> Tensor:
+        """The gradient of all pairs; of links alone, autograd leaves it apart from the gradients that were averaged."""
+        gradient_OI = layer.dense_gradient(self.method.name)
+        return self._processes.mean(gradient_OI) if layer.execution == "csr" else gradient_OI
 
     def _stored_gradient(self, index: int) -> Tensor | None:
         return self._dense_gradients[index] if self._dense_gradients is not None else None

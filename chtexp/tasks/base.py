@@ -52,13 +52,16 @@ class Task(Protocol):
     validation_metric: str | None
 
     def batches(self, first_step: int) -> Iterator[Any]:
-        """Batches from step `first_step` (0-based) to the end, each a function of the seed and the step alone."""
+        """Batches from step `first_step` (0-based) to the end, each a function of the seed and the step alone.
+
+        Of each, the part of this process, where several share a training.
+        """
 
     def loss(self, model: nn.Module, batch: Any) -> Tensor:
-        """Mean loss of a batch, a scalar."""
+        """Mean loss of a batch, a scalar; for a part of it, what averages to that over all processes."""
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """Metrics of the model as it is; leaves no trace on training."""
+        """Metrics of the model as it is, the same in every process; leaves no trace on training."""
 
     def features(self) -> Tensor | None:
         """Training inputs [N, F] for topologies that correlate them, or None."""

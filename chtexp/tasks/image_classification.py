@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from pydantic import Field, model_validator
@@ -17,6 +17,7 @@ from torch.nn.functional import cross_entropy
 from chtexp.data import ImageData, PixelScale, random_crop_flip
 from chtexp.errors import UserError
 from chtexp.models.mlp import MLP, MLPConfig
+from chtexp.processes import ALONE, Processes
 from chtexp.randomness import derive_seed, generator
 from chtexp.tasks.base import Budget, Built
 from chtexp.typed import Description
@@ -115,8 +116,22 @@ def build_mlp(config: MLPConfig, data: ImageDataConfig, seed: int) -> Built:
     return Built(model, model.sparse_layers(), model.chains())
 
 
+class Batch(NamedTuple):
+    """Normalised images [B, C, H, W], their labels [B], and what the loss of this part of a batch counts.
+
+    weight: 1 but where processes that share a batch have parts of different size.
+    """
+
+    images: Tensor
+    labels: Tensor
+    weight: float
+
+
 class ImageClassification:
-    """Classification of images held in memory as uint8 tensors on `device`; see `chtexp.tasks.Task`."""
+    """Classification of images held in memory as uint8 tensors on `device`; see `chtexp.tasks.Task`.
+
+    processes: they share every batch and every evaluation.
+    """
 
     metric = "accuracy"
     higher_is_better = True
@@ -130,7 +145,9 @@ class ImageClassification:
         *,
         seed: int,
         device: torch.device,
+        processes: Processes = ALONE,
     ) -> None:
+        self.processes = processes
         self.length = ImageLength(recipe, config, budget)
         self._check(config, images)
         self.total_steps = self.length.total_steps
@@ -148,8 +165,9 @@ class ImageClassification:
         self.test = self._normalised(images.test_images[:tested], images.test_labels[:tested])
 
     def _normalised(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Images to evaluate on are the same every time: normalised once, four bytes a pixel."""
-        return self._scale(images.to(self.device)), labels.to(self.device)
+        """This process's part of what is evaluated on, the same every time: normalised once, four bytes a pixel."""
+        part = slice(self.processes.rank, None, self.processes.world)
+        return self._scale(images[part].to(self.device)), labels[part].to(self.device)
 
     def _check(self, config: ImageDataConfig, images: ImageData) -> None:
         found = (
@@ -165,10 +183,10 @@ class ImageClassification:
             if is_ != should:
                 raise UserError(f"data.{what} is {should}, but the files of '{config.name}' hold {is_}")
 
-    def batches(self, first_step: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Normalised images [B, C, H, W] and labels [B], every training example once an epoch in the epoch's own order."""
+    def batches(self, first_step: int) -> Iterator[Batch]:
+        """Every training example once an epoch in the epoch's own order; of each batch this process's part."""
         images, labels = self.train
-        size = self.length.batch_size
+        size, rank, world = self.length.batch_size, self.processes.rank, self.processes.world
         for step in range(first_step, self.total_steps):
             epoch, position = divmod(step, self.length.steps_per_epoch)
             if position == 0 or step == first_step:
@@ -177,12 +195,18 @@ class ImageClassification:
             batch = images.index_select(0, chosen)
             if self.config.augment == "crop_flip":
                 batch = random_crop_flip(batch, CROP_PADDING, generator(self.seed, "augment", step, device=self.device))
-            yield self._scale(batch), labels[chosen]
+            if world == 1:
+                yield Batch(self._scale(batch), labels[chosen], 1.0)
+            else:
+                part = slice(rank, None, world) if rank < len(chosen) else slice(0, 1)  # none left: one that counts 0
+                mine = labels[chosen[part]]
+                weight = world * len(mine) / len(chosen) if rank < len(chosen) else 0.0
+                yield Batch(self._scale(batch[part]), mine, weight)
 
-    def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """Mean cross-entropy, in nats."""
-        images, labels = batch
-        return cross_entropy(model(images), labels)
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Mean cross-entropy, in nats; its mean over all processes is that of the whole batch."""
+        loss = cross_entropy(model(batch.images), batch.labels)
+        return loss if batch.weight == 1 else batch.weight * loss
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """`accuracy` on test in percent, `test_loss` in nats, and `validation_accuracy` where a part is held out."""
@@ -194,13 +218,14 @@ class ImageClassification:
 
     @torch.inference_mode()
     def _accuracy(self, model: nn.Module, images: Tensor, labels: Tensor) -> tuple[float, float]:
-        right = torch.zeros((), dtype=torch.long, device=self.device)
-        loss = torch.zeros((), dtype=torch.double, device=self.device)
+        sums = torch.zeros(3, dtype=torch.double, device=self.device)  # right ones, loss, all
         for some, wanted in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
             logits = model(some)
-            right += (logits.argmax(1) == wanted).sum()
-            loss += cross_entropy(logits.float(), wanted, reduction="sum")
-        return 100 * right.item() / len(labels), loss.item() / len(labels)
+            sums[0] += (logits.argmax(1) == wanted).sum()
+            sums[1] += cross_entropy(logits.float(), wanted, reduction="sum")
+        sums[2] += len(labels)
+        right, loss, count = self.processes.sum(sums).tolist()
+        return 100 * right / count, loss / count
 
     def features(self) -> Tensor:
         """Training pixels [N, F], as floats; correlation does not depend on their scale."""

@@ -28,7 +28,7 @@ class Checkpoints:
         self._writing: threading.Thread | None = None
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
-        """The newest whole checkpoint, its tensors on `device`; None where there is none.
+        """The newest whole checkpoint, its tensors on `device`, and its `name`; None where there is none.
 
         Raises RuntimeError when there are checkpoints, and none is whole.
         """
@@ -39,7 +39,7 @@ class Checkpoints:
             if _checksum(path) == _match(name)[2]:
                 for useless in damaged:
                     useless.replace(useless.with_suffix(".damaged"))  # so that it is not one of the two that are kept
-                return torch.load(path, map_location=device, weights_only=True)
+                return self.read(name, device)
             damaged.append(path)
             self._say(f"checkpoint {path} is damaged: it is not what its checksum says; trying the one before")
         if names:
@@ -47,6 +47,11 @@ class Checkpoints:
                 f"no checkpoint in {self._folder} is whole ({', '.join(names)}); remove them to train from the start"
             )
         return None
+
+    def read(self, name: str, device: torch.device) -> dict[str, Any]:
+        """The checkpoint of this name, which another process found to be whole."""
+        state = torch.load(self._folder / name, map_location=device, weights_only=True)
+        return {**state, "name": name}
 
     def save(self, state: Mapping[str, Any], step: int, *, wait: bool) -> None:
         """Write a checkpoint of `state` as it is now.

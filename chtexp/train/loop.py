@@ -12,8 +12,11 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from chtexp.processes import ALONE, Processes
+from chtexp.randomness import derive_seed
 from chtexp.sparse import DynamicSparsity, load_training_state, threads_for_kernels, training_state
 from chtexp.tasks import Task
+from chtexp.train.averaging import averaging
 from chtexp.train.checkpoint import random_state, restore_random_state
 
 FINITE_CHECK_STEPS = 200  # a look at the loss waits for the device, so it is rare
@@ -71,6 +74,7 @@ class Training:
     """A model, a task, an optimizer and the sparsity between them; `run` trains from where `step` stands to the end.
 
     learning_rate: a function of the step. precision: `float32`, or `bf16` for autocast with float32 weights.
+    processes: they train together; each runs this with its part of every batch.
     """
 
     def __init__(
@@ -83,7 +87,9 @@ class Training:
         *,
         device: torch.device,
         precision: str = "float32",
+        processes: Processes = ALONE,
     ) -> None:
+        self.processes = processes
         self.model, self.task, self.optimizer, self.sparsity = model, task, optimizer, sparsity
         self.learning_rate, self.device, self.precision = learning_rate, device, precision
         self._trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -96,6 +102,7 @@ class Training:
     def run(self, observer: Observer) -> Judged:
         """Train to the end. Raises Diverged when the loss is not finite."""
         self.model.train()
+        self._averaging = averaging(self.model, self.sparsity, self.processes)
         self._since = time.perf_counter()
         batches = self.task.batches(self.step)
         while self.step < self.task.total_steps:
@@ -118,8 +125,9 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(self.step)
         with self._autocast():
-            loss = self.task.loss(self.model, batch)
+            loss = self.task.loss(self._averaging.model, batch)
         loss.backward()
+        self._averaging.average()
         self.sparsity.apply_gradients()
         for parameter in self._trained:  # what zero_grad does, without its looks and records: 2 against 20 microseconds
             parameter.grad = None
@@ -156,7 +164,7 @@ class Training:
         }
 
     def _mean_loss(self) -> float:
-        mean = self._loss_sum.item() / self._summed
+        mean = self.processes.mean(self._loss_sum.clone()).item() / self._summed
         if not math.isfinite(mean):
             raise Diverged(
                 f"the training loss is {mean} by step {self.step}: the training diverged; lower the learning rate "
@@ -176,20 +184,28 @@ class Training:
         return self.seconds
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the rest of the training depends on."""
+        """All that the rest of the training depends on. The leader's; the others take part in it and return nothing."""
+        random = self.processes.gathered(random_state())
+        loss_sum = self.processes.mean(self._loss_sum.clone())
+        if not self.processes.leads:
+            return {}
         return {
             "step": self.step,
             "seconds": self.elapsed(),
             "judged": asdict(self.judged),
-            "loss": {"sum": self._loss_sum, "summed": self._summed},
+            "loss": {"sum": loss_sum, "summed": self._summed},
             **training_state(self.sparsity),
-            "random": random_state(),
+            "random": random,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken."""
         load_training_state(self.sparsity, state)
-        restore_random_state(state["random"])
+        random, processes = state["random"], self.processes
+        if len(random) == processes.world:
+            restore_random_state(random[processes.rank])
+        else:  # saved by another number of processes: none of their states fits
+            torch.manual_seed(derive_seed(self.sparsity.seed, "resumed", state["step"], processes.rank))
         self.step, self.seconds = state["step"], state["seconds"]
         self.judged = Judged(**state["judged"])
         self._loss_sum, self._summed = state["loss"]["sum"], state["loss"]["summed"]

@@ -28,7 +28,7 @@ def test_batches_from_any_step_are_the_tail_of_all_batches(first: int) -> None:
     tail = list(task.batches(first))
     assert len(every) == task.total_steps == 15
     assert len(tail) == len(every) - first
-    for (images, labels), (images_, labels_) in zip(every[first:], tail, strict=True):
+    for (images, labels, _), (images_, labels_, _) in zip(every[first:], tail, strict=True):
         assert torch.equal(images, images_)
         assert torch.equal(labels, labels_)
 
@@ -36,7 +36,7 @@ def test_batches_from_any_step_are_the_tail_of_all_batches(first: int) -> None:
 def test_an_epoch_holds_every_example_once_in_an_order_of_its_own() -> None:
     task, other = task_of("budget.train_limit=150"), task_of("budget.train_limit=150", seed=1)
     every = list(task.batches(0))
-    assert [len(labels) for _, labels in every[:5]] == [32, 32, 32, 32, 22]
+    assert [len(labels) for _, labels, _ in every[:5]] == [32, 32, 32, 32, 22]
     orders = [_order(every[:5]), _order(every[5:10]), _order(list(other.batches(0))[:5])]
     wanted = _order([(PixelScale(task.config.mean, task.config.std)(task.train[0]), task.train[1])])
     for order in orders:
@@ -46,7 +46,7 @@ def test_an_epoch_holds_every_example_once_in_an_order_of_its_own() -> None:
 
 def _order(batches: list) -> list[float]:
     """One number an image, in the order of the batches."""
-    return torch.cat([images for images, _ in batches]).flatten(1).sum(1).tolist()
+    return torch.cat([images for images, *_ in batches]).flatten(1).sum(1).tolist()
 
 
 def test_the_paper_recipe_has_the_papers_length() -> None:

@@ -1,0 +1,64 @@
+"""One of the processes that train a run together: `python -m chtexp.experiments.rank FOLDER`, started by torchrun's agent."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+
+from chtexp.cores import share_cores
+from chtexp.stopping import Stopped, StopSignals, stop_with_parent
+
+
+def main(folder: Path) -> int:
+    """Train; the exit code is 0 also where all stopped together, as they were asked to."""
+    stop_with_parent()
+    share_cores()
+    from chtexp.errors import UserError
+    from chtexp.experiments.assembly import device_of
+    from chtexp.experiments.orders import Ending, Orders, now, write_ending
+    from chtexp.experiments.run_log import RunLog
+    from chtexp.experiments.work import Follower, Work
+    from chtexp.processes import joined
+    from chtexp.store.starts import SignsOfLife, Start
+
+    rank = int(os.environ["RANK"])
+    with StopSignals().heard() as signals:
+        if rank == 0:
+            (folder / "rank-0.pid").write_text(f"{os.getpid()}\n")
+        orders = Orders.read(folder)
+        run = orders.run
+        work: Work | Follower | None = None
+        try:
+            with joined(device_of(run)) as processes:
+                if processes.leads:
+                    start = Start(folder.parent, int(folder.name.partition(".")[0]))
+                    log = RunLog(run.folder, start)
+                    work = Work(run, orders.command, signals, SignsOfLife(start), log, processes)
+                else:
+                    work = Follower(run, signals, processes)
+                try:
+                    work.train()
+                finally:
+                    work.close()
+        except Stopped as stopped:
+            step = work.step if work else None
+            write_ending(folder, Ending(rank, "stopped", stopped.reason, now(), step, stopped.signal))
+            return 0
+        except UserError as error:
+            write_ending(folder, Ending(rank, "mistake", str(error), now(), traceback=traceback.format_exc()))
+            return 2
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            step = work.step if work else None
+            write_ending(folder, Ending(rank, "failure", reason, now(), step, traceback=traceback.format_exc()))
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    code = main(Path(sys.argv[1]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # what waits for processes that are gone must not keep this one

@@ -1,0 +1,89 @@
+"""What a finished run says of itself: `result.json`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from chtexp.experiments.description import Run
+from chtexp.experiments.environment import environment
+from chtexp.tasks import Task
+from chtexp.train.loop import Judged, Training
+
+
+def summary(
+    run: Run, training: Training, state: Mapping[str, Any], task: Task, judged: Judged, source: str, command: str
+) -> dict[str, Any]:
+    """All numbers of a training that ended with `state`, and where they come from."""
+    sparsity = training.sparsity
+    reported = judged.selected if task.validation_metric else judged.best
+    per_position = 6.0 * task.positions(task.total_steps)
+    mean_links = sparsity.link_steps / task.total_steps
+    dense_weights = _linear_weights(training.model) - sparsity.pairs
+    return {
+        "id": run.id,
+        "seed": run.seed,
+        "data": run.data.name,
+        "method": run.method.name,
+        "budget": run.budget.name,
+        "metric": task.metric,
+        "higher_is_better": task.higher_is_better,
+        "reported": reported,
+        "selected_by": task.validation_metric or f"test {task.metric}",
+        "last": judged.last[task.metric],
+        "best": judged.best,
+        "best_step": judged.best_step,
+        "validation_selected": judged.selected,
+        "validation_selected_step": judged.selected_step,
+        "metrics": judged.last,
+        "steps": training.step,
+        "density": sparsity.density,
+        "anp": sparsity.anp(),
+        "itop": sparsity.itop(),
+        "links": sparsity.links,
+        "pairs": sparsity.pairs,
+        "nonzeros": sum(int(parameter.count_nonzero()) for parameter in training.model.parameters()),
+        "parameters": sum(parameter.numel() for parameter in training.model.parameters())
+        + sum(layer.linear.in_features * layer.linear.out_features - layer.weight.numel() for layer in sparsity.layers),
+        "execution": sparsity.executed,
+        "flops": {
+            "dense": per_position * (sparsity.pairs + dense_weights),
+            "sparse": per_position * (mean_links + dense_weights),
+        },
+        "state_sha256": _fingerprint(state),
+        "data_source": source,
+        "science": run.science,
+        "command": command,
+        "seconds": training.seconds,
+        "environment": environment(training.processes.world),
+    }
+
+
+def _linear_weights(model: torch.nn.Module) -> int:
+    """Weights of all linear layers as matrices, whatever their execution."""
+    linears = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
+    return sum(linear.in_features * linear.out_features for linear in linears)
+
+
+def _fingerprint(state: Mapping[str, Any]) -> str:
+    """One hash of everything in a training's state but its clock: equal for two trainings that ended equal."""
+    digest = hashlib.sha256()
+
+    def take(key: str, value: Any) -> None:
+        digest.update(key.encode())
+        if isinstance(value, torch.Tensor):
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        elif isinstance(value, Mapping):
+            for name in value:
+                take(f"{key}/{name}", value[name])
+        elif isinstance(value, list | tuple):
+            for index, item in enumerate(value):
+                take(f"{key}/{index}", item)
+        else:
+            digest.update(repr(value).encode())
+
+    take("", {key: value for key, value in state.items() if key != "seconds"})
+    return digest.hexdigest()

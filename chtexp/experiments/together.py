@@ -1,0 +1,152 @@
+"""A run trained by several processes together: this one starts them, passes signals on, and tells how it ended.
+
+It holds the run's claim; torchrun's agent, on one node or on every node of a Slurm job, holds the processes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from typing import Any
+
+from chtexp.cores import available_cores
+from chtexp.errors import UserError
+from chtexp.experiments.description import Run
+from chtexp.experiments.orders import SUFFIX, Ending, Exit, Orders, endings, exits, orders_folder
+from chtexp.experiments.run_log import RunLog
+from chtexp.stopping import StopSignals
+from chtexp.store.starts import SignsOfLife
+
+LOOK_SECONDS = 0.1
+CAUSE_SECONDS = 5.0  # an error that came so long before a process was killed is why it was
+PORTS = range(20000, 30000)
+
+
+class TogetherFailed(RuntimeError):
+    """One of the processes failed: reason and traceback are its own."""
+
+    def __init__(self, reason: str, traceback: str = "") -> None:
+        super().__init__(reason)
+        self.reason, self.traceback = reason, traceback
+
+
+class Together:
+    """Has a run trained by `hardware.processes` processes on each of `hardware.nodes` nodes."""
+
+    def __init__(self, run: Run, command: str, signals: StopSignals, signs: SignsOfLife, log: RunLog) -> None:
+        self._run, self._command, self._signals, self._signs, self._log = run, command, signals, signs, log
+        self._folder = orders_folder(signs.start)
+        self.step: int | None = None
+
+    def train(self) -> dict[str, Any]:
+        """From start to result. Raises what a process raised: UserError, Stopped, or TogetherFailed."""
+        if "TORCHELASTIC_RUN_ID" in os.environ:
+            raise UserError(
+                "chtexp starts the processes itself: type the command without torchrun, with hardware.processes=N"
+            )
+        endpoint = _endpoint(self._run.hardware.nodes, self._signs.start.number)
+        for left in self._folder.parent.glob(f"*{SUFFIX}"):  # by starts that were killed
+            shutil.rmtree(left, ignore_errors=True)
+        self._folder.mkdir()
+        frozen = self._run.model_copy(update={"paths": self._run.paths.resolved()})
+        Orders(frozen.config(), self._command, endpoint).write(self._folder)
+        agent = subprocess.Popen(
+            [
+                *_on_every_node(self._run.hardware.nodes),
+                sys.executable,
+                "-P",
+                "-m",
+                "chtexp.experiments.agent",
+                str(self._folder),
+            ],
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # signals reach the ranks by way of this process alone
+        )
+        try:
+            self._wait(agent)
+        finally:
+            if agent.poll() is None:
+                agent.kill()  # its ranks save themselves and stop
+        return self._outcome(agent.returncode)
+
+    def close(self) -> None:
+        """Remove the orders; what is worth keeping of the endings is in the run's log."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    # ------------------------------------------------------------------ parts
+
+    def _environment(self) -> dict[str, str]:
+        hardware = self._run.hardware
+        given = int(os.environ.get("OMP_NUM_THREADS") or available_cores())  # of a sweep's worker: its share
+        threads = hardware.threads or max(1, given // hardware.processes)
+        names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+        return {**os.environ, **dict.fromkeys(names, str(threads))}
+
+    def _wait(self, agent: subprocess.Popen[bytes]) -> None:
+        told = False
+        while agent.poll() is None:
+            time.sleep(LOOK_SECONDS)
+            self._signs.check()
+            if self._signals.number and not told:
+                told = self._tell_leader()
+
+    def _tell_leader(self) -> bool:
+        """Ask rank 0 to have all stop; False while it does not listen yet."""
+        try:
+            pid = int((self._folder / "rank-0.pid").read_text())
+        except (OSError, ValueError):
+            return False
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        return True
+
+    def _outcome(self, code: int) -> dict[str, Any]:
+        result = self._run.folder.read_result()
+        found = endings(self._folder)
+        self.step = next((ending.step for ending in found if ending.step is not None), None)
+        if code == 0 and result is not None and not found:
+            return result
+        if all(ending.kind == "stopped" for ending in found) and (found or self._signals.number) and code == 0:
+            self._signals.obey(found[0].stop if found else self._signals.number)
+        raise _cause(found, exits(self._folder), code)
+
+
+def _cause(found: list[Ending], exited: list[Exit], code: int) -> Exception:
+    """Why it failed: what came first. A process that lost its companions fails as well, and is no cause."""
+    first = next((ending for ending in found if ending.kind != "stopped"), None)
+    killed = exited[0] if exited and exited[0].code < 0 and -exited[0].code != signal.SIGTERM else None
+    if killed and not (first and first.at < killed.at - CAUSE_SECONDS):
+        return TogetherFailed(f"rank {killed.rank} was killed ({signal.Signals(-killed.code).name})")
+    if first is None:
+        return TogetherFailed(f"its processes ended with exit code {exited[0].code if exited else code}")
+    return UserError(first.reason) if first.kind == "mistake" else TogetherFailed(first.reason, first.traceback)
+
+
+def _endpoint(nodes: int, start: int) -> str:
+    """Where the processes of several nodes find each other: a port of this node, the first one of its job."""
+    if nodes == 1:
+        return ""
+    found = int(os.environ.get("SLURM_JOB_NUM_NODES", 1))
+    if found != nodes:
+        raise UserError(
+            f"hardware.nodes={nodes} needs a Slurm job of {nodes} nodes, and this is {'one' if found > 1 else 'no job'}"
+            f"{f' of {found}' if found > 1 else ''}: use chtexp sweep ... launcher=slurm, or hardware.nodes={found}"
+        )
+    job = int(os.environ["SLURM_JOB_ID"])
+    return f"{socket.gethostname()}:{PORTS[(31 * job + start) % len(PORTS)]}"
+
+
+def _on_every_node(nodes: int) -> list[str]:
+    """What starts a command once on every node of this Slurm job, beside the step that this process is."""
+    if nodes == 1:
+        return []
+    cpus = os.environ.get("SLURM_CPUS_PER_TASK")
+    shape = ["--overlap", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--mem=0", "--cpu-bind=none"]
+    return ["srun", *shape, *([f"--cpus-per-task={cpus}"] if cpus else []), "--unbuffered", "--kill-on-bad-exit=0"]

@@ -1,0 +1,102 @@
+"""Several processes that train together end where one ends that trains on the same batches, but for rounding."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from chtexp.processes import ALONE, Processes
+from chtexp.sparse import method_names
+from chtexp.train.meetings import Meetings, Wish
+
+from .together import outcome
+
+SCRIPT = Path(__file__).with_name("together.py")
+EXECUTIONS = ("dense", "csr")
+
+
+def torchrun(processes: int, out: Path, methods: list[str]) -> dict:
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1",
+         "--nproc-per-node", str(processes), SCRIPT, ",".join(methods), ",".join(EXECUTIONS), out],
+        env=environment, capture_output=True, text=True, timeout=280, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads(out.read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [2, 3])
+def test_every_method_in_both_executions(processes: int, tmp_path: Path) -> None:
+    """The masks are equal to the last link, at every update; the losses within 1e-4."""
+    methods = method_names() if processes == 2 else ["chts_n", "rigl"]
+    together = torchrun(processes, tmp_path / "out.json", methods)
+    for method in methods:
+        for execution in EXECUTIONS:
+            alone, shared = outcome(method, execution, ALONE), together[f"{method} {execution}"]
+            assert len(alone["records"]) == len(shared["records"]) >= 3
+            for one, other in zip(alone["records"], shared["records"], strict=True):
+                one, other = dict(one), dict(other)
+                assert (other.pop("kind"), other.pop("layers", {})) == (one.pop("kind"), one.pop("layers", {}))
+                assert other == pytest.approx(one, rel=1e-4, abs=1e-6), (method, execution)
+            assert shared["masks"] == alone["masks"], (method, execution)
+
+
+def test_one_process_alone_tells_itself_everything() -> None:
+    tensor = torch.arange(3)
+    assert ALONE.leads
+    assert ALONE.sum(tensor) is ALONE.mean(tensor) is ALONE.led(tensor) is tensor
+    assert ALONE.largest([3, 1]) == [3, 1]
+    assert ALONE.told("x") == "x"
+    assert ALONE.gathered("x") == ["x"]
+    ALONE.agree("nothing", [tensor])
+
+
+class Other(Processes):
+    """Two processes, of which the other one wants something."""
+
+    def __init__(self, rank: int, theirs: list[int]) -> None:
+        super().__init__(rank, 2)
+        self.theirs, self.meetings = theirs, 0
+
+    def largest(self, numbers):
+        self.meetings += 1
+        return [max(pair) for pair in zip(numbers, self.theirs, strict=True)]
+
+
+def test_alone_every_step_is_a_meeting() -> None:
+    meetings = Meetings(ALONE)
+    assert meetings.agreed(Wish(save=True), last=False) == Wish(save=True)
+    assert meetings.agreed(Wish(stop=15), last=False) == Wish(stop=15)
+
+
+def test_together_they_do_what_the_leader_saves_and_anyone_was_asked_for() -> None:
+    leader = Meetings(Other(0, [0, 15, 0]))
+    assert leader.agreed(Wish(save=True), last=False) == Wish(save=True, stop=15)
+    follower = Meetings(Other(1, [0, 0, 40]))
+    assert follower.agreed(Wish(save=True), last=False) == Wish()  # saving is the leader's affair
+    assert [follower.agreed(Wish(stop=2), last=False) for _ in range(39)] == [None] * 39
+    assert follower.agreed(Wish(stop=2), last=False) == Wish(stop=2)
+    assert follower.agreed(Wish(stop=2), last=True) == Wish(stop=2)
+
+
+def test_meetings_are_about_a_second_apart(monkeypatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("chtexp.train.meetings.time.monotonic", lambda: clock[0])
+    group = Other(0, [0, 0, 0])
+    meetings = Meetings(group)
+    for _ in range(500):
+        clock[0] += 0.02
+        meetings.agreed(Wish(), last=False)
+    assert group.meetings == pytest.approx(500 * 0.02, abs=2)

@@ -24,7 +24,7 @@ from chtexp.store.files import read_json, write_atomically, write_json
 from chtexp.store.folder import MetricLines
 from chtexp.store.starts import SignsOfLife
 from chtexp.tasks import Task
-from chtexp.train.checkpoint import Checkpoints
+from chtexp.train.checkpoint import Checkpoints, Unusable
 from chtexp.train.loop import Judged, Training
 from chtexp.train.progress import ProgressLine
 
@@ -112,7 +112,7 @@ class _Work:
         if run.overwrite:
             folder.clear()  # only now: what cannot start must not cost what is there
         self._write_circumstances()
-        if (state := self._checkpoints.load(device)) is not None:
+        if (state := self._checkpoints.load(device, self._check_metrics)) is not None:
             training.load_state_dict(state["training"])
             self._lines = MetricLines(folder.metrics, state["metrics_size"])
             self.say(f"resuming {folder.path} at step {training.step} of {task.total_steps}")
@@ -176,6 +176,12 @@ class _Work:
         self._signals.check()
 
     # ------------------------------------------------------------------ parts
+
+    def _check_metrics(self, saved: Mapping[str, Any]) -> None:
+        """Raise Unusable for a checkpoint whose metrics are no longer there: the run would lose lines for ever."""
+        metrics = self.folder.metrics
+        if (metrics.stat().st_size if metrics.exists() else 0) < saved["metrics_size"]:
+            raise Unusable(f"does not fit {metrics.name}, which has lost lines since")
 
     def _stop_if_taken_over(self) -> None:
         if self._signs.taken_over:  # as the thread of signs saw, without a look at the disk in every step

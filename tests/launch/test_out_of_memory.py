@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from chtexp.compose import compose_run
-from chtexp.launch import memory_kills
-from chtexp.launch.sweep_folder import Task
+from chtexp.launch import memory_kills as counters
+from chtexp.launch.memory_kills import memory_kills
 from chtexp.store import condition
 
 from .test_pool import SMALL, run, states, sweep_of
@@ -75,11 +75,42 @@ def test_a_run_that_takes_too_much_memory_harms_no_other(
     fine = [run(runs, *DENSE, f"seed={seed}") for seed in (0, 1)]
     greedy = run(runs, *GREEDY, "seed=2")
     sweep = sweep_of(runs, [fine[0], greedy, fine[1]], "launcher.workers=2", "launcher.threads=1")
+    before = memory_kills()
     done = inside(little_memory, sys.executable, "-P", "-m", "chtexp.launch.conduct", str(sweep.path))
     assert done.returncode == 0, done.stderr
     assert states([*fine, greedy]) == ["done", "done", "failed"], done.stdout
     reason = "out of memory: the system killed its process (SIGKILL)"
     assert condition(greedy.folder).reason == reason
     assert f"digits FC seed 2: failed ({reason})" in done.stdout
+    assert memory_kills() == before, "a kill in another control group is none of ours"
     said = chtexp("status", "--failed", f"paths.runs={runs}").stdout
     assert reason in said
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "wanted"),
+    [
+        ("0::/job/step\n", {"job/step/memory.events": "low 0\noom 9\noom_kill 3\noom_group_kill 1\n"}, 3),
+        ("5:cpu:/a\n4:hugetlb,memory:/a\n0::/a\n", {"memory/a/memory.oom_control": "under_oom 0\noom_kill 4\n"}, 4),
+        ("0::/\n", {}, 7),  # the outermost group of version 2 counts nothing
+        ("4:memory:/of/the/host\n0::/\n", {"memory/memory.oom_control": "oom_kill 4\n"}, 7),  # in a container
+        ("4:memory:/a\n", {"memory/a/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\n"}, 7),  # an old kernel
+        (None, {}, 7),
+    ],
+)
+def test_where_the_kills_are_counted(
+    groups: str | None, files: dict[str, str], wanted: int, tmp_path: Path, monkeypatch
+) -> None:
+    machine, process = tmp_path / "vmstat", tmp_path / "group"
+    machine.write_text("pgfault 1\noom_kill 7\n")
+    if groups is not None:
+        process.write_text(groups)
+    for name, text in files.items():
+        path = tmp_path / "cgroup" / name
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    for name, path in {"MACHINE": machine, "PROCESS": process, "CONTROL_GROUPS": tmp_path / "cgroup"}.items():
+        monkeypatch.setattr(counters, name, path)
+    assert memory_kills() == wanted
+    machine.unlink()
+    assert memory_kills() == (0 if wanted == 7 else wanted)  # a system that counts nowhere

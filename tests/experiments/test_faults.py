@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -152,6 +154,19 @@ def test_metrics_that_fit_no_checkpoint(left: int | None, small_run: Callable[..
     assert all(path.exists() for path in files)
     metrics.write_bytes(lost)  # found again
     ends_as_an_undisturbed_one(stopped, small_run)
+
+
+def test_a_clock_that_goes_backwards(small_run: Callable[..., Run], monkeypatch) -> None:
+    """By an hour at every look, and once more after the run was stopped, so that all its files are from the future."""
+    stopped, clock = small_run(*OVERRIDES), iter(range(2_000_000_000, 0, -3600))
+    monkeypatch.setattr(time, "time", lambda: float(next(clock)))
+    stopped_at(12, stopped, monkeypatch)
+    for path in stopped.folder.path.rglob("*"):
+        os.utime(path, (4_000_000_000, 4_000_000_000))
+    ends_as_an_undisturbed_one(stopped, small_run)
+    seconds = [line["seconds"] for line in stopped.folder.read_metrics() if "seconds" in line]
+    assert 0 < seconds[0] < seconds[-1] < 60
+    assert seconds == sorted(seconds)
 
 
 FULL_AT_THE_END = """

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from chtexp.compose import compose_run
 from chtexp.launch import memory_kills as counters
 from chtexp.launch.memory_kills import memory_kills
 from chtexp.store import condition
 
-from .test_pool import SMALL, run, states, sweep_of
+from .test_pool import run, states, sweep_of
 
 GROUPS = Path("/sys/fs/cgroup")
 MEMORY = 1_600_000_000  # bytes: torch fits in thrice, and a small run
@@ -68,9 +67,7 @@ def inside(group: Path, *command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_run_that_takes_too_much_memory_harms_no_other(
-    little_memory: Path, tmp_path: Path, chtexp: Callable
-) -> None:
+def test_a_run_that_takes_too_much_memory_harms_no_other(little_memory: Path, tmp_path: Path, chtexp: Callable) -> None:
     runs = tmp_path / "runs"
     fine = [run(runs, *DENSE, f"seed={seed}") for seed in (0, 1)]
     greedy = run(runs, *GREEDY, "seed=2")

@@ -158,6 +158,16 @@ def test_the_jobs_of_a_sweep_stop_for_the_failures_of_all(tmp_path: Path) -> Non
     assert said[-1] == "2 runs were not started"
 
 
+def test_sweeps_that_begin_at_the_same_time_by_the_clock_have_folders_of_their_own(tmp_path: Path, monkeypatch) -> None:
+    """The clock went back, or another machine's process has the same number."""
+    monkeypatch.setattr(time, "strftime", lambda form: "2025-01-31_12-00-00")
+    sweeps = [sweep_of(tmp_path, [run(tmp_path, f"seed={seed}")]) for seed in range(3)]
+    assert [len(sweep.path.name) for sweep in sweeps] == [
+        len(f"2025-01-31_12-00-00-{os.getpid()}") + n for n in (0, 2, 2)
+    ]
+    assert [sweep.read()[1][0].config["seed"] for sweep in sweeps] == [0, 1, 2]
+
+
 def test_failures_are_counted_off_the_folders(tmp_path: Path) -> None:
     def task(seed: int) -> Task:
         return Task.of(run(tmp_path, f"seed={seed}"), "")

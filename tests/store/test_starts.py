@@ -187,6 +187,7 @@ def test_many_processes_race_and_one_at_a_time_is_in(folder: RunFolder) -> None:
         ("TIMEOUT", "timed-out"),
         ("OUT_OF_MEMORY", "failed"),
         ("NODE_FAIL", "failed"),
+        ("COMPLETED", "missing"),  # its sweep had had too many failures
         (None, "missing"),
     ],
 )

@@ -9,4 +9,5 @@ to=results/bench
 "$chtexp" bench epoch data=mnist method=chts_n --output "$to/epoch.json" --output "$to/epoch.md"
 "$chtexp" bench update methods=chts_n,chts_p,cht,set,rigl --output "$to/update.json" --output "$to/update.md"
 "$chtexp" bench memory --output "$to/memory.json" --output "$to/memory.md"
+"$chtexp" bench checkpoint --output "$to/checkpoint.json" --output "$to/checkpoint.md"
 "$chtexp" bench linkpred "figure=$to/figure2.png" --output "$to/linkpred.json" --output "$to/linkpred.md"

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from chtexp.bench.checkpoint import CheckpointSettings, measure_checkpoint
 from chtexp.bench.epoch import EpochSettings, measure_epoch
 from chtexp.bench.linkpred import LinkPredictionSettings, measure_link_prediction
 from chtexp.bench.machine import machine, torch_threads
@@ -31,6 +32,7 @@ BENCHMARKS = {
     "update": Benchmark(UpdateSettings, measure_update),
     "memory": Benchmark(MemorySettings, measure_memory),
     "epoch": Benchmark(EpochSettings, measure_epoch),
+    "checkpoint": Benchmark(CheckpointSettings, measure_checkpoint),
 }
 
 

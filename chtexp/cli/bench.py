@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
         "measure time and memory here, dense against sparse",
         "chtexp bench step networks=mnist density=0.01,0.1 threads=2",
     )
-    sub.add_argument("what", metavar="WHAT", help="step, linkpred, update, memory or epoch")
+    sub.add_argument("what", metavar="WHAT", help="step, linkpred, update, memory, epoch or checkpoint")
     sub.add_argument(
         "settings",
         nargs="*",

@@ -20,6 +20,7 @@ from chtexp.errors import UserError
 from chtexp.experiments.description import Run
 from chtexp.experiments.orders import SUFFIX, Ending, Exit, Orders, endings, exits, orders_folder
 from chtexp.experiments.run_log import RunLog
+from chtexp.memory_kills import memory_kills
 from chtexp.stopping import StopSignals
 from chtexp.store.starts import SignsOfLife
 
@@ -42,6 +43,7 @@ class Together:
     def __init__(self, run: Run, command: str, signals: StopSignals, signs: SignsOfLife, log: RunLog) -> None:
         self._run, self._command, self._signals, self._signs, self._log = run, command, signals, signs, log
         self._folder = orders_folder(signs.start)
+        self._kills_before = memory_kills()
         self.step: int | None = None
 
     def train(self) -> dict[str, Any]:
@@ -115,15 +117,18 @@ class Together:
             return result
         if all(ending.kind == "stopped" for ending in found) and (found or self._signals.number) and code == 0:
             self._signals.obey(found[0].stop if found else self._signals.number)
-        raise _cause(found, exits(self._folder), code)
+        raise _cause(found, exits(self._folder), code, memory_kills() > self._kills_before)
 
 
-def _cause(found: list[Ending], exited: list[Exit], code: int) -> Exception:
+def _cause(found: list[Ending], exited: list[Exit], code: int, memory_ran_out: bool) -> Exception:
     """Why it failed: what came first. A process that lost its companions fails as well, and is no cause."""
     first = next((ending for ending in found if ending.kind != "stopped"), None)
     killed = exited[0] if exited and exited[0].code < 0 and -exited[0].code != signal.SIGTERM else None
     if killed and not (first and first.at < killed.at - CAUSE_SECONDS):
-        return TogetherFailed(f"rank {killed.rank} was killed ({signal.Signals(-killed.code).name})")
+        name = signal.Signals(-killed.code).name
+        if name == "SIGKILL" and memory_ran_out:
+            return TogetherFailed(f"out of memory: the system killed rank {killed.rank} (SIGKILL)")
+        return TogetherFailed(f"rank {killed.rank} was killed ({name})")
     if first is None:
         return TogetherFailed(f"its processes ended with exit code {exited[0].code if exited else code}")
     return UserError(first.reason) if first.kind == "mistake" else TogetherFailed(first.reason, first.traceback)

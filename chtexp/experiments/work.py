@@ -22,7 +22,7 @@ from chtexp.store.files import read_json, write_atomically, write_json
 from chtexp.store.folder import MetricLines
 from chtexp.store.starts import SignsOfLife
 from chtexp.tasks import Task
-from chtexp.train.checkpoint import Checkpoints
+from chtexp.train.checkpoint import Checkpoints, Unusable
 from chtexp.train.loop import Training
 from chtexp.train.meetings import Meetings, Wish
 from chtexp.train.progress import ProgressLine
@@ -60,7 +60,7 @@ class Work:
         if run.overwrite:
             folder.clear()  # only now: what cannot start must not cost what is there
         self._write_circumstances()
-        state = self._checkpoints.load(training.device)
+        state = self._checkpoints.load(training.device, self._check_metrics)
         self._processes.told(state is not None and state["name"])
         if state is not None:
             training.load_state_dict(state["training"])
@@ -140,6 +140,12 @@ class Work:
     def _check_signals(self) -> None:
         if self._processes.world == 1:  # together they stop at a meeting
             self._signals.check()
+
+    def _check_metrics(self, saved: Mapping[str, Any]) -> None:
+        """Raise Unusable for a checkpoint whose metrics are no longer there: the run would lose lines for ever."""
+        metrics = self.folder.metrics
+        if (metrics.stat().st_size if metrics.exists() else 0) < saved["metrics_size"]:
+            raise Unusable(f"does not fit {metrics.name}, which has lost lines since")
 
     def _stop_if_taken_over(self) -> None:
         if self._signs.taken_over:  # as the thread of signs saw, without a look at the disk in every step

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from chtexp.cores import available_cores, share_cores
 from chtexp.errors import UserError
+from chtexp.launch.failures import Failures
 from chtexp.launch.pool import Place, Pool, Say
 from chtexp.launch.settings import Launcher, Local, Serial, Slurm, SweepSettings, describe_sweep
 from chtexp.launch.sweep_folder import SweepFolder, Task
@@ -46,7 +47,7 @@ def conduct(folder: SweepFolder, say: Say) -> None:
     if isinstance(launcher, Serial):
         one_after_the_other(tasks, settings, say)
     else:
-        Pool(places(launcher, tasks, folder), settings.max_failures, say).run(tasks)
+        Pool(places(launcher, tasks, folder), Failures(tasks, settings.max_failures), say).run(tasks)
 
 
 def one_after_the_other(tasks: Sequence[Task], settings: SweepSettings, say: Say) -> None:
@@ -54,17 +55,18 @@ def one_after_the_other(tasks: Sequence[Task], settings: SweepSettings, say: Say
     from chtexp.experiments.run import RunFailed, execute
     from chtexp.store import RunLocked
 
-    failures = 0
+    failures = Failures(tasks, settings.max_failures)
     for number, task in enumerate(tasks, 1):
-        if settings.max_failures is not None and failures >= settings.max_failures:
+        if failures.too_many():
             say(f"{len(tasks) - number + 1} runs were not started")
             return
         say(f"[{number}/{len(tasks)}] {task.label}")
+        starts = task.run_folder.starts
         try:
             execute(task.run(), task.command)
         except (UserError, RunLocked, RunFailed) as error:
             say(f"chtexp: {error}")
-            failures += not isinstance(error, RunLocked)
+            failures.traceless += task.run_folder.starts == starts and not isinstance(error, RunLocked)
 
 
 def _visible_gpus() -> list[str]:

@@ -17,7 +17,9 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
+from chtexp.launch.failures import Failures
 from chtexp.launch.sweep_folder import Task
+from chtexp.memory_kills import memory_kills
 from chtexp.stopping import listens
 from chtexp.store import condition
 
@@ -38,14 +40,14 @@ class Place:
 class Pool:
     """Carries out tasks on places.
 
-    max_failures: no further task starts once so many have failed. say: told when a run begins and what became of it.
+    failures: of the sweep; no further task starts once there are too many. say: told when a run begins and what became
+    of it.
     """
 
-    def __init__(self, places: Sequence[Place], max_failures: int | None, say: Say) -> None:
-        self._places, self._max_failures, self._say = places, max_failures, say
+    def __init__(self, places: Sequence[Place], failures: Failures, say: Say) -> None:
+        self._places, self._failures, self._say = places, failures, say
         self._workers: list[_Worker] = []
         self._asked: int | None = None
-        self.failures = 0
 
     def run(self, tasks: Sequence[Task]) -> None:
         """Every task that is not done, being done, or awaited elsewhere; returns when all workers have ended.
@@ -56,7 +58,8 @@ class Pool:
         self._total = len(tasks)
         with self._signals(), selectors.DefaultSelector() as selector:
             for place in self._places[: len(waiting)]:
-                self._employ(place, waiting, selector)
+                if self._goes_on():
+                    self._employ(place, waiting, selector)
             while selector.get_map():
                 for key, _ in selector.select():
                     worker: _Worker = key.data
@@ -87,7 +90,7 @@ class Pool:
     # ------------------------------------------------------------------ parts
 
     def _goes_on(self) -> bool:
-        return self._asked is None and (self._max_failures is None or self.failures < self._max_failures)
+        return self._asked is None and not self._failures.too_many()
 
     def _employ(self, place: Place, waiting: deque[tuple[int, Task]], selector: selectors.BaseSelector) -> None:
         worker = _Worker(place)
@@ -111,7 +114,6 @@ class Pool:
         found = condition(task.run_folder)
         result = task.run_folder.read_result() if found.state == "done" else None
         said = f"{result['metric']} {result['last']:.2f} in {result['seconds']:.0f} s" if result else found.reason
-        self.failures += found.state == "failed"
         self._say(f"[{number}/{self._total}] {task.label}: {found.state}" + (f" ({said})" if said else ""))
 
     def _ended(self, worker: _Worker) -> None:
@@ -126,7 +128,7 @@ class Pool:
             start.end("failed", reason=_cause(code, worker.kills_before), traceback="", step=None)
         if not begun:
             self._say(f"[{worker.number}/{self._total}] {worker.task.label}: not begun; its worker ended with {code}")
-            self.failures += self._asked is None
+            self._failures.traceless += self._asked is None
             return
         self._through(worker)
 
@@ -154,7 +156,6 @@ class _Worker:
     def __init__(self, place: Place) -> None:
         self.place = place
         self.number, self.task = 0, None  # type: tuple[int, Task | None]
-        self.kills_before = _kills()
         ours, theirs = os.pipe()
         place.log.parent.mkdir(parents=True, exist_ok=True)
         with place.log.open("ab") as log:
@@ -173,6 +174,7 @@ class _Worker:
 
     def give(self, number: int, task: Task) -> None:
         self.number, self.task = number, task
+        self.kills_before = memory_kills()
         self._write(json.dumps(asdict(task)) + "\n")
 
     def dismiss(self) -> None:
@@ -219,15 +221,6 @@ def _cause(code: int, kills_before: int) -> str:
     if code >= 0:
         return f"its process ended with exit code {code}"
     name = signal.Signals(-code).name
-    if name == "SIGKILL" and _kills() > kills_before:
+    if name == "SIGKILL" and memory_kills() > kills_before:
         return "out of memory: the system killed its process (SIGKILL)"
     return f"its process was killed ({name})"
-
-
-def _kills() -> int:
-    """How many processes the system has killed for want of memory since it started."""
-    try:
-        lines = Path("/proc/vmstat").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)

@@ -14,6 +14,7 @@ import submitit
 
 from chtexp.errors import UserError
 from chtexp.launch.conduct import places
+from chtexp.launch.failures import Failures
 from chtexp.launch.pool import Pool, Say
 from chtexp.launch.settings import Slurm, describe_sweep
 from chtexp.launch.slurm_queue import queue_of
@@ -39,7 +40,7 @@ class Share:
         job = submitit.JobEnvironment().job_id
         self._pool = Pool(
             places(settings.launcher, mine, folder, f"{job}-"),
-            settings.max_failures,
+            Failures(tasks, settings.max_failures),
             lambda line: print(line, flush=True),
         )
         self._pool.run(mine)

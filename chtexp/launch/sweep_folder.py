@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +62,9 @@ class SweepFolder:
     @classmethod
     def create(cls, runs: Path, settings: Mapping[str, Any], tasks: Sequence[Task]) -> SweepFolder:
         """A new folder below `runs` for these tasks."""
-        path = runs.resolve() / ".sweeps" / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}-{os.getpid()}"
-        try:
-            path.mkdir(parents=True)
-        except OSError as error:
-            raise UserError(f"{path} cannot be made ({error.strerror}); set paths.runs to a folder that can") from None
+        first = runs.resolve() / ".sweeps" / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}-{os.getpid()}"
+        names = (f"{first.name}-{again}" if again > 1 else first.name for again in count(1))
+        path = next(path for name in names if _made(path := first.with_name(name)))
         write_json(path / "sweep.json", {**settings, "tasks": [asdict(task) for task in tasks]})
         return cls(path)
 
@@ -77,3 +76,14 @@ class SweepFolder:
 
     def worker_log(self, label: str) -> Path:
         return self.path / f"worker-{label}.log"
+
+
+def _made(path: Path) -> bool:
+    """Whether the folder is new. There may be one where the clock went back, or two machines have equal process numbers."""
+    try:
+        path.mkdir(parents=True)
+    except OSError as error:
+        if path.is_dir():
+            return False
+        raise UserError(f"{path} cannot be made ({error.strerror}); set paths.runs to a folder that can") from None
+    return True

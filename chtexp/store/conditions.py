@@ -15,6 +15,7 @@ OPEN = ("running", "pending")  # somebody is, or will be, at work on it
 WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "SUSPENDED", "CONFIGURING", "RESIZING")
 AT_WORK = ("RUNNING", "COMPLETING", "STAGE_OUT", "SIGNALING", "STOPPED")
 ENDINGS = {"TIMEOUT": "timed-out", "DEADLINE": "timed-out", "PREEMPTED": "preempted", "CANCELLED": "preempted"}
+GAVE_UP = "COMPLETED"  # a job that ended well and did not begin all of its runs
 SILENT_SIGNS = 3
 WITHOUT_A_WORD = "its process is gone without a word: killed (SIGKILL, out of memory), or the machine went down"
 
@@ -46,9 +47,9 @@ def condition(folder: RunFolder, queue: Queue | None = None) -> Condition:
             )
         if said in (*WAITING, *AT_WORK):
             return Condition("pending", f"job {job.name} is {said}")
-        if said is not None:
+        if said not in (None, GAVE_UP):
             return Condition(ENDINGS.get(said, "failed"), f"job {job.name} ended before it began this run: {said}")
-        job = None  # it has left the queue, and nobody knows how
+        job = None  # it has left the queue, and nobody knows how, or its sweep had too many failures
     if start is None:
         return Condition("missing")
     process = start.process

@@ -16,42 +16,53 @@ from typing import Any, BinaryIO
 
 import torch
 
+from chtexp.store.files import put_in_place
+
 NAME = re.compile(r"step-(\d+)\.([0-9a-f]{16})\.pt")
 KEPT = 2
 
 
+class Unusable(RuntimeError):
+    """A checkpoint that the training cannot go on from. Says what is wrong, to be read after the checkpoint's name."""
+
+
 class Checkpoints:
-    """The checkpoints in a folder. say: told of damaged ones, and of those that could not be written."""
+    """The checkpoints in a folder. say: told of unusable ones, and of those that could not be written."""
 
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
         self._folder, self._say = folder, say
         self._writing: threading.Thread | None = None
 
-    def load(self, device: torch.device) -> dict[str, Any] | None:
-        """The newest whole checkpoint, its tensors on `device`, and its `name`; None where there is none.
+    def load(
+        self, device: torch.device, check: Callable[[dict[str, Any]], object] = lambda state: None
+    ) -> dict[str, Any] | None:
+        """The newest checkpoint that is whole and passes `check`, its tensors on `device`, and its `name`; None if there is none.
 
-        Raises RuntimeError when there are checkpoints, and none is whole.
+        check: raises Unusable for a state that the training cannot go on from. Raises RuntimeError when there are
+        checkpoints, and none can be used.
         """
-        names = self._names()
-        damaged: list[Path] = []
-        for name in names:
-            path = self._folder / name
-            if _checksum(path) == _match(name)[2]:
-                for useless in damaged:
-                    useless.replace(useless.with_suffix(".damaged"))  # so that it is not one of the two that are kept
-                return self.read(name, device)
-            damaged.append(path)
-            self._say(f"checkpoint {path} is damaged: it is not what its checksum says; trying the one before")
-        if names:
+        faults: dict[Path, Unusable] = {}
+        for path in (self._folder / name for name in self._names()):
+            try:
+                state = _load(path, device)
+                check(state)
+            except Unusable as fault:
+                faults[path] = fault
+                self._say(f"checkpoint {path} {fault}; trying the one before")
+                continue
+            for useless in faults:
+                useless.replace(useless.with_suffix(".unusable"))  # so that it is not one of the two that are kept
+            return {**state, "name": path.name}
+        if faults:
+            found = "; ".join(f"{path.name} {fault}" for path, fault in faults.items())
             raise RuntimeError(
-                f"no checkpoint in {self._folder} is whole ({', '.join(names)}); remove them to train from the start"
+                f"no checkpoint in {self._folder} can be used: {found}. Remove them to train from the start"
             )
         return None
 
     def read(self, name: str, device: torch.device) -> dict[str, Any]:
         """The checkpoint of this name, which another process found to be whole."""
-        state = torch.load(self._folder / name, map_location=device, weights_only=True)
-        return {**state, "name": name}
+        return _load(self._folder / name, device)
 
     def save(self, state: Mapping[str, Any], step: int, *, wait: bool) -> None:
         """Write a checkpoint of `state` as it is now.
@@ -98,7 +109,7 @@ class Checkpoints:
                 os.fsync(file.fileno())
             if _checksum(unfinished) != hashing.checksum:
                 raise OSError(5, "what was written reads back as something else")
-            unfinished.replace(self._folder / f"step-{step:09d}.{hashing.checksum}.pt")
+            put_in_place(unfinished, self._folder / f"step-{step:09d}.{hashing.checksum}.pt")
         finally:
             unfinished.unlink(missing_ok=True)
         for name in self._names()[KEPT:]:
@@ -139,6 +150,13 @@ def _match(name: str) -> re.Match[str]:
     match = NAME.fullmatch(name)
     assert match
     return match
+
+
+def _load(path: Path, device: torch.device) -> dict[str, Any]:
+    if _checksum(path) != _match(path.name)[2]:
+        raise Unusable("is damaged: it is not what its checksum says")
+    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    return state
 
 
 def _checksum(path: Path) -> str:

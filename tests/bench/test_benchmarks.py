@@ -24,13 +24,15 @@ TINY = {
     ],
     "memory": SMALL,
     "epoch": ["data=digits", "hidden=48,48", "density=0.3", "batch=16", "threads=1", "steps=20", "train_limit=640"],
+    "checkpoint": [*SMALL, "rounds=3", "every=0.05"],
 }  # fmt: skip
 
 
 @pytest.fixture
-def bench(monkeypatch, capsys) -> Callable[..., str]:
+def bench(monkeypatch, capsys, tmp_path) -> Callable[..., str]:
     """`chtexp bench` in this process; what it printed."""
     monkeypatch.delenv("CHTEXP_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
 
     def call(*typed: str) -> str:
         with pytest.raises(SystemExit) as ended:
@@ -56,7 +58,8 @@ def test_every_benchmark_prints_one_json_object(name: str, bench: Callable[..., 
     assert list(found) == ["bench", "settings", "rows", "notes", "machine", "seconds"]
     assert found["bench"] == name
     assert set(found["settings"]) == set(BENCHMARKS[name].settings.model_fields) - {
-        "paths"
+        "paths",
+        "folder",
     }  # where data lie is nobody's affair
     assert found["rows"]
     assert found["seconds"] > 0
@@ -140,6 +143,27 @@ def test_epoch(bench: Callable[..., str]) -> None:
     assert sparse["evaluation_percent"] == pytest.approx(
         100 * sparse["evaluation_seconds"] / sparse["training_seconds"]
     )
+
+
+def test_checkpoint(bench: Callable[..., str], tmp_path: Path) -> None:
+    rows = json.loads(bench("checkpoint", *TINY["checkpoint"], f"folder={tmp_path}/made", "--json"))["rows"]
+    assert [(row["density"], row["candidate"]) for row in rows] == [
+        (density, kind) for density in (None, 0.1, 0.3) for kind in ("none", "beside", "waited for")
+    ]
+    weights = 64 * 48 + 48 * 48
+    for row in rows:
+        check_spread(row["step_ms"])
+        check_spread(row["ratio"])
+        if row["candidate"] == "none":
+            assert row["ratio"]["median"] == 1
+            assert row["bytes"] is row["lost_seconds"] is row["held_up_seconds"] is None
+            continue
+        check_spread(row["held_up_seconds"])
+        links = row["density"] or 1
+        assert (
+            2 * 4 * links * weights < row["bytes"] < 2 * 4 * links * weights + 60_000
+        )  # values and momentum, and the rest
+    assert not list((tmp_path / "made").iterdir())
 
 
 @pytest.mark.parametrize("suffix", [".md", ".json"])

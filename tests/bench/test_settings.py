@@ -12,7 +12,7 @@ from chtexp.bench.update import UpdateSettings
 from chtexp.cli import main
 
 MISTAKES = {
-    "stepp": "unknown benchmark 'stepp' (did you mean 'step'?); choose one of: epoch, linkpred, memory, step, update",
+    "stepp": "unknown benchmark 'stepp' (did you mean 'step'?); choose one of: checkpoint, epoch, linkpred, memory, step, update",
     "step density": "cannot read 'density': a setting is key=value, one of: threads, seed",
     "step densty=0.1": "unknown key 'densty' (did you mean 'density'?); choose one of: batch, density, hidden",
     "step density=2": "density.0 should be less than or equal to 1, not '2'",
@@ -37,6 +37,9 @@ MISTAKES = {
     "memory seconds=1": "unknown key 'seconds'",
     "epoch method=fc": "the dense network that every method is compared with",
     "epoch data=mnist paths.data=": "chtexp prepare data=mnist",
+    "checkpoint every=0": "every should be greater than 0",
+    "checkpoint networks=mnits": "unknown network 'mnits'",
+    "checkpoint folder=/dev/null/x hidden=8": "folder /dev/null/x cannot be made (Not a directory)",
     "step --output table.csv": "unknown suffix of table.csv '.csv'; choose one of: .json, .md",
     "step --output /dev/null/x.md": "/dev/null",
 }

@@ -149,13 +149,13 @@ def failure(rank: int, at: float, reason: str = "Boom: x", kind: str = "failure"
     ],
 )
 def test_the_cause_is_what_came_first(found: list[Ending], exited: list[Exit], reason: str) -> None:
-    cause = _cause(found, exited, 3)
+    cause = _cause(found, exited, 3, False)
     assert isinstance(cause, TogetherFailed)
     assert str(cause) == reason
 
 
 def test_a_mistake_stays_a_mistake() -> None:
-    assert isinstance(_cause([failure(0, 1.0, kind="mistake")], [], 1), UserError)
+    assert isinstance(_cause([failure(0, 1.0, kind="mistake")], [], 1, False), UserError)
 
 
 def test_nodes_meet_at_the_first_one(monkeypatch) -> None:
@@ -168,3 +168,7 @@ def test_nodes_meet_at_the_first_one(monkeypatch) -> None:
     assert _endpoint(2, 2) != _endpoint(2, 1)
     with pytest.raises(UserError, match="needs a Slurm job of 3 nodes, and this is one of 2"):
         _endpoint(3, 1)
+
+
+def test_memory_that_ran_out_is_told_from_a_kill() -> None:
+    assert str(_cause([], [Exit(1, -9, 1.0)], 1, True)) == "out of memory: the system killed rank 1 (SIGKILL)"

@@ -18,6 +18,7 @@ import pytest
 from chtexp.compose import compose_run, compose_sweep
 from chtexp.experiments.description import Run, describe_run
 from chtexp.launch.conduct import conduct, places
+from chtexp.launch.failures import Failures
 from chtexp.launch.pool import Place, Pool
 from chtexp.launch.sweep_folder import SweepFolder, Task
 from chtexp.store import condition
@@ -145,13 +146,75 @@ def test_too_many_failures_stop_a_sweep(tmp_path: Path) -> None:
     assert states(runs)[2:] == ["failed", "missing", "missing"]
 
 
+def test_the_jobs_of_a_sweep_stop_for_the_failures_of_all(tmp_path: Path) -> None:
+    """As two jobs of a cluster, which know of each other by the runs' folders alone."""
+    runs = [run(tmp_path, f"seed={seed}", "task.learning_rate.start=1e12") for seed in range(4)]
+    tasks = [Task.of(run, "") for run in runs]
+    said: list[str] = []
+    for number, share in enumerate((tasks[:1], tasks[1:])):
+        place = Place(f"{number}", 1, None, tmp_path / f"{number}.log")
+        Pool([place], Failures(tasks, 2), said.append).run(share)
+    assert states(runs) == ["failed", "failed", "missing", "missing"]
+    assert said[-1] == "2 runs were not started"
+
+
+def test_sweeps_that_begin_at_the_same_time_by_the_clock_have_folders_of_their_own(tmp_path: Path, monkeypatch) -> None:
+    """The clock went back, or another machine's process has the same number."""
+    monkeypatch.setattr(time, "strftime", lambda form: "2025-01-31_12-00-00")
+    sweeps = [sweep_of(tmp_path, [run(tmp_path, f"seed={seed}")]) for seed in range(3)]
+    assert [len(sweep.path.name) for sweep in sweeps] == [
+        len(f"2025-01-31_12-00-00-{os.getpid()}") + n for n in (0, 2, 2)
+    ]
+    assert [sweep.read()[1][0].config["seed"] for sweep in sweeps] == [0, 1, 2]
+
+
+def test_failures_are_counted_off_the_folders(tmp_path: Path) -> None:
+    def task(seed: int) -> Task:
+        return Task.of(run(tmp_path, f"seed={seed}"), "")
+
+    def start(of: Task, state: str) -> None:
+        with of.run_folder.claimed() as signs:
+            signs.start.end(state, reason="", step=0)
+
+    start(task(0), "failed")  # before the sweep: none of its own failures
+    tasks = [task(seed) for seed in range(5)]
+    never, one, two = (Failures(tasks, allowed) for allowed in (None, 1, 2))
+    start(tasks[1], "preempted")
+    start(tasks[2], "failed")
+    start(tasks[2], "timed-out")  # and goes on in the next job
+    assert not one.too_many()
+    start(tasks[0], "failed")
+    assert one.too_many()
+    assert not two.too_many()
+    with tasks[3].run_folder.claimed():
+        assert not two.too_many()
+    assert two.too_many()  # it ended without saying how
+    assert not never.too_many()
+    tasks[3].run_folder.finish({})
+    assert not two.too_many()
+    two.traceless += 1
+    assert two.too_many()
+
+
+def test_a_mistake_that_leaves_no_trace_is_a_failure_in_this_process_too(tmp_path: Path) -> None:
+    runs = [run(tmp_path / "runs", f"seed={seed}", "hardware.threads=1") for seed in range(3)]
+    sweep = sweep_of(tmp_path, runs, "launcher=serial", "max_failures=2")
+    (tmp_path / "runs").write_text("a file where folders should be made")
+    said: list[str] = []
+    conduct(sweep, said.append)
+    assert sum("cannot be written" in line for line in said) == 2
+    assert said[-1] == "1 runs were not started"
+
+
 def test_a_worker_that_cannot_even_start_is_a_failure(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     said: list[str] = []
-    pool = Pool([Place("0", 1, None, tmp_path / "log")], None, said.append)
-    pool.run([Task.of(run(tmp_path, f"seed={seed}"), "") for seed in (0, 1)])
-    assert pool.failures == 2
-    assert "not begun; its worker ended with 1" in said[-1]
+    tasks = [Task.of(run(tmp_path, f"seed={seed}"), "") for seed in range(3)]
+    failures = Failures(tasks, 2)
+    Pool([Place("0", 1, None, tmp_path / "log")], failures, said.append).run(tasks)
+    assert failures.traceless == 2
+    assert "not begun; its worker ended with 1" in said[-2]
+    assert said[-1] == "1 runs were not started"
 
 
 # ---------------------------------------------------------------------- the whole command, disturbed

@@ -51,10 +51,10 @@ def run(folder: Path, *overrides: str) -> Run:
     return compose_run([*SMALL, f"paths.runs={folder}", *overrides])
 
 
-def submitted(folder: Path, runs: list[Run], **settings: object) -> list[str]:
+def submitted(folder: Path, runs: list[Run], max_failures: int | None = None, **settings: object) -> list[str]:
     tasks = [Task.of(run, f"chtexp train seed={run.seed}") for run in runs]
     launcher = Slurm(**{"cpus": 1, "memory": None, "time": 5, **settings})
-    values = {"launcher": launcher.model_dump(mode="json"), "max_failures": None}
+    values = {"launcher": launcher.model_dump(mode="json"), "max_failures": max_failures}
     return submit(SweepFolder.create(folder, values, tasks), launcher, tasks)
 
 
@@ -119,6 +119,17 @@ def test_failures_of_every_kind_are_told_apart(tmp_path: Path) -> None:
     assert "SIGTERM" in wait_for(job_killed, "preempted").reason  # it outlived its leader by a checkpoint
     assert wait_for(fine, "done").state == "done"
     assert any("Diverged" in line for line in raises.folder.log_tail(5))
+
+
+@pytest.mark.usefixtures("slurm")
+def test_the_failures_of_all_jobs_together_stop_a_sweep(tmp_path: Path) -> None:
+    runs = [run(tmp_path, f"seed={seed}", "task.learning_rate.start=1e12") for seed in range(5)]
+    submitted(tmp_path, runs, max_failures=2, jobs_at_once=1)
+    now = [wait_for(each, "failed", "missing") for each in runs]
+    assert [each.state for each in now] == ["failed"] * 2 + ["missing"] * 3
+    assert [each.folder.starts for each in runs] == [1, 1, 0, 0, 0]
+    printed = [path.read_text() for path in tmp_path.glob(".sweeps/*/slurm/*.out")]
+    assert sum("1 runs were not started" in text for text in printed) == 3
 
 
 @pytest.mark.usefixtures("slurm")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -49,6 +52,37 @@ def test_a_file_is_whole_or_not_there(tmp_path) -> None:
         write_json(path, {"a": float("nan")})
     assert json.loads(path.read_text()) == {"a": 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_content_and_name_are_on_disk_in_that_order(tmp_path, monkeypatch) -> None:
+    """A power cut leaves what was synced: first what stands in the file, then, after the renaming, the folder's entry."""
+    synced = []
+
+    def record(descriptor: int) -> None:
+        found = os.fstat(descriptor)
+        synced.append(("folder" if stat.S_ISDIR(found.st_mode) else "file", found.st_ino, path.exists()))
+
+    path = tmp_path / "result.json"
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", record)
+        write_json(path, {"a": 1})
+    assert synced == [("file", path.stat().st_ino, False), ("folder", tmp_path.stat().st_ino, True)]
+
+
+@pytest.mark.parametrize("refused", ["open", "fsync"])
+def test_a_file_system_that_cannot_sync_a_folder_is_good_enough(refused: str, tmp_path, monkeypatch) -> None:
+    real, descriptors = getattr(os, refused), len(os.listdir("/proc/self/fd"))
+
+    def refuse(what, *arguments: int):
+        if os.path.isdir(what if refused == "open" else f"/proc/self/fd/{what}"):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return real(what, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, refused, refuse)
+        write_json(tmp_path / "result.json", {"a": 1})
+    assert json.loads((tmp_path / "result.json").read_text()) == {"a": 1}
+    assert len(os.listdir("/proc/self/fd")) == descriptors
 
 
 def test_lines_are_cut_back_to_the_checkpoint_and_a_torn_line_is_passed_over(tmp_path) -> None:

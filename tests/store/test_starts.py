@@ -109,6 +109,19 @@ def test_another_machine_is_believed_while_it_gives_signs_of_life(folder: RunFol
         assert folder.last_start().number == 2
 
 
+def test_a_clock_that_goes_backwards_takes_no_run_from_a_process_that_is_seen_to_live(folder: RunFolder) -> None:
+    with folder.claimed() as signs:
+        for ahead in (3600, -3600):  # its last sign of life is from the future, or long ago
+            os.utime(signs.start.path, (time.time() + ahead,) * 2)
+            assert state(folder) == "running"
+            with pytest.raises(RunLocked), folder.claimed():
+                pass
+    elsewhere = begun_elsewhere(folder, -3600)
+    assert state(folder) == "stale"
+    os.utime(elsewhere.path)  # the next sign of life, by the clock as it is now
+    assert state(folder) == "running"
+
+
 def test_a_start_that_was_taken_over_sees_it(folder: RunFolder, monkeypatch) -> None:
     monkeypatch.setattr(starts, "SIGN_SECONDS", 0.01)
     with folder.claimed() as signs:
@@ -174,6 +187,7 @@ def test_many_processes_race_and_one_at_a_time_is_in(folder: RunFolder) -> None:
         ("TIMEOUT", "timed-out"),
         ("OUT_OF_MEMORY", "failed"),
         ("NODE_FAIL", "failed"),
+        ("COMPLETED", "missing"),  # its sweep had had too many failures
         (None, "missing"),
     ],
 )

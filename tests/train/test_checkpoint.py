@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import errno
+import os
+import stat
 import threading
 from pathlib import Path
 
 import pytest
 import torch
 
-from chtexp.train.checkpoint import Checkpoints
+from chtexp.train.checkpoint import Checkpoints, Unusable
 
 CPU = torch.device("cpu")
 
@@ -59,9 +61,44 @@ def test_a_damaged_one_is_recognised_and_the_one_before_is_taken(
     assert "is damaged" in said[0]
     assert not newest.exists(), "it would count as one of the two that are kept"
     files(tmp_path)[-1].write_bytes(b"")
-    with pytest.raises(RuntimeError, match=r"no checkpoint in .* is whole"):
+    with pytest.raises(RuntimeError, match=r"no checkpoint in .* can be used: step-000000005.* is damaged"):
         checkpoints.load(CPU)
     assert files(tmp_path)
+
+
+def test_a_whole_one_that_is_no_use_is_passed_over_as_a_damaged_one_is(
+    checkpoints: Checkpoints, tmp_path: Path, said: list[str]
+) -> None:
+    def at_most(step: int):
+        def check(state: dict) -> None:
+            if state["step"] > step:
+                raise Unusable("is too young")
+
+        return check
+
+    save(checkpoints, 5, 10)
+    old, young = files(tmp_path)
+    with pytest.raises(RuntimeError, match=rf"{young.name} is too young; {old.name} is too young. Remove them"):
+        checkpoints.load(CPU, at_most(4))
+    assert files(tmp_path) == [old, young], "what is no use today is not lost"
+    assert checkpoints.load(CPU, at_most(10))["step"] == 10
+    said.clear()
+    assert checkpoints.load(CPU, at_most(9))["step"] == 5
+    assert said == [f"checkpoint {young} is too young; trying the one before"]
+    save(checkpoints, 6)
+    assert [path.name[:14] for path in files(tmp_path)] == ["step-000000005", "step-000000006"]
+    assert young.with_suffix(".unusable").exists()
+
+
+def test_the_folder_is_synced_after_the_renaming(checkpoints: Checkpoints, tmp_path: Path, monkeypatch) -> None:
+    synced: list[tuple[bool, int]] = []
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append((_is_folder(file), len(files(tmp_path)))))
+    save(checkpoints, 5)
+    assert synced == [(False, 0), (True, 1)]
+
+
+def _is_folder(descriptor: int) -> bool:
+    return stat.S_ISDIR(os.fstat(descriptor).st_mode)
 
 
 def test_a_copy_is_written_while_training_goes_on(checkpoints: Checkpoints, monkeypatch) -> None:

@@ -24,7 +24,7 @@ def translate(
     beam: int,
     length_penalty: float,
     extra_tokens: int = 50,
-    most_tokens: int = 8192,
+    most_tokens: int = 4096,
 ) -> list[list[int]]:
     """The best translation of every source that beam search finds: token ids without start, eos and padding.
 
@@ -89,29 +89,35 @@ def _search(
         length_penalty=length_penalty,
         early_stopping=False,
         max_new_tokens=int(longest_B.max()),
-        suppress_tokens=sorted({pad, start} - {eos}),
         pad_token_id=pad,
         eos_token_id=eos,
         decoder_start_token_id=start,
     )
+    words = _Words(longest_B, beam, eos, sorted({pad, start} - {eos}))
     tokens_BL = model.generate(
         source_BS,
         attention_mask=(source_BS != pad).long(),
         generation_config=settings,
-        logits_processor=LogitsProcessorList([_EndAt(longest_B, beam, eos)]),
+        logits_processor=LogitsProcessorList([words]),
     )[:, 1:]
     ends_B = (tokens_BL == eos).int().argmax(1)
     return [tokens[:end] for tokens, end in zip(tokens_BL.tolist(), ends_B.tolist(), strict=True)]
 
 
-class _EndAt:
-    """Leaves only eos once a translation may have but one more token, so that it does not depend on its batch."""
+class _Words:
+    """Lets padding and start never be a translation's token, and only eos be its last one at its own limit."""
 
-    def __init__(self, longest_B: Tensor, beam: int, eos: int) -> None:
-        self.longest_R = longest_B.repeat_interleave(beam)  # R = B * K rows
-        self.eos = eos
+    def __init__(self, longest_B: Tensor, beam: int, eos: int, never: list[int]) -> None:
+        self.longest_R1 = longest_B.repeat_interleave(beam)[:, None]  # R = B * K rows
+        self.first_limit = int(longest_B.min())
+        self.eos, self.never = eos, never
 
     def __call__(self, tokens_RL: Tensor, scores_RV: Tensor) -> Tensor:
-        ends_R1 = (tokens_RL.shape[1] >= self.longest_R)[:, None]  # the start token counts for the one to come
-        others_V = torch.arange(scores_RV.shape[1], device=scores_RV.device) != self.eos
-        return scores_RV.masked_fill(ends_R1 & others_V, -torch.inf)
+        """In place: the scores are the search's own, and as large as a batch's logits."""
+        scores_RV[:, self.never] = -torch.inf
+        coming = tokens_RL.shape[1]  # the start token counts for the one to come
+        if coming >= self.first_limit:
+            eos_R = scores_RV[:, self.eos].clone()
+            scores_RV.masked_fill_(coming >= self.longest_R1, -torch.inf)
+            scores_RV[:, self.eos] = eos_R
+        return scores_RV

@@ -49,13 +49,13 @@ def score(
         )
     bleu, chrf = BLEU(), CHRF()
     pipeline = BLEU(tokenize="none", lowercase=True, force=True)  # force: that the text is tokenised is no mistake
+    # one set of references, as long as the hypotheses
+    reference_sets, pipeline_sets = [references], [references_pipeline]
     return TranslationScores(
-        bleu=bleu.corpus_score(
-            hypotheses, [references]
-        ).score,  # a list of reference sets, each as long as the hypotheses
+        bleu=bleu.corpus_score(hypotheses, reference_sets).score,
         bleu_signature=str(bleu.get_signature()),
-        pipeline_bleu=pipeline.corpus_score(hypotheses_pipeline, [references_pipeline]).score,
+        pipeline_bleu=pipeline.corpus_score(hypotheses_pipeline, pipeline_sets).score,
         pipeline_bleu_signature=str(pipeline.get_signature()),
-        chrf=chrf.corpus_score(hypotheses, [references]).score,
+        chrf=chrf.corpus_score(hypotheses, reference_sets).score,
         chrf_signature=str(chrf.get_signature()),
     )

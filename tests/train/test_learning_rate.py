@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chtexp.train.learning_rate import inoam, linear, noam, ramped, warmup_cosine
@@ -71,6 +71,7 @@ def test_inoam_is_noam_with_the_papers_ramps() -> None:
     assert all(rate(step) == plain(step) for step in range(3720, 5000))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 5000), st.integers(1, 300), st.integers(0, 5000), st.integers(1, 40), st.integers(0, 3000))
 def test_the_ramp_knows_the_newest_update(step: int, interval: int, last: int, ramp: int, after: int) -> None:
     """Against a list of all updates."""

@@ -11,7 +11,6 @@ from chtexp.experiments.description import Run
 from chtexp.experiments.run import execute
 from chtexp.tasks import ImageClassification
 from chtexp.train.checkpoint import Checkpoints
-from chtexp.train.learning_rate import linear
 from chtexp.train.loop import Judged
 
 
@@ -39,13 +38,6 @@ def test_lower_is_better_where_the_task_says_so() -> None:
     for step, value in enumerate([30.0, 20.0, 25.0]):
         judged.judge(Perplexity, {"accuracy": value}, step, at_final_density=True)
     assert (judged.best, judged.best_step) == (20.0, 1)
-
-
-def test_the_linear_rate_reaches_its_end_at_90_percent() -> None:
-    rate = linear(0.025, 2.5e-4, 0.9, 1000)
-    assert rate(0) == 0.025
-    assert rate(450) == pytest.approx((0.025 + 2.5e-4) / 2)
-    assert rate(900) == rate(999) == pytest.approx(2.5e-4)
 
 
 def test_best_of_a_decay_is_measured_at_its_target_density(small_run: Callable[..., Run]) -> None:

@@ -1,0 +1,178 @@
+"""The paper's Transformer for translation (arXiv:2501.19107, Tables 2, 11 and 12).
+
+Pre-norm encoder and decoder, sinusoidal positions, ReLU, separate maps to queries, keys and values: this is what Hugging
+Face's Pegasus is, so beam search, caches and export come with it. The first weights are our own. transformers is imported
+where a model is built: it takes seconds.
+
+Shapes: B batch, S source tokens, T target tokens, V vocabulary, P positions, E width.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from chtexp.errors import UserError
+from chtexp.typed import Description
+
+if TYPE_CHECKING:
+    from transformers import PegasusForConditionalGeneration
+
+PositiveInt = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+ATTENTION = ("q_proj", "k_proj", "v_proj", "out_proj")
+ENCODER_LAYER = (*(f"self_attn.{name}" for name in ATTENTION), "fc1", "fc2")
+DECODER_LAYER = (*(f"{kind}_attn.{name}" for kind in ("self", "encoder") for name in ATTENTION), "fc1", "fc2")
+FEEDS = {"v_proj": "out_proj", "fc1": "fc2"}
+MEETS = {"q_proj": "k_proj"}
+
+
+class TransformerConfig(Description):
+    """width: of embeddings and residual stream. feed_forward: hidden width of the feed-forward maps (Table 11).
+
+    dropout: of embeddings and of what is added to the residual stream; attention_dropout: of attention weights. Between the
+    feed-forward maps there is none [choice]. max_positions: the longest source or target in tokens [choice: 512].
+    """
+
+    name: Literal["transformer"] = "transformer"
+    width: PositiveInt = 512
+    feed_forward: PositiveInt
+    encoder_layers: PositiveInt = 6
+    decoder_layers: PositiveInt = 6
+    heads: PositiveInt = 8
+    dropout: Share = 0.1
+    attention_dropout: Share = 0.1
+    max_positions: PositiveInt = 512
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> TransformerConfig:
+        if self.width % self.heads or self.width % 2:
+            raise UserError(f"model.width {self.width} must be even and a multiple of model.heads {self.heads}")
+        return self
+
+
+def build_transformer(
+    config: TransformerConfig, vocabulary_size: int, pad_id: int, eos_id: int, start_id: int
+) -> PegasusForConditionalGeneration:
+    """The network on torch's default device, in training mode; on `meta` it has shapes only.
+
+    Source, target and generator share one embedding [choice: the vocabulary is joint]. Matrices start by Glorot's uniform
+    rule, biases at 0, embeddings at N(0, 1 / width) and, scaled by sqrt(width), enter the network with variance 1; the
+    padding's is 0. Draws from torch's global generator, as `nn` modules do.
+    """
+    from transformers import PegasusConfig, PegasusForConditionalGeneration
+
+    pegasus = PegasusConfig(
+        vocab_size=vocabulary_size,
+        d_model=config.width,
+        encoder_layers=config.encoder_layers,
+        decoder_layers=config.decoder_layers,
+        encoder_attention_heads=config.heads,
+        decoder_attention_heads=config.heads,
+        encoder_ffn_dim=config.feed_forward,
+        decoder_ffn_dim=config.feed_forward,
+        dropout=config.dropout,
+        attention_dropout=config.attention_dropout,
+        activation_dropout=0.0,
+        activation_function="relu",
+        scale_embedding=True,
+        max_position_embeddings=config.max_positions,
+        pad_token_id=pad_id,
+        eos_token_id=eos_id,
+        decoder_start_token_id=start_id,
+        forced_eos_token_id=None,
+        attn_implementation="sdpa",
+    )
+    with torch.device("meta"):  # its own first weights would be thrown away
+        model = PegasusForConditionalGeneration(pegasus)
+    for side in (model.model.encoder, model.model.decoder):
+        positions = side.embed_positions
+        del positions.weight  # a table, which nobody trains, counts or decays
+        positions.weight = nn.Buffer(torch.empty(config.max_positions, config.width, device="meta"))
+    model.to_empty(device=torch.get_default_device())
+    model.tie_weights()
+    initialise(model)
+    return model.train()
+
+
+@torch.no_grad()
+def initialise(model: PegasusForConditionalGeneration) -> None:
+    """Give every parameter and buffer of `model` its first value; see `build_transformer`."""
+    embeddings = model.get_input_embeddings()
+    for module in model.modules():
+        if isinstance(module, nn.Linear) and module is not model.lm_head:
+            nn.init.xavier_uniform_(module.weight)
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.LayerNorm):
+            module.reset_parameters()
+    nn.init.normal_(embeddings.weight, std=model.config.d_model**-0.5)
+    embeddings.weight[model.config.pad_token_id] = 0
+    for positions in model.get_position_embeddings():
+        positions.weight.copy_(sinusoids(*positions.weight.shape))
+    model.final_logits_bias.zero_()
+
+
+def sinusoids(positions: int, width: int) -> Tensor:
+    """Positions [P, E]: the sines of all frequencies 10000^(-2i / E), then the cosines (Vaswani et al. 2017)."""
+    frequencies = torch.exp(torch.arange(0, width, 2, dtype=torch.double) * (-math.log(10000) / width))
+    angles = torch.arange(positions, dtype=torch.double)[:, None] * frequencies
+    return torch.cat([angles.sin(), angles.cos()], 1).float()
+
+
+def target_logits(model: PegasusForConditionalGeneration, source_BS: Tensor, target_BT: Tensor) -> Tensor:
+    """Logits [B, T, V] of every target token, given the source and the target tokens before it (teacher forcing).
+
+    source_BS, target_BT: token ids, each sentence ended by eos and padded at its end; no source is padding only.
+    Reads no value back from the device for the source's padding, and adds no bias to the logits.
+
+    Raises:
+        UserError: a sentence is longer than the network has positions.
+    """
+    longest, positions = max(source_BS.shape[1], target_BT.shape[1]), model.config.max_position_embeddings
+    if longest > positions:
+        raise UserError(
+            f"a sentence has {longest} tokens, but model.max_positions is {positions}; cut it or raise that"
+        )
+    inputs_BT = nn.functional.pad(target_BT[:, :-1], (1, 0), value=model.config.decoder_start_token_id)
+    hidden_BTE = model.model(
+        input_ids=source_BS,
+        attention_mask=(source_BS != model.config.pad_token_id)[:, None, None],  # heads and queries share it
+        decoder_input_ids=inputs_BT,
+        use_cache=False,
+    ).last_hidden_state
+    return model.lm_head(hidden_BTE)
+
+
+def sparse_layers(model: PegasusForConditionalGeneration) -> list[str]:
+    """The linear maps that may be sparse, in forward order: all of encoder and decoder, not embeddings nor generator."""
+    sides = (
+        ("encoder", model.config.encoder_layers, ENCODER_LAYER),
+        ("decoder", model.config.decoder_layers, DECODER_LAYER),
+    )
+    return [
+        f"model.{side}.layers.{layer}.{name}"
+        for side, layers, names in sides
+        for layer in range(layers)
+        for name in names
+    ]
+
+
+def chains(model: PegasusForConditionalGeneration) -> list[list[str]]:
+    """Sparse layers whose outputs are, neuron by neuron, the next one's inputs: values to out, feed-forward in to out."""
+    return _partners(model, FEEDS)
+
+
+def meetings(model: PegasusForConditionalGeneration) -> list[list[str]]:
+    """Sparse layers whose outputs meet in a dot product, neuron by neuron: queries and keys."""
+    return _partners(model, MEETS)
+
+
+def _partners(model: PegasusForConditionalGeneration, partner_of: Mapping[str, str]) -> list[list[str]]:
+    parted = [name.rpartition(".") for name in sparse_layers(model)]
+    return [[f"{owner}.{own}", f"{owner}.{partner_of[own]}"] for owner, _, own in parted if own in partner_of]

@@ -1,0 +1,61 @@
+"""Scores of translations with the signatures that say what they are (Post 2018, "A call for clarity in reporting BLEU")."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chtexp.errors import UserError
+
+
+@dataclass(frozen=True)
+class TranslationScores:
+    """bleu: of detokenised text, case kept, tokenised by sacrebleu (13a): comparable across papers.
+
+    pipeline_bleu: of lower-cased, Moses-tokenised text as it is: what the paper's IWSLT14 pipeline computes, comparable
+    with the paper's tables only. chrf: character F-score of detokenised text. All in 0..100, each with its signature.
+    """
+
+    bleu: float
+    bleu_signature: str
+    pipeline_bleu: float
+    pipeline_bleu_signature: str
+    chrf: float
+    chrf_signature: str
+
+
+def score(
+    hypotheses: Sequence[str],
+    references: Sequence[str],
+    hypotheses_pipeline: Sequence[str],
+    references_pipeline: Sequence[str],
+) -> TranslationScores:
+    """Corpus scores of one hypothesis a sentence against one reference a sentence.
+
+    hypotheses, references: plain text. *_pipeline: the same sentences Moses-tokenised, tokens parted by spaces; case does
+    not matter there.
+
+    Raises:
+        UserError: no sentence, or lists of different lengths.
+    """
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
+
+    sizes = [len(texts) for texts in (hypotheses, references, hypotheses_pipeline, references_pipeline)]
+    if len(set(sizes)) > 1 or not sizes[0]:
+        raise UserError(
+            "a score needs as many hypotheses as references, at least one, plain and in the pipeline's form; "
+            f"got {sizes[0]}, {sizes[1]}, {sizes[2]} and {sizes[3]}"
+        )
+    bleu, chrf = BLEU(), CHRF()
+    pipeline = BLEU(tokenize="none", lowercase=True, force=True)  # force: that the text is tokenised is no mistake
+    # one set of references, as long as the hypotheses
+    reference_sets, pipeline_sets = [references], [references_pipeline]
+    return TranslationScores(
+        bleu=bleu.corpus_score(hypotheses, reference_sets).score,
+        bleu_signature=str(bleu.get_signature()),
+        pipeline_bleu=pipeline.corpus_score(hypotheses_pipeline, pipeline_sets).score,
+        pipeline_bleu_signature=str(pipeline.get_signature()),
+        chrf=chrf.corpus_score(hypotheses, reference_sets).score,
+        chrf_signature=str(chrf.get_signature()),
+    )

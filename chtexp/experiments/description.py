@@ -66,9 +66,13 @@ class Logger(Description):
 
 
 class Paths(Description):
-    """data: root of the data sets (None: only embedded ones). runs: where run folders are made."""
+    """data: root of the data sets (None: only embedded ones). cache: root of prepared data (None: there, too).
+
+    runs: where run folders are made.
+    """
 
     data: Path | None = None
+    cache: Path | None = None
     runs: Path
 
     @field_validator("runs", mode="before")

@@ -86,7 +86,10 @@ def _write_training(
     """Write clean pairs, a file a side; return those held out for validation, and how many are not clean."""
     held_out: list[Tokenised] = []
     clean = read = 0
-    with texts[0].open("w", newline="\n") as source, texts[1].open("w", newline="\n") as target:
+    with (
+        texts[0].open("w", encoding="utf-8", newline="\n") as source,
+        texts[1].open("w", encoding="utf-8", newline="\n") as target,
+    ):
         for read, (raw, pair) in enumerate(pairs, 1):
             if read % TELL == 0:
                 log(f"{config.corpus.title}: {read} training pairs tokenised")
@@ -108,7 +111,7 @@ def _is_clean(rule: Cleaning, pair: Pair) -> bool:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    with path.open(newline="\n") as file:
+    with path.open(encoding="utf-8", newline="\n") as file:
         for line in file:
             yield line.removesuffix("\n")
 

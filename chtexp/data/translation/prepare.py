@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from chtexp.data.prepare import Log
@@ -43,7 +44,7 @@ def prepare_translation(
             draft = work / folder.name
             draft.mkdir()
             manifest = build(config, paths, draft, work, log)
-            (draft / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
+            (draft / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
             _publish(draft, folder, manifest)
     data = load_translation(config, root, cache)
     pairs = f"{len(data.train)} training, {len(data.validation)} validation and {len(data.test)} test pairs"
@@ -66,12 +67,13 @@ def _unfit(folder: Path, raw: Mapping[str, Path]) -> str:
 
 def _publish(draft: Path, folder: Path, manifest: Manifest) -> None:
     """Let `draft` become `folder`. What was there goes, unless another process has just put the same there."""
-    try:
-        if folder.exists() and not _holds(folder, manifest):
+    if folder.exists() and not _holds(folder, manifest):
+        with suppress(FileNotFoundError):  # another process has moved it away
             folder.rename(draft.with_name("replaced"))
+    try:
         draft.rename(folder)
     except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT) or not _holds(folder, manifest):
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not _holds(folder, manifest):
             raise
 
 

@@ -55,7 +55,7 @@ def talk_lines(path: Path) -> Iterator[Line]:
             yield number, _TAG.sub("", line).strip()
 
 
-_SEGMENT = re.compile(r"<seg\b[^>]*>(.*)</seg>", re.IGNORECASE)
+_SEGMENT = re.compile(r"<seg\b[^>]*>(.*?)</seg>", re.IGNORECASE)
 _SEGMENT_START = re.compile(r"<seg\b", re.IGNORECASE)
 _ENTITY = re.compile(r"&#?\w+;")
 
@@ -67,11 +67,12 @@ def segments(path: Path) -> Iterator[Line]:
     """
     empty = True
     for number, line in lines(path):
-        if found := _SEGMENT.search(line):
-            empty = False
-            yield number, _ENTITY.sub(lambda entity: html.unescape(entity[0]), found[1]).strip()
-        elif _SEGMENT_START.search(line):
+        contents = _SEGMENT.findall(line)
+        if len(contents) != len(_SEGMENT_START.findall(line)):
             raise UserError(f"{path}, line {number}: a <seg> that does not end on its line; fetch the file again")
+        for content in contents:
+            empty = False
+            yield number, _ENTITY.sub(lambda entity: html.unescape(entity[0]), content).strip()
     if empty:
         raise UserError(f"{path} holds no <seg>, but every sentence should stand in one; fetch the file again")
 

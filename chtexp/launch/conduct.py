@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from chtexp.cores import share_cores
+from chtexp.cores import available_cores, share_cores
 from chtexp.launch.pool import Place, Pool, Say
 from chtexp.launch.settings import Launcher, Local, Serial, Slurm, SweepSettings, describe_sweep
 from chtexp.launch.sweep_folder import SweepFolder, Task
@@ -19,7 +19,7 @@ def places(launcher: Local | Slurm, tasks: Sequence[Task], folder: SweepFolder, 
     label: what tells the workers of this pool from those of others that share the sweep's folder.
     """
     here = launcher if isinstance(launcher, Local) else Local(workers=launcher.parallel)
-    cores = launcher.cpus if isinstance(launcher, Slurm) else _cores()
+    cores = launcher.cpus if isinstance(launcher, Slurm) else available_cores()
     wants_gpus = any(task.config["hardware"]["device"] == "cuda" for task in tasks)
     gpus = list(here.gpus) if here.gpus is not None else _visible_gpus() if wants_gpus else []
     workers = min(here.workers or len(gpus) or max(1, cores // (here.threads or 1)), len(tasks))
@@ -61,11 +61,6 @@ def one_after_the_other(tasks: Sequence[Task], settings: SweepSettings, say: Say
         except (UserError, RunLocked, RunFailed) as error:
             say(f"chtexp: {error}")
             failures += not isinstance(error, RunLocked)
-
-
-def _cores() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _visible_gpus() -> list[str]:

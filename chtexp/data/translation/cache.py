@@ -102,8 +102,10 @@ def read_manifest(folder: Path) -> Manifest | None:
     path = folder / MANIFEST
     try:
         return Manifest.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
     except ValidationError as error:
         reason = " ".join(error.errors()[0]["msg"].split())
         raise _damaged(path, "the manifest of prepared data", reason, folder) from None

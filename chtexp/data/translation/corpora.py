@@ -48,8 +48,9 @@ class Corpus:
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
     def files(self) -> list[str]:
-        """The name of every file."""
-        return [name for parts in self.splits.values() for part in parts for name in (part.source, part.target)]
+        """The name of every file, once."""
+        names = (name for parts in self.splits.values() for part in parts for name in (part.source, part.target))
+        return list(dict.fromkeys(names))
 
 
 _MULTI30K_ADDRESS = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/raw"

@@ -7,6 +7,7 @@ import tarfile
 import zlib
 from http.client import HTTPException
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from chtexp.data.prepare import TIMEOUT, Log
@@ -57,10 +58,9 @@ def _download(corpus: Corpus, folder: Path, download: Download, wanted: list[str
     """The wanted files in `draft`."""
     whole = draft / download.address.rpartition("/")[2]
     try:
-        with urlopen(download.address, timeout=TIMEOUT) as answer, whole.open("wb") as file:
-            shutil.copyfileobj(answer, file)
+        _get(download.address, whole)
         return _unpack(whole, wanted) if download.members else [whole]
-    except (OSError, HTTPException, tarfile.TarError, EOFError, zlib.error, KeyError) as error:
+    except (OSError, HTTPException, tarfile.TarError, EOFError, zlib.error) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         failure = f"could not download {corpus.title} from {download.address}: {reason}"
         raise UserError(
@@ -68,10 +68,21 @@ def _download(corpus: Corpus, folder: Path, download: Download, wanted: list[str
         ) from None
 
 
+def _get(address: str, path: Path) -> None:
+    try:
+        with urlopen(address, timeout=TIMEOUT) as answer, path.open("wb") as file:
+            shutil.copyfileobj(answer, file)
+    except HTTPError as error:
+        error.close()  # it holds the connection
+        raise
+
+
 def _unpack(archive: Path, wanted: list[str]) -> list[Path]:
     """The members of a tar archive that have the wanted names, whatever folder of it they are in."""
     with tarfile.open(archive) as packed:
         members = {Path(member.name).name: member for member in packed.getmembers() if member.isfile()}
+        if absent := [name for name in wanted if name not in members]:
+            raise tarfile.TarError(f"the archive lacks {_listed(absent)}")
         for name in wanted:
             content = packed.extractfile(members[name])
             assert content is not None  # it is a file

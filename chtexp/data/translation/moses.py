@@ -7,7 +7,6 @@ every score.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -18,6 +17,7 @@ from typing import TypeVar
 
 from sacremoses import MosesDetokenizer, MosesPunctNormalizer, MosesTokenizer
 
+from chtexp.cores import available_cores
 from chtexp.data.translation.raw import Pair
 
 CHUNK = 10_000  # pairs
@@ -64,7 +64,7 @@ def tokenise_pairs(source: Moses, target: Moses, pairs: Iterable[Pair], parallel
     """Every pair, in order, with its tokenised form; with `parallel`, by as many processes as there are cores."""
     work = partial(_tokenise_chunk, source, target)
     chunks = chunked(pairs, CHUNK)
-    done = _in_order(work, chunks, len(os.sched_getaffinity(0))) if parallel else map(work, chunks)
+    done = _in_order(work, chunks, available_cores()) if parallel else map(work, chunks)
     for chunk in done:
         yield from chunk
 

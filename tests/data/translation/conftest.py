@@ -28,8 +28,8 @@ GERMAN = [
 def config() -> Callable[..., TranslationDataConfig]:
     """The description in conf/data/<name>.yaml, with changes."""
 
-    def described(name: str = "multi30k", **changes: object) -> TranslationDataConfig:
-        return describe(TranslationDataConfig, yaml.safe_load((CONF / f"{name}.yaml").read_text()) | changes, "data")
+    def described(corpus: str = "multi30k", /, **changes: object) -> TranslationDataConfig:
+        return describe(TranslationDataConfig, yaml.safe_load((CONF / f"{corpus}.yaml").read_text()) | changes, "data")
 
     return described
 

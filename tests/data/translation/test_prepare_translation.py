@@ -248,7 +248,7 @@ def test_loading_touches_neither_network_nor_raw_text(config, small_multi30k, tm
     monkeypatch.setattr(socket, "socket", None)
     data = load_translation(config(), None, tmp_path / "cache")
     assert pipeline(data, "train") == pipeline(wanted, "train")
-    assert data.test == data.test
+    assert data.test.target_text == wanted.test.target_text
     assert data.source == wanted.source
     log: list[str] = []
     prepare_translation(config(), small_multi30k, log.append, tmp_path / "cache")  # raw text may go once it is prepared

@@ -69,9 +69,17 @@ def test_every_text_decodes_to_its_moses_tokens(vocabulary, text):
     assert all(len(SPECIAL) <= one < vocabulary.size for one in ids[:-1])
 
 
+def test_pairs_seen_once_are_not_merged():
+    bpe = learn_bpe(["ab ab cd"], 50)
+    assert bpe.encode("ab cd", add_special_tokens=False).tokens == ["Ġab", "Ġ", "c", "d"]
+
+
 def test_special_words_in_text_are_words(vocabulary):
     for word in ("<pad>", "<eos>", "<bos> ", "<unk> ", *SPECIAL):
         assert min(vocabulary.encode_tokenised([f"{word} {word}"])[0][:-1]) >= len(SPECIAL)
+    words = " ".join(f"{letter}<pad>" for letter in "abcdefgh")  # so that <pad> itself is worth a merge
+    bpe = learn_bpe([words] * 3, 50)
+    assert min(bpe.encode(words, add_special_tokens=False).ids) >= len(SPECIAL)
     assert {vocabulary.pad_id, vocabulary.bos_id, vocabulary.eos_id, vocabulary.unk_id} == {0, 1, 2, 3}
 
 

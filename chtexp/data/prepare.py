@@ -11,12 +11,10 @@ from __future__ import annotations
 import shutil
 import socket
 import tarfile
-import tempfile
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from typing import Any
 from chtexp.data.checksums import MANIFEST, DataError, find_source, unnoted, write_manifest
 from chtexp.data.images import data_root, image_set, load_images
 from chtexp.data.spec import ImageData, ImageSet
+from chtexp.data.staging import staging
 from chtexp.errors import UserError
 
 TIMEOUT = 30.0  # seconds without an answer after which a server is given up
@@ -65,46 +64,35 @@ def _fetch(spec: ImageSet, root: Path, log: Log) -> ImageData:
     source = spec.sources[0]
     names = list(source.files())
     target = root / source.folder
-    with _staging(root) as staging:
-        _lend_archives(spec, root, staging)
+    with staging(root) as draft:
+        _lend_archives(spec, root, draft)
         log(f"{spec.title}: fetching from {_address(spec)}")
-        _download(spec, staging, by_hand=f"{', '.join(names)} into {target}")
-        data = load_images(spec.name, staging)
+        _download(spec, draft, by_hand=f"{', '.join(names)} into {target}")
+        data = load_images(spec.name, draft)
         target.mkdir(parents=True, exist_ok=True)
         for name in names:
-            shutil.move(staging / source.folder / name, target / name)
+            shutil.move(draft / source.folder / name, target / name)
     (target / MANIFEST).unlink(missing_ok=True)
     return data
 
 
-@contextmanager
-def _staging(root: Path) -> Iterator[Path]:
-    """A fresh folder inside the data root, gone afterwards. Raises `UserError` if that cannot be written."""
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".prepare-", dir=root) as staging:
-            yield Path(staging)
-    except OSError as error:
-        raise UserError(f"cannot write to the data folder {root}: {error.strerror or error}") from None
-
-
-def _lend_archives(spec: ImageSet, root: Path, staging: Path) -> None:
+def _lend_archives(spec: ImageSet, root: Path, draft: Path) -> None:
     """Link archives that already lie where torchvision puts them, so that those need no download."""
     folder = root / spec.sources[0].folder
     for archive in (*root.glob("*.gz"), *folder.glob("*.gz"), *folder.glob("*.zip")):
-        link = staging / archive.relative_to(root)
+        link = draft / archive.relative_to(root)
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(archive.resolve())
 
 
-def _download(spec: ImageSet, staging: Path, by_hand: str) -> None:
-    """Let torchvision download into `staging`. Raises `UserError` with address and reason if it cannot."""
+def _download(spec: ImageSet, draft: Path, by_hand: str) -> None:
+    """Let torchvision download into `draft`. Raises `UserError` with address and reason if it cannot."""
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of old pickles and old archive calls
-            _torchvision_class(spec)(staging, download=True, **spec.options)
+            _torchvision_class(spec)(draft, download=True, **spec.options)
     except (*CONNECTION_ERRORS, *ARCHIVE_ERRORS) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         failure = f"could not download {spec.title} from {_address(spec)}: {reason}"

@@ -76,9 +76,13 @@ class Logger(Description):
 
 
 class Paths(Description):
-    """data: root of the data sets (None: only embedded ones). runs: where run folders are made."""
+    """data: root of the data sets (None: only embedded ones). cache: root of prepared data (None: there, too).
+
+    runs: where run folders are made.
+    """
 
     data: Path | None = None
+    cache: Path | None = None
     runs: Path
 
     @field_validator("runs", mode="before")
@@ -90,7 +94,8 @@ class Paths(Description):
 
     def resolved(self) -> Paths:
         """The same folders, wherever one stands."""
-        return Paths(data=self.data.resolve() if self.data else None, runs=self.runs.resolve())
+        data, cache = (path.resolve() if path else None for path in (self.data, self.cache))
+        return Paths(data=data, cache=cache, runs=self.runs.resolve())
 
 
 class Run(Description):

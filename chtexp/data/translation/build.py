@@ -1,0 +1,143 @@
+"""From raw files to the files of a prepared data set: clean, tokenise, learn sub-words, encode.
+
+Text passes through in chunks; of the training pairs no more than that is in memory. The same text and libraries give the same
+bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from chtexp.data.checksums import checksum
+from chtexp.data.prepare import Log
+from chtexp.data.translation.cache import SIDES, TEXTS, VOCABULARY, Manifest, moses_of, store, token_type, versions
+from chtexp.data.translation.config import Cleaning, TranslationDataConfig
+from chtexp.data.translation.corpora import Part
+from chtexp.data.translation.moses import CHUNK, Moses, chunked, tokenise_pairs
+from chtexp.data.translation.raw import Pair, read_pairs
+from chtexp.data.translation.vocabulary import Vocabulary, learn_bpe
+from chtexp.errors import UserError
+
+PARALLEL = 20_000_000  # bytes of raw text from which on more processes are worth their start
+TELL = 500_000  # training pairs between two lines of the log
+
+Tokenised = tuple[Pair, Pair]  # as it was read, and as Moses tokens
+
+
+def build(config: TranslationDataConfig, paths: Mapping[str, Path], folder: Path, work: Path, log: Log) -> Manifest:
+    """Fill `folder` from the raw files, with intermediate files in `work`; all is written but the manifest, returned.
+
+    Raises `UserError` for files that are not what they should be (with file and line), and where no training pair is left.
+    """
+    moses, title = moses_of(config), config.corpus.title
+    texts = [work / f"train.{side}" for side in SIDES]
+    tokenised = _read(config, config.corpus.train, paths, moses)
+    held_out, unclean = _write_training(config, tokenised, texts, log)
+    log(f"{title}: learning {config.merges} merges from the training pairs")
+    vocabulary = Vocabulary(learn_bpe(chain(*map(_lines, texts)), config.merges), *moses)
+    vocabulary.write(folder / VOCABULARY)
+    log(f"{title}: encoding")
+    kind = token_type(vocabulary.size)
+    pairs = zip(*map(_lines, texts), strict=True)
+    kept, long, tokens = _write_tokens(vocabulary, pairs, folder / "train", kind, config.most_tokens)
+    if not kept:
+        raise UserError(f"no training pair of {title} is left; see data.cleaning and data.most_tokens")
+    validation = held_out or list(_read(config, config.corpus.validation, paths, moses))
+    counts = {"train": kept}
+    for split, ready in (("validation", validation), ("test", list(_read(config, config.corpus.test, paths, moses)))):
+        counts[split], _, _ = _write_tokens(vocabulary, (pair for _, pair in ready), folder / split, kind)
+        _write_texts(ready, folder / split)
+    if unclean or long:
+        log(f"{title}: left out {unclean} training pairs by data.cleaning, {long} by data.most_tokens")
+    return Manifest(
+        config=config,
+        versions=versions(),
+        raw=checksums(paths),
+        pairs=counts,
+        dropped=unclean + long,
+        tokens=tokens,
+        vocabulary=vocabulary.size,
+        files=store(folder),
+    )
+
+
+def checksums(paths: Mapping[str, Path]) -> dict[str, str]:
+    """Those of raw files, by the names that the files have."""
+    return {path.name: checksum(path) for path in paths.values()}
+
+
+def _read(
+    config: TranslationDataConfig, parts: tuple[Part, ...], paths: Mapping[str, Path], moses: tuple[Moses, Moses]
+) -> Iterator[Tokenised]:
+    """The pairs of a split, tokenised."""
+    named = [(paths[part.source], paths[part.target], part.read) for part in parts]
+    pairs = chain.from_iterable(read_pairs(*part, allow_empty=config.cleaning is not None) for part in named)
+    size = sum(path.stat().st_size for source, target, _ in named for path in (source, target))
+    return tokenise_pairs(*moses, pairs, parallel=size > PARALLEL)
+
+
+def _write_training(
+    config: TranslationDataConfig, pairs: Iterable[Tokenised], texts: list[Path], log: Log
+) -> tuple[list[Tokenised], int]:
+    """Write clean pairs, a file a side; return those held out for validation, and how many are not clean."""
+    held_out: list[Tokenised] = []
+    clean = read = 0
+    with (
+        texts[0].open("w", encoding="utf-8", newline="\n") as source,
+        texts[1].open("w", encoding="utf-8", newline="\n") as target,
+    ):
+        for read, (raw, pair) in enumerate(pairs, 1):
+            if read % TELL == 0:
+                log(f"{config.corpus.title}: {read} training pairs tokenised")
+            if config.cleaning is not None and not _is_clean(config.cleaning, pair):
+                continue
+            clean += 1
+            if config.validation_every and clean % config.validation_every == 0:
+                held_out.append((raw, pair))
+            else:
+                source.write(pair.source + "\n")
+                target.write(pair.target + "\n")
+    log(f"{config.corpus.title}: {read} training pairs tokenised, that is all")
+    return held_out, read - clean
+
+
+def _is_clean(rule: Cleaning, pair: Pair) -> bool:
+    short, long = sorted(len(tokens.split()) for tokens in pair)
+    return rule.shortest <= short and long <= rule.longest and long <= rule.ratio * short
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with path.open(encoding="utf-8", newline="\n") as file:
+        for line in file:
+            yield line.removesuffix("\n")
+
+
+def _write_tokens(
+    vocabulary: Vocabulary, pairs: Iterable[tuple[str, str]], stem: Path, kind: np.dtype, most: int | None = None
+) -> tuple[int, int, int]:
+    """Write the tokens of both sides; return how many pairs were kept, how many were too long, and the tokens written."""
+    names = [stem.with_name(f"{stem.name}.{side}.tokens") for side in SIDES]
+    lengths: list[list[int]] = [[], []]
+    longer = 0
+    with names[0].open("wb") as source, names[1].open("wb") as target:
+        for chunk in chunked(pairs, CHUNK):
+            both = list(zip(*map(vocabulary.encode_tokenised, zip(*chunk, strict=True)), strict=True))
+            kept = [pair for pair in both if most is None or max(map(len, pair)) <= most]
+            longer += len(both) - len(kept)
+            for file, counts, sentences in zip((source, target), lengths, zip(*kept, strict=True), strict=False):
+                np.fromiter(chain.from_iterable(sentences), kind).tofile(file)
+                counts.extend(map(len, sentences))
+    for side, counts in zip(SIDES, lengths, strict=True):
+        np.cumsum([0, *counts], dtype=np.int64).tofile(stem.with_name(f"{stem.name}.{side}.starts"))
+    return len(lengths[0]), longer, sum(map(sum, lengths))
+
+
+def _write_texts(pairs: list[Tokenised], stem: Path) -> None:
+    """The raw text of both sides, and the references as Moses tokens."""
+    columns = zip(*((raw.source, raw.target, tokens.target) for raw, tokens in pairs), strict=True)
+    for name, lines in zip(TEXTS, columns, strict=True):
+        stem.with_name(f"{stem.name}.{name}").write_bytes("".join(f"{line}\n" for line in lines).encode())

@@ -1,0 +1,43 @@
+"""The YAML of every corpus, and what a description refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chtexp.data.translation import CORPORA, TranslationDataConfig
+from chtexp.errors import UserError
+
+CONF = Path(__file__).parents[3] / "conf" / "data"
+
+
+@pytest.mark.parametrize("name", CORPORA)
+def test_every_corpus_has_its_yaml(name, config):
+    described = config(name)
+    assert described.name == name
+    assert (CONF / f"{name}.yaml").read_text().startswith(f"# {described.corpus.title}")
+    said = [line.partition(":")[0] for line in (CONF / f"{name}.yaml").read_text().splitlines() if line[0] not in "# "]
+    assert said == list(TranslationDataConfig.model_fields)  # every choice is said
+
+
+@pytest.mark.parametrize(
+    ("corpus", "changes", "message"),
+    [
+        ("multi30k", {"name": "multi30"}, r"unknown translation data set 'multi30' \(did you mean 'multi30k'\?\)"),
+        ("multi30k", {"validation_every": 23}, "Multi30k has validation files: data.validation_every must be null"),
+        ("iwslt14", {"validation_every": None}, "IWSLT14 has no validation files: data.validation_every must say"),
+        (
+            "multi30k",
+            {"normalise": "nfc"},
+            "data.normalise should be 'none', 'apostrophes' or 'punctuation', not 'nfc'",
+        ),
+        ("multi30k", {"merges": 0}, "data.merges should be greater than or equal to 1, not 0"),
+        ("multi30k", {"source": "de"}, "data.source should be 'en', not 'de'"),
+        ("multi30k", {"lowercase": True}, "unknown key 'data.lowercase' .did you mean 'lower_case'"),
+        ("iwslt14", {"cleaning": {"longest": 9}}, "data.cleaning.ratio is required"),
+    ],
+)
+def test_a_wrong_value_is_one_clear_line(corpus, changes, message, config):
+    with pytest.raises(UserError, match=message):
+        config(corpus, **changes)

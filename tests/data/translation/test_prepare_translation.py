@@ -71,6 +71,8 @@ def test_what_is_prepared(config, small_multi30k):
         ("two men cook , don 't they ?", "zwei männer kochen , oder ?"),
     ]
     assert pipeline(data, "train")[5:] == pipeline(data, "train")[:5] == pipeline(data, "validation")
+    # Every word occurs twice, so that it is one sub-word in either language.
+    assert (data.train.source_lengths[0], data.train.target_lengths[0]) == (5, 5)
     assert data.test.source_text == ["A dog runs.", "Two men cook, don't they?", "A small girl climbs."]
     assert data.test.target_text[2] == "Ein kleines Mädchen klettert."
     assert data.test.target_pipeline == [target for _, target in pipeline(data, "test")]

@@ -21,11 +21,9 @@ def add(commands: Any) -> None:
 def prepare(parsed: argparse.Namespace) -> int:
     """Download and check a data set."""
     from chtexp.compose import compose_run
-    from chtexp.data import prepare_images
-
     if not any(word.startswith("data=") for word in parsed.overrides):
         raise UserError("say which data set: chtexp prepare data=mnist")
     check_config_dir(parsed.config_dir)
     run = compose_run(parsed.overrides, parsed.config_dir)
-    prepare_images(run.data.name, run.paths.data)
+    run.family.prepare(run)
     return 0

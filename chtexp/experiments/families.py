@@ -9,12 +9,21 @@ from typing import Any, Protocol
 
 import torch
 
-from chtexp.data import load_images
+from chtexp.data import load_images, prepare_images
+from chtexp.data.translation import (
+    TranslationDataConfig,
+    load_translation,
+    prepare_translation,
+    vocabulary_size,
+)
 from chtexp.models import MLPConfig
+from chtexp.models.transformer import TransformerConfig
 from chtexp.processes import ALONE, Processes
+from chtexp.sparse import Method
 from chtexp.tasks import Budget, Built, ImageClassification, ImageClassificationRecipe, ImageDataConfig, Task
 from chtexp.tasks.image_classification import ImageLength, build_mlp
-from chtexp.train.learning_rate import linear
+from chtexp.tasks.translation import Translation, TranslationLength, TranslationRecipe, build_transformer_for
+from chtexp.train.learning_rate import inoam, linear, noam
 from chtexp.typed import Description
 
 
@@ -34,7 +43,9 @@ class Parts(Protocol):
     data: Any
     model: Any
     task: Any
+    method: Method
     budget: Budget
+    paths: Any
     seed: int
 
 
@@ -58,6 +69,7 @@ class Family:
     build_task: BuildTask
     build_optimizer: Callable[[Any, torch.nn.Module], torch.optim.Optimizer]
     learning_rate: Callable[[Parts, int], Callable[[int], float]]
+    prepare: Callable[[Parts], None]
 
 
 def _image_task(run: Parts, root: Path | None, device: torch.device, processes: Processes = ALONE) -> tuple[Task, str]:
@@ -84,6 +96,51 @@ def _linear_rate(run: Parts, total_steps: int) -> Callable[[int], float]:
     return linear(rate.start, rate.end, rate.until, total_steps)
 
 
+def _translation_task(
+    run: Parts, root: Path | None, device: torch.device, processes: Processes = ALONE
+) -> tuple[Task, str]:
+    data = load_translation(run.data, root, run.paths.cache)
+    task = Translation(
+        run.task,
+        run.budget,
+        data,
+        lower_case=run.data.lower_case,
+        seed=run.seed,
+        device=device,
+        processes=processes,
+    )
+    return task, data.source
+
+
+def _transformer(run: Parts) -> Built:
+    vocabulary = vocabulary_size(run.data, run.paths.data, run.paths.cache)
+    return build_transformer_for(run.model, vocabulary, run.seed)
+
+
+def _adam(recipe: TranslationRecipe, model: torch.nn.Module) -> torch.optim.Optimizer:
+    settings = recipe.optimizer
+    return torch.optim.Adam(
+        model.parameters(), betas=(settings.beta1, settings.beta2), eps=settings.epsilon, fused=True
+    )
+
+
+def _inoam_rate(run: Parts, total_steps: int) -> Callable[[int], float]:
+    rate, length = run.task.learning_rate, TranslationLength(run.task, run.budget)
+    last_update = run.method.last_update(total_steps, length.update_interval)
+    ramp = min(rate.ramp_steps, length.update_interval)
+    if not ramp:
+        return noam(rate.factor, run.model.width, length.warmup)
+    return inoam(rate.factor, run.model.width, length.warmup, length.update_interval, last_update, ramp)
+
+
+def _prepare_images(run: Parts) -> None:
+    prepare_images(run.data.name, run.paths.data)
+
+
+def _prepare_translation(run: Parts) -> None:
+    prepare_translation(run.data, run.paths.data, cache=run.paths.cache)
+
+
 FAMILIES: dict[str, Family] = {
     "image_classification": Family(
         recipe=ImageClassificationRecipe,
@@ -94,5 +151,17 @@ FAMILIES: dict[str, Family] = {
         build_task=_image_task,
         build_optimizer=_sgd,
         learning_rate=_linear_rate,
+        prepare=_prepare_images,
+    ),
+    "translation": Family(
+        recipe=TranslationRecipe,
+        data=TranslationDataConfig,
+        model=TransformerConfig,
+        length=lambda run: TranslationLength(run.task, run.budget),
+        build_model=_transformer,
+        build_task=_translation_task,
+        build_optimizer=_adam,
+        learning_rate=_inoam_rate,
+        prepare=_prepare_translation,
     ),
 }

@@ -10,14 +10,18 @@ import torch
 
 from chtexp.experiments.description import Run
 from chtexp.experiments.environment import environment
-from chtexp.tasks import Task
+from chtexp.tasks import Task, Tested
 from chtexp.train.loop import Judged, Training
 
 
 def summary(
-    run: Run, training: Training, state: Mapping[str, Any], task: Task, judged: Judged, source: str, command: str
+    run: Run, training: Training, state: Mapping[str, Any], task: Task, judged: Judged,
+    tested: Tested | None, source: str, command: str,
 ) -> dict[str, Any]:
-    """All numbers of a training that ended with `state`, and where they come from."""
+    """All numbers of a training that ended with `state`, and where they come from.
+
+    tested: of a task that tests the selected model once; without it there is nothing that such a run reports.
+    """
     sparsity = training.sparsity
     reported = judged.selected if task.validation_metric else judged.best
     per_position = 6.0 * task.positions(task.total_steps)
@@ -33,12 +37,13 @@ def summary(
         "higher_is_better": task.higher_is_better,
         "reported": reported,
         "selected_by": task.validation_metric or f"test {task.metric}",
-        "last": judged.last[task.metric],
+        "last": judged.last.get(task.metric),
         "best": judged.best,
         "best_step": judged.best_step,
         "validation_selected": judged.selected,
         "validation_selected_step": judged.selected_step,
-        "metrics": judged.last,
+        "metrics": {**judged.last, **(tested.metrics if tested else {})},
+        "tested": dict(tested.details) if tested else None,
         "steps": training.step,
         "density": sparsity.density,
         "anp": sparsity.anp(),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, BinaryIO
 
 import torch
 import yaml
@@ -18,10 +19,11 @@ from chtexp.experiments.run_log import RunLog
 from chtexp.processes import ALONE, Processes
 from chtexp.randomness import derive_seed
 from chtexp.stopping import StopSignals
+from chtexp.store import RunFolder
 from chtexp.store.files import read_json, write_atomically, write_json
 from chtexp.store.folder import MetricLines
 from chtexp.store.starts import SignsOfLife
-from chtexp.tasks import Task
+from chtexp.tasks import Task, Tested
 from chtexp.train.checkpoint import Checkpoints, Unusable
 from chtexp.train.loop import Training
 from chtexp.train.meetings import Meetings, Wish
@@ -78,16 +80,20 @@ class Work:
         self._progress = ProgressLine(
             f"{run.data.name} {run.method.name} seed {run.seed}", task.total_steps, self.step, self.log.say
         )
-        self._metric = task.metric
+        self._metric = (task.validation_metric or task.metric) if task.tests_once else task.metric
         judged = training.run(self)
-        self._result = summary(run, training, training.state_dict(), task, judged, source, self.command)
+        end = training.state_dict()
+        tested = tested_once(training, folder, self._processes)
+        for name, text in (tested.files if tested else {}).items():
+            write_atomically(folder.path / name, partial(_write_text, text))
+        self._result = summary(run, training, end, task, judged, tested, source, self.command)
         self._signs.check()
         folder.finish(self._result)
         self._result = folder.read_result()
         assert self._result is not None
-        self.log.say(
-            f"done: {task.metric} last {self._result['last']:.2f}, best {_shown(self._result['best'])}; {folder.result}"
-        )
+        said = {"last": self._result["last"], "best": self._result["best"], "reported": self._result["reported"]}
+        numbers = ", ".join(f"{name} {value:.2f}" for name, value in said.items() if value is not None)
+        self.log.say(f"done: {task.metric} {numbers}; {folder.result}")
         return self._result
 
     def close(self) -> None:
@@ -117,6 +123,11 @@ class Work:
         self.step = step
         self._stop_if_taken_over()
         self._progress.advance()
+
+    def select(self, weights: Callable[[], dict[str, Any]]) -> None:
+        """Keep the best model so far."""
+        self._signs.check()
+        write_atomically(self.folder.selected, partial(torch.save, weights()))
 
     def checkpoint(self, state: Callable[[], dict[str, Any]], *, last: bool) -> None:
         """Save where that is due, and stop where that is asked for."""
@@ -188,6 +199,7 @@ class Follower:
         self.step = training.step
         training.run(self)
         training.state_dict()  # of which the leader makes the result
+        tested_once(training, self.run.folder, self._processes)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -198,6 +210,9 @@ class Follower:
     def stepped(self, step: int) -> None:
         """Know the step."""
         self.step = step
+
+    def select(self, weights: Callable[[], dict[str, Any]]) -> None:
+        """The leader's affair."""
 
     def checkpoint(self, state: Callable[[], dict[str, Any]], *, last: bool) -> None:
         """Take part in the leader's checkpoint, and stop with it."""
@@ -221,6 +236,18 @@ def prepared(run: Run, processes: Processes, check: Callable[[], None]) -> tuple
     return task, source, training
 
 
+def tested_once(training: Training, folder: RunFolder, processes: Processes) -> Tested | None:
+    """The test of the selected model, where that is what the task does at the end; None where none was selected."""
+    if not training.task.tests_once or training.judged.selected_step is None:
+        return None
+    processes.told(None)  # the leader has written it
+    return training.test(torch.load(folder.selected, map_location=training.device, weights_only=True))
+
+
+def _write_text(text: str, file: BinaryIO) -> None:
+    file.write(text.encode())
+
+
 class _Due:
     """When the next checkpoint is due."""
 
@@ -234,7 +261,3 @@ class _Due:
 
     def now(self, step: int) -> None:
         self._time, self._step = time.monotonic(), step
-
-
-def _shown(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"

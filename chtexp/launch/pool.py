@@ -113,7 +113,10 @@ class Pool:
         assert task
         found = condition(task.run_folder)
         result = task.run_folder.read_result() if found.state == "done" else None
-        said = f"{result['metric']} {result['last']:.2f} in {result['seconds']:.0f} s" if result else found.reason
+        said = found.reason
+        if result:
+            value = result["last"] if result["reported"] is None else result["reported"]
+            said = f"{result['metric']} {value:.2f} in {result['seconds']:.0f} s"
         self._say(f"[{number}/{self._total}] {task.label}: {found.state}" + (f" ({said})" if said else ""))
 
     def _ended(self, worker: _Worker) -> None:

@@ -149,6 +149,30 @@ def target_logits(model: PegasusForConditionalGeneration, source_BS: Tensor, tar
     return model.lm_head(hidden_BTE)
 
 
+class Transformer(nn.Module):
+    """The network as training calls it: logits [B, T, V] of source and target tokens. `network` searches, caches, exports."""
+
+    def __init__(self, config: TransformerConfig, vocabulary_size: int, *, pad_id: int, eos_id: int, start_id: int) -> None:
+        super().__init__()
+        self.network = build_transformer(config, vocabulary_size, pad_id, eos_id, start_id)
+
+    def forward(self, source_BS: Tensor, target_BT: Tensor) -> Tensor:
+        """See `target_logits`."""
+        return target_logits(self.network, source_BS, target_BT)
+
+    def sparse_layers(self) -> list[str]:
+        """See `sparse_layers`."""
+        return [f"network.{name}" for name in sparse_layers(self.network)]
+
+    def chains(self) -> list[list[str]]:
+        """See `chains`."""
+        return [[f"network.{name}" for name in chain] for chain in chains(self.network)]
+
+    def meetings(self) -> list[list[str]]:
+        """See `meetings`."""
+        return [[f"network.{name}" for name in meeting] for meeting in meetings(self.network)]
+
+
 def sparse_layers(model: PegasusForConditionalGeneration) -> list[str]:
     """The linear maps that may be sparse, in forward order: all of encoder and decoder, not embeddings nor generator."""
     sides = (

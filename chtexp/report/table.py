@@ -146,7 +146,8 @@ def _row(cell: CellResults, paper: PaperNumber | None) -> Row:
 
 
 def _mean(results: Sequence[Result], key: str) -> float | None:
-    return fmean(result[key] for result in results) if results else None
+    values = [result[key] for result in results if result[key] is not None]
+    return fmean(values) if values else None
 
 
 def _refuse_mixed(cell: CellResults, results: Sequence[Result]) -> None:

@@ -4,6 +4,7 @@ from chtexp.sparse.checkpoint import load_training_state, training_state
 from chtexp.sparse.engine import DynamicSparsity
 from chtexp.sparse.execution import Choice
 from chtexp.sparse.layer import UpdateRecord
+from chtexp.sparse.portable import dense_weights, portable_weights
 from chtexp.sparse.method import Method, load_method, method_names
 from chtexp.sparse.schedules import DensitySchedule, density_schedule
 from chtexp.topology.compiled import threads_for_kernels
@@ -14,10 +15,12 @@ __all__ = [
     "DynamicSparsity",
     "Method",
     "UpdateRecord",
+    "dense_weights",
     "density_schedule",
     "load_method",
     "load_training_state",
     "method_names",
+    "portable_weights",
     "threads_for_kernels",
     "training_state",
 ]

@@ -15,7 +15,7 @@ from pydantic import ConfigDict, Field, model_validator
 from chtexp.errors import UserError, unknown
 from chtexp.resources import conf_dir, read_yaml
 from chtexp.sparse.criteria import CRITERIA, GRADIENT_CRITERIA
-from chtexp.sparse.schedules import SCHEDULES, WITHOUT_INITIAL, DensitySchedule, density_schedule
+from chtexp.sparse.schedules import SCHEDULES, WITHOUT_INITIAL, DensitySchedule, density_schedule, step_at
 from chtexp.topology import CH_RULES, topology_names, topology_parameters
 from chtexp.typed import Description, describe
 
@@ -176,6 +176,11 @@ class Method(Description):
             **self.density.parameters,
         )
 
+    def last_update(self, total_steps: int, update_interval: int) -> int:
+        """No topology update comes after so many steps; 0 where none comes at all."""
+        decay = self.schedule(total_steps, update_interval).end_step if self.density.kind != "fixed" else 0
+        return max(step_at(self.update_end, total_steps) if self.removal else 0, decay)
+
     @property
     def needs_gradient(self) -> bool:
         """Whether an update looks at the dense gradient of the loss."""
@@ -190,8 +195,10 @@ class Method(Description):
 
 
 def method_names(folder: Path | None = None) -> list[str]:
-    """Every method in `conf/method/`."""
-    return sorted(path.stem for path in (folder or conf_dir() / "method").glob("*.yaml"))
+    """Every method in `conf/method/` and the folders of it that hold no parts, e.g. `set`, `transformer/set`."""
+    folder = folder or conf_dir() / "method"
+    found = (path.relative_to(folder).with_suffix("") for path in folder.rglob("*.yaml"))
+    return sorted(path.as_posix() for path in found if path.parts[0] not in PARTS)
 
 
 def load_method(name: str, *, folder: Path | None = None, **overrides: Any) -> Method:

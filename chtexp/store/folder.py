@@ -7,6 +7,7 @@
     log.txt            what was printed               checkpoints/       the last two, each named by its checksum
     result.json        written last: the run is done  starts/            who worked on it and how that ended; see `starts`
     submitted.json     the scheduler's job, if one was given the run
+    selected.pt        the best model's weights, and translations.jsonl what it said of the test set (translation)
     cleared.json       the start that last began anew (overwrite=true)
 """
 
@@ -79,6 +80,11 @@ class RunFolder:
     @property
     def result(self) -> Path:
         return self.path / "result.json"
+
+    @property
+    def selected(self) -> Path:
+        """The weights of the best model, of a task that tests it once at the end."""
+        return self.path / "selected.pt"
 
     @property
     def log(self) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
 
@@ -28,6 +28,15 @@ class Budget(Description):
 
 
 @dataclass(frozen=True)
+class Tested:
+    """What the selected model scored: numbers, what is to be known of them, and files (name and text) to keep beside them."""
+
+    metrics: Mapping[str, float]
+    details: Mapping[str, Any]
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Built:
     """A model, the names of its sparse layers in order, and which of them feed which."""
 
@@ -40,8 +49,9 @@ class Task(Protocol):
     """Everything that the loop asks of a task.
 
     total_steps: optimizer steps of the whole training. evaluate_interval, update_interval: steps between evaluations and
-    between topology updates. metric: the key of `evaluate` that runs are judged by; higher_is_better says how.
-    validation_metric: the key of the held-out metric by which the best moment may be selected, or None.
+    between topology updates. metric: the key that runs are judged by; higher_is_better says how.
+    validation_metric: the key of the held-out metric by which the best moment is selected, or None.
+    tests_once: the metric is not one of `evaluate` but of `test`, which judges the selected model alone, at the end.
     """
 
     total_steps: int
@@ -50,18 +60,23 @@ class Task(Protocol):
     metric: str
     higher_is_better: bool
     validation_metric: str | None
+    validation_higher_is_better: bool
+    tests_once: bool
 
-    def batches(self, first_step: int) -> Iterator[Any]:
-        """Batches from step `first_step` (0-based) to the end, each a function of the seed and the step alone.
+    def batches(self, first_step: int) -> Iterator[Sequence[Any]]:
+        """Of every step from `first_step` (0-based) to the end: its parts, a function of the seed and the step alone.
 
-        Of each, the part of this process, where several share a training.
+        Parts are what fits the memory at once, and of each what is this process's, where several share a training.
         """
 
-    def loss(self, model: nn.Module, batch: Any) -> Tensor:
-        """Mean loss of a batch, a scalar; for a part of it, what averages to that over all processes."""
+    def loss(self, model: nn.Module, part: Any) -> Tensor:
+        """A scalar; the losses of all parts add up to the mean loss of the step, averaged over all processes."""
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Metrics of the model as it is, the same in every process; leaves no trace on training."""
+
+    def test(self, model: nn.Module) -> Tested:
+        """Scores of the selected model, the same in every process."""
 
     def features(self) -> Tensor | None:
         """Training inputs [N, F] for topologies that correlate them, or None."""

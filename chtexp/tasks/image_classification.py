@@ -19,7 +19,7 @@ from chtexp.errors import UserError
 from chtexp.models.mlp import MLP, MLPConfig
 from chtexp.processes import ALONE, Processes
 from chtexp.randomness import derive_seed, generator
-from chtexp.tasks.base import Budget, Built
+from chtexp.tasks.base import Budget, Built, Tested
 from chtexp.typed import Description
 
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -79,6 +79,7 @@ class ImageClassificationRecipe(Description):
     learning_rate: LearningRate = LearningRate()
     selection: Literal["test", "validation"] = "test"
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    cpu_fraction: Annotated[float, Field(gt=0, le=1, json_schema_extra={"identity": False})] = 0.1
 
 
 class ImageLength:
@@ -135,6 +136,8 @@ class ImageClassification:
 
     metric = "accuracy"
     higher_is_better = True
+    validation_higher_is_better = True
+    tests_once = False
 
     def __init__(
         self,
@@ -183,7 +186,7 @@ class ImageClassification:
             if is_ != should:
                 raise UserError(f"data.{what} is {should}, but the files of '{config.name}' hold {is_}")
 
-    def batches(self, first_step: int) -> Iterator[Batch]:
+    def batches(self, first_step: int) -> Iterator[tuple[Batch]]:
         """Every training example once an epoch in the epoch's own order; of each batch this process's part."""
         images, labels = self.train
         size, rank, world = self.length.batch_size, self.processes.rank, self.processes.world
@@ -196,12 +199,12 @@ class ImageClassification:
             if self.config.augment == "crop_flip":
                 batch = random_crop_flip(batch, CROP_PADDING, generator(self.seed, "augment", step, device=self.device))
             if world == 1:
-                yield Batch(self._scale(batch), labels[chosen], 1.0)
+                yield (Batch(self._scale(batch), labels[chosen], 1.0),)
             else:
                 part = slice(rank, None, world) if rank < len(chosen) else slice(0, 1)  # none left: one that counts 0
                 mine = labels[chosen[part]]
                 weight = world * len(mine) / len(chosen) if rank < len(chosen) else 0.0
-                yield Batch(self._scale(batch[part]), mine, weight)
+                yield (Batch(self._scale(batch[part]), mine, weight),)
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Mean cross-entropy, in nats; its mean over all processes is that of the whole batch."""
@@ -226,6 +229,10 @@ class ImageClassification:
         sums[2] += len(labels)
         right, loss, count = self.processes.sum(sums).tolist()
         return 100 * right / count, loss / count
+
+    def test(self, model: nn.Module) -> Tested:
+        """Never asked: test accuracy is one of the metrics of every evaluation."""
+        raise NotImplementedError
 
     def features(self) -> Tensor:
         """Training pixels [N, F], as floats; correlation does not depend on their scale."""

@@ -29,11 +29,14 @@ def score(
     references: Sequence[str],
     hypotheses_pipeline: Sequence[str],
     references_pipeline: Sequence[str],
+    *,
+    lower_case: bool = False,
 ) -> TranslationScores:
     """Corpus scores of one hypothesis a sentence against one reference a sentence.
 
     hypotheses, references: plain text. *_pipeline: the same sentences Moses-tokenised, tokens parted by spaces; case does
-    not matter there.
+    not matter there. lower_case: nor in the standard scores, as where the translations themselves have none; their
+    signatures say so.
 
     Raises:
         UserError: no sentence, or lists of different lengths.
@@ -47,7 +50,7 @@ def score(
             "a score needs as many hypotheses as references, at least one, plain and in the pipeline's form; "
             f"got {sizes[0]}, {sizes[1]}, {sizes[2]} and {sizes[3]}"
         )
-    bleu, chrf = BLEU(), CHRF()
+    bleu, chrf = BLEU(lowercase=lower_case), CHRF(lowercase=lower_case)
     pipeline = BLEU(tokenize="none", lowercase=True, force=True)  # force: that the text is tokenised is no mistake
     # one set of references, as long as the hypotheses
     reference_sets, pipeline_sets = [references], [references_pipeline]

@@ -6,7 +6,8 @@ their links alone change shape whenever the topology does: their gradients, few 
 
 from __future__ import annotations
 
-from typing import Protocol
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -17,12 +18,17 @@ from chtexp.sparse import DynamicSparsity
 
 
 class Averaging(Protocol):
-    """model: what forward passes call. average: to be called after the backward pass."""
+    """model: what forward passes call. average: to be called after the last backward pass of a step.
+
+    postponed: forward and backward passes inside leave their gradients to be averaged together with the next ones'.
+    """
 
     @property
     def model(self) -> nn.Module: ...
 
     def average(self) -> None: ...
+
+    def postponed(self) -> AbstractContextManager[Any]: ...
 
 
 def averaging(model: nn.Module, sparsity: DynamicSparsity, processes: Processes) -> Averaging:
@@ -43,6 +49,9 @@ class NoAveraging:
     def average(self) -> None:
         pass
 
+    def postponed(self) -> AbstractContextManager[Any]:
+        return nullcontext()
+
 
 class WhileBackward:
     """By DistributedDataParallel. Every process begins with the weights of the first."""
@@ -53,6 +62,9 @@ class WhileBackward:
     def average(self) -> None:
         pass
 
+    def postponed(self) -> AbstractContextManager[Any]:
+        return self.model.no_sync()
+
 
 class AfterBackward:
     """All gradients in one message, when all are there."""
@@ -61,6 +73,9 @@ class AfterBackward:
         self.model, self._processes = model, processes
         for parameter in model.parameters():
             processes.led(parameter.data)
+
+    def postponed(self) -> AbstractContextManager[Any]:
+        return nullcontext()
 
     @torch.no_grad()
     def average(self) -> None:

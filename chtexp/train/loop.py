@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
@@ -14,8 +14,15 @@ from torch import nn
 
 from chtexp.processes import ALONE, Processes
 from chtexp.randomness import derive_seed
-from chtexp.sparse import DynamicSparsity, load_training_state, threads_for_kernels, training_state
-from chtexp.tasks import Task
+from chtexp.sparse import (
+    DynamicSparsity,
+    dense_weights,
+    load_training_state,
+    portable_weights,
+    threads_for_kernels,
+    training_state,
+)
+from chtexp.tasks import Task, Tested
 from chtexp.train.averaging import averaging
 from chtexp.train.checkpoint import random_state, restore_random_state
 
@@ -35,6 +42,9 @@ class Observer(Protocol):
     def stepped(self, step: int) -> None:
         """One more optimizer step is done."""
 
+    def select(self, weights: Callable[[], dict[str, Any]]) -> None:
+        """The best model so far, of a task that tests the selected one at the end: `weights()` are what to keep of it."""
+
     def checkpoint(self, state: Callable[[], dict[str, Any]], *, last: bool) -> None:
         """A moment at which `state()` may be saved; at the `last` one it must be."""
 
@@ -44,7 +54,8 @@ class Judged:
     """The metrics that a run will be judged by, in the task's own units.
 
     last: at the last evaluation. best: the best once the final density was reached (before, the network was not yet as
-    sparse as claimed), with its step. selected: the metric where the validation metric was best, likewise.
+    sparse as claimed), with its step. selected: the metric where the validation metric was best, likewise; of a task that
+    tests once, it comes when all is over.
     """
 
     last: dict[str, float] = field(default_factory=dict)
@@ -54,16 +65,21 @@ class Judged:
     selected_by: float | None = None
     selected_step: int | None = None
 
-    def judge(self, task: Task, metrics: dict[str, float], step: int, at_final_density: bool) -> None:
-        """Take in one evaluation."""
+    def judge(self, task: Task, metrics: dict[str, float], step: int, at_final_density: bool) -> bool:
+        """Take in one evaluation; whether it is the one to select, of those so far."""
         self.last = metrics
         if not at_final_density:
-            return
-        value = metrics[task.metric]
-        if _better(value, self.best, task.higher_is_better):
+            return False
+        value = metrics.get(task.metric)
+        if value is not None and _better(value, self.best, task.higher_is_better):
             self.best, self.best_step = value, step
-        if task.validation_metric and _better(metrics[task.validation_metric], self.selected_by, task.higher_is_better):
-            self.selected, self.selected_by, self.selected_step = value, metrics[task.validation_metric], step
+        if not task.validation_metric:
+            return False
+        by = metrics[task.validation_metric]
+        selected = _better(by, self.selected_by, task.validation_higher_is_better)
+        if selected:
+            self.selected, self.selected_by, self.selected_step = value, by, step
+        return selected
 
 
 def _better(value: float, than: float | None, higher: bool) -> bool:
@@ -112,7 +128,10 @@ class Training:
                 self._mean_loss()
             observer.stepped(self.step)
             if self.step % self.task.evaluate_interval == 0 or self.step == self.task.total_steps:
-                observer.record(self._evaluate())
+                record, selected = self._evaluate()
+                observer.record(record)
+                if selected and self.task.tests_once:
+                    observer.select(lambda: portable_weights(self.sparsity))
             if self.sparsity.update_due and self._summed:
                 self._mean_loss()  # an update of a diverged network would blame its scores
             if update := self.sparsity.update_topology():
@@ -120,23 +139,29 @@ class Training:
             observer.checkpoint(self.state_dict, last=self.step == self.task.total_steps)
         return self.judged
 
-    def _train_on(self, batch: Any) -> None:
+    def _train_on(self, parts: Sequence[Any]) -> None:
         """One optimizer step."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(self.step)
-        with self._autocast():
-            loss = self.task.loss(self._averaging.model, batch)
-        loss.backward()
+        for part in parts[:-1]:
+            with self._averaging.postponed():
+                self._backward(part)
+        self._backward(parts[-1])
         self._averaging.average()
         self.sparsity.apply_gradients()
         for parameter in self._trained:  # what zero_grad does, without its looks and records: 2 against 20 microseconds
             parameter.grad = None
         self.step += 1
-        self._loss_sum += loss.detach()
         self._summed += 1
 
-    def _evaluate(self) -> dict[str, Any]:
-        """Evaluate before any topology update at this step: a network is judged as it was trained."""
+    def _backward(self, part: Any) -> None:
+        with self._autocast():
+            loss = self.task.loss(self._averaging.model, part)
+        loss.backward()
+        self._loss_sum += loss.detach()
+
+    def _evaluate(self) -> tuple[dict[str, Any], bool]:
+        """The record, and whether the network is the best so far. Before any topology update at this step: a network is judged as it was trained."""
         train_loss = self._mean_loss()
         self._loss_sum, self._summed = torch.zeros_like(self._loss_sum), 0
         self.model.eval()
@@ -148,8 +173,8 @@ class Training:
                 raise Diverged(
                     f"{name} is {value} at step {self.step}, though the training loss is not: lower the learning rate"
                 )
-        self.judged.judge(self.task, metrics, self.step, self.sparsity.at_final_density)
-        return {
+        selected = self.judged.judge(self.task, metrics, self.step, self.sparsity.at_final_density)
+        record = {
             "kind": "evaluation",
             "step": self.step,
             **self.task.passed(self.step),
@@ -162,6 +187,17 @@ class Training:
             "learning_rate": self.learning_rate(self.step - 1),
             "seconds": self.elapsed(),
         }
+        return record, selected
+
+    def test(self, weights: dict[str, Any]) -> Tested:
+        """Test the network that has these weights (what `Observer.select` was given); the training is over then."""
+        self.sparsity.make_dense()
+        self.model.load_state_dict(dense_weights(weights))
+        self.model.eval()
+        with self._autocast():
+            tested = self.task.test(self.model)
+        self.judged.selected = tested.metrics[self.task.metric]
+        return tested
 
     def _mean_loss(self) -> float:
         mean = self.processes.mean(self._loss_sum.clone()).item() / self._summed

@@ -31,7 +31,7 @@ class TranslationDataConfig(Description):
     tokenisation. merges: of the byte-pair encoding that both languages share, learnt from the training pairs.
     cleaning: None keeps every training pair, and an empty line is an error. most_tokens: training pairs with more
     sub-word tokens on a side, end of sentence included, are dropped. validation_every: for a corpus without
-    validation files, every so many-th training pair is held out.
+    validation files, every so many-th training pair is held out. feed_forward: the paper's width of the network on it.
     """
 
     name: str
@@ -43,6 +43,7 @@ class TranslationDataConfig(Description):
     cleaning: Cleaning | None = None
     most_tokens: Annotated[int, Field(ge=2)] | None = None
     validation_every: Annotated[int, Field(ge=2)] | None = None
+    feed_forward: Annotated[int, Field(ge=1, json_schema_extra={"identity": False})] = 2048
 
     @field_validator("name")
     @classmethod

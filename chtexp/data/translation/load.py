@@ -22,7 +22,7 @@ from chtexp.data.translation.cache import (
 )
 from chtexp.data.translation.config import TranslationDataConfig
 from chtexp.data.translation.pairs import Pairs, Sentences, TranslationData
-from chtexp.data.translation.vocabulary import Vocabulary
+from chtexp.data.translation.vocabulary import Vocabulary, most_entries
 from chtexp.errors import UserError
 
 
@@ -49,6 +49,14 @@ def load_translation(config: TranslationDataConfig, root: Path | None, cache: Pa
         vocabulary=Vocabulary.read(folder / VOCABULARY, *moses_of(config)),
         source=_in_words(config, manifest),
     )
+
+
+def vocabulary_size(config: TranslationDataConfig, root: Path | None, cache: Path | None = None) -> int:
+    """Entries of the prepared vocabulary; of data that are not prepared, what it will have at the most."""
+    if root is None and cache is None:
+        return most_entries(config.merges)
+    manifest = read_manifest(cache_folder(config, root, cache))
+    return manifest.vocabulary if manifest else most_entries(config.merges)
 
 
 def _others(folder: Path) -> list[Path]:

@@ -28,7 +28,7 @@ def learn_bpe(lines: Iterable[str], merges: int) -> Tokenizer:
     """The encoding learnt from tokenised lines: four special entries, 256 bytes, and at most `merges` pairs (seen twice)."""
     learner = _byte_pairs(models.BPE())
     trainer = trainers.BpeTrainer(
-        vocab_size=len(SPECIAL) + 256 + merges,
+        vocab_size=most_entries(merges),
         min_frequency=2,
         special_tokens=SPECIAL,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
@@ -47,6 +47,11 @@ def _byte_pairs(model: models.BPE) -> Tokenizer:
     )
     tokenizer.decoder = decoders.ByteLevel()
     return tokenizer
+
+
+def most_entries(merges: int) -> int:
+    """Special entries, bytes, and pairs."""
+    return len(SPECIAL) + 256 + merges
 
 
 class Vocabulary:

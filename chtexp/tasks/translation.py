@@ -1,0 +1,226 @@
+"""Translation by the paper's recipe (arXiv:2501.19107, Tables 2, 11 and 12).
+
+Shapes: B sentence pairs, S source tokens, T target tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from itertools import islice
+from typing import Annotated, Literal, NamedTuple
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from chtexp.data.translation import Pairs, TokenBatches, TranslationData, Vocabulary, length_batches
+from chtexp.models.beam_search import translate
+from chtexp.models.transformer import Transformer, TransformerConfig
+from chtexp.processes import ALONE, Processes
+from chtexp.randomness import derive_seed
+from chtexp.tasks.base import Budget, Built, PositiveInt, Tested
+from chtexp.tasks.smoothed_loss import smoothed_loss_sum
+from chtexp.tasks.translation_scores import score
+from chtexp.topology import Junction
+from chtexp.typed import Description
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+FEWEST_UPDATES = 10
+EVALUATION_TOKENS = 4096
+
+
+class Adam(Description):
+    """No weight decay and no clipping [the paper]; epsilon 1e-9 as Vaswani et al. 2017 [choice]."""
+
+    name: Literal["adam"] = "adam"
+    beta1: Share = 0.9
+    beta2: Share = 0.998
+    epsilon: Annotated[float, Field(gt=0)] = 1e-9
+
+
+class InverseRoot(Description):
+    """`noam`: factor * width^-0.5 * min(n^-0.5, n * warmup^-1.5) at step n, and `inoam`: times a ramp of `ramp_steps` after
+    every topology update. Without updates the two are one. ramp_steps 0: no ramp. warmup: at the full budget.
+    """
+
+    schedule: Literal["inoam"] = "inoam"
+    factor: Annotated[float, Field(gt=0)]
+    warmup: PositiveInt
+    ramp_steps: Annotated[int, Field(ge=0)] = 20
+
+
+class TranslationRecipe(Description):
+    """steps: optimizer steps at the full budget. batch_tokens: of the longer side, padding included, of one batch.
+
+    accumulate: batches whose gradients make one step. update_steps: between topology updates. evaluations: of the validation
+    set, over the whole training. selection: the network that is tested is the one of the best `validation_loss`, once the
+    final density is reached [choice: the paper says best on validation]. cpu_fraction: of the steps at budget=cpu.
+    """
+
+    name: Literal["translation"] = "translation"
+    steps: PositiveInt
+    batch_tokens: PositiveInt
+    accumulate: PositiveInt = 1
+    update_steps: PositiveInt = 100
+    evaluations: PositiveInt = 20
+    smoothing: Share = 0.1
+    optimizer: Adam = Adam()
+    learning_rate: InverseRoot
+    selection: Literal["validation_loss"] = "validation_loss"
+    beam: PositiveInt = 2
+    length_penalty: float = 1.0
+    cpu_fraction: Annotated[float, Field(gt=0, le=1, json_schema_extra={"identity": False})] = 0.1
+
+
+class TranslationLength:
+    """How long a training is, before any data is read.
+
+    Updates are `update_steps` apart; where a short budget leaves room for fewer than ten, ten are spread over it [choice].
+    """
+
+    def __init__(self, recipe: TranslationRecipe, budget: Budget) -> None:
+        self.total_steps = max(1, round(recipe.steps * budget.fraction))
+        self.update_interval = max(1, min(recipe.update_steps, self.total_steps // FEWEST_UPDATES))
+        self.evaluate_interval = max(1, self.total_steps // recipe.evaluations)
+        self.warmup = max(1, round(recipe.learning_rate.warmup * budget.fraction))
+        self._step_tokens = recipe.batch_tokens * recipe.accumulate
+
+    def positions(self, step: int) -> int:
+        """Tokens on either side that the first `step` steps process: batches are counted as full."""
+        return step * self._step_tokens
+
+
+def build_transformer_for(config: TransformerConfig, vocabulary: int, seed: int) -> Built:
+    """The network for a vocabulary of this size; its first weights are a function of the seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "model"))
+        model = Transformer(config, vocabulary, pad_id=Vocabulary.pad_id, eos_id=Vocabulary.eos_id, start_id=Vocabulary.bos_id)
+    # queries and keys meet in a dot product: a neuron of one needs its partner of the other
+    meetings = [Junction(tuple(names), ()) for names in model.meetings()]
+    return Built(model, model.sparse_layers(), [*model.chains(), *meetings])
+
+
+class Part(NamedTuple):
+    """Sentence pairs [B, S] and [B, T]. per_token: what a token's loss counts, so that losses of all parts of a step, averaged
+    over processes, add up to the mean over the step's target tokens.
+    """
+
+    source: Tensor
+    target: Tensor
+    per_token: float
+
+
+class Translation:
+    """Translation of prepared sentence pairs; see `chtexp.tasks.Task`. processes: they share every step and evaluation."""
+
+    metric = "bleu"
+    higher_is_better = True
+    validation_metric = "validation_loss"
+    validation_higher_is_better = False
+    tests_once = True
+
+    def __init__(
+        self,
+        recipe: TranslationRecipe,
+        budget: Budget,
+        data: TranslationData,
+        *,
+        lower_case: bool,
+        seed: int,
+        device: torch.device,
+        processes: Processes = ALONE,
+    ) -> None:
+        self.length = TranslationLength(recipe, budget)
+        self.total_steps = self.length.total_steps
+        self.evaluate_interval = self.length.evaluate_interval
+        self.update_interval = self.length.update_interval
+        self.recipe, self.device, self.processes = recipe, device, processes
+        self.vocabulary, self.lower_case = data.vocabulary, lower_case
+        self.train = _first(data.train, budget.train_limit)
+        self.validation, self.test_pairs = (_first(pairs, budget.test_limit) for pairs in (data.validation, data.test))
+        self._batches = TokenBatches(self.train.source_lengths, self.train.target_lengths, recipe.batch_tokens, seed)
+
+    def batches(self, first_step: int) -> Iterator[list[Part]]:
+        """Of every step: its batches, of each the part of this process."""
+        many = self.recipe.accumulate
+        indices = self._batches.iterate(first_step * many)
+        rank, world = self.processes.rank, self.processes.world
+        for _ in range(first_step, self.total_steps):
+            together = list(islice(indices, many))
+            per_token = world / sum(int(self.train.target_lengths[pairs].sum()) for pairs in together)
+            parts = []
+            for pairs in together:
+                # a batch of fewer pairs than processes: the others take one that counts nothing
+                mine, counts = (pairs[rank::world], per_token) if rank < len(pairs) else (pairs[:1], 0.0)
+                source, target = (tensor.to(self.device, non_blocking=True) for tensor in self.train.padded(mine))
+                parts.append(Part(source, target, counts))
+            yield parts
+
+    def loss(self, model: nn.Module, part: Part) -> Tensor:
+        """Label-smoothed loss of a part, in nats a token."""
+        logits_BTV = model(part.source, part.target)
+        loss, _, _ = smoothed_loss_sum(logits_BTV, part.target, self.vocabulary.pad_id, self.recipe.smoothing)
+        return loss * part.per_token
+
+    @torch.inference_mode()
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """`validation_loss`: negative log-likelihood a target token in nats, without smoothing; and its perplexity."""
+        sums = torch.zeros(2, dtype=torch.double, device=self.device)
+        longer = self.validation.source_lengths.clip(min=self.validation.target_lengths)
+        for pairs in length_batches(longer, max(EVALUATION_TOKENS, int(longer.max())))[self.processes.rank :: self.processes.world]:
+            source, target = (tensor.to(self.device) for tensor in self.validation.padded(pairs))
+            _, plain, tokens = smoothed_loss_sum(model(source, target), target, self.vocabulary.pad_id, 0.0)
+            sums += torch.stack([plain.double(), tokens.double()])
+        loss, count = self.processes.sum(sums).tolist()
+        return {"validation_loss": loss / count, "validation_perplexity": math.exp(min(loss / count, 700.0))}
+
+    @torch.inference_mode()
+    def test(self, model: nn.Module) -> Tested:
+        """BLEU of the test set by beam search. `bleu` is the paper's pipeline score (lower-cased, Moses-tokenised); `sacrebleu`
+        and `chrf` are the standard scores of detokenised text (lower-cased where the data are).
+        """
+        assert isinstance(model, Transformer)
+        pairs, mine = self.test_pairs, range(self.processes.rank, len(self.test_pairs), self.processes.world)
+        source, _ = pairs.padded(torch.tensor(list(mine), dtype=torch.long).numpy())
+        found = translate(model.network, source, beam=self.recipe.beam, length_penalty=self.recipe.length_penalty)
+        everyone = self.processes.gathered(found)
+        ids: list[list[int]] = [[] for _ in range(len(pairs))]
+        for rank, part in enumerate(everyone):
+            ids[rank :: self.processes.world] = part
+        texts, tokens = self.vocabulary.decode_batch(ids), self.vocabulary.decode_pipeline_batch(ids)
+        scores = score(texts, pairs.target_text, tokens, pairs.target_pipeline, lower_case=self.lower_case)
+        lines = [
+            json.dumps({"source": s, "reference": r, "hypothesis": h, "hypothesis_tokens": t}, ensure_ascii=False)
+            for s, r, h, t in zip(pairs.source_text, pairs.target_text, texts, tokens, strict=True)
+        ]
+        return Tested(
+            metrics={"bleu": scores.pipeline_bleu, "sacrebleu": scores.bleu, "chrf": scores.chrf},
+            details={
+                "signatures": {
+                    "bleu": scores.pipeline_bleu_signature,
+                    "sacrebleu": scores.bleu_signature,
+                    "chrf": scores.chrf_signature,
+                },
+                "beam": self.recipe.beam,
+                "length_penalty": self.recipe.length_penalty,
+            },
+            files={"translations.jsonl": "\n".join(lines) + "\n"},
+        )
+
+    def features(self) -> None:
+        """Tokens have none to correlate."""
+        return None
+
+    def passed(self, step: int) -> dict[str, float]:
+        """Passes over the training pairs."""
+        return {"epoch": step * self.recipe.accumulate / self._batches.batches_per_epoch}
+
+    def positions(self, step: int) -> int:
+        """Tokens on either side that the first `step` steps process."""
+        return self.length.positions(step)
+
+
+def _first(pairs: Pairs, limit: int | None) -> Pairs:
+    return pairs if limit is None else pairs.subset(limit)

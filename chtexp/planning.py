@@ -127,5 +127,6 @@ def _layout(name: str, selection: Selection) -> Layout:
         groups={group: tuple(dict.fromkeys(c.row for c in selection.cells if c.group == group)) for group in groups},
         reference=grid.reference,
         seeds=len(selection.seeds),
+        metric=grid.metric,
         notes=grid.notes,
     )

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A one-node Slurm on this machine (Debian, as root), to try real submissions on: scripts/local_slurm.sh [stop]
+# A Slurm on this machine (Debian, as root), to try real submissions on: scripts/local_slurm.sh [stop]
+# Two nodes share the machine's cores, so that jobs over several nodes can be tried as well.
 set -euo pipefail
 
 if [ "${1:-start}" = stop ]; then
@@ -23,9 +24,12 @@ chown munge:munge /etc/munge/munge.key
 chmod 400 /etc/munge/munge.key
 pgrep -x munged >/dev/null || su -s /bin/sh munge -c /usr/sbin/munged
 
-# one node, one partition; jobs share its cores, and a job that is over time gets five seconds to end
+# one partition; jobs share the nodes' cores, and a job that is over time gets five seconds to end
 host=$(hostname -s)
-mkdir -p /etc/slurm /run/slurm /var/log/slurm /var/spool/slurmctld /var/spool/slurmd
+cores=$(nproc)
+nodes=$((cores > 1 ? 2 : 1))
+mkdir -p /etc/slurm /run/slurm /var/log/slurm /var/spool/slurmctld
+for node in $(seq "$nodes"); do mkdir -p "/var/spool/slurmd-node$node"; done
 cat >/etc/slurm/slurm.conf <<CONF
 ClusterName=local
 SlurmctldHost=$host(127.0.0.1)
@@ -33,11 +37,11 @@ SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
 StateSaveLocation=/var/spool/slurmctld
-SlurmdSpoolDir=/var/spool/slurmd
+SlurmdSpoolDir=/var/spool/slurmd-%n
 SlurmctldPidFile=/run/slurm/slurmctld.pid
-SlurmdPidFile=/run/slurm/slurmd.pid
+SlurmdPidFile=/run/slurm/slurmd-%n.pid
 SlurmctldLogFile=/var/log/slurm/slurmctld.log
-SlurmdLogFile=/var/log/slurm/slurmd.log
+SlurmdLogFile=/var/log/slurm/slurmd-%n.log
 ProctrackType=proctrack/pgid
 TaskPlugin=task/none
 ReturnToService=2
@@ -46,11 +50,15 @@ SchedulerParameters=bf_interval=1,sched_interval=2,requeue_delay=1
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 KillWait=5
-NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) State=UNKNOWN
+$(for node in $(seq "$nodes"); do
+    echo "NodeName=node$node NodeHostname=$host NodeAddr=127.0.0.1 Port=$((17000 + node)) CPUs=$((cores / nodes)) State=UNKNOWN"
+done)
 PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 CONF
 pgrep -x slurmctld >/dev/null || slurmctld
-pgrep -x slurmd >/dev/null || slurmd
+for node in $(seq "$nodes"); do
+    pgrep -f "slurmd -N node$node\$" >/dev/null || slurmd -N "node$node"
+done
 
 for _ in $(seq 60); do
     if sinfo --noheader --format=%T 2>/dev/null | grep -q -E "idle|mixed|allocated"; then

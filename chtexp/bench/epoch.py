@@ -103,6 +103,9 @@ class Stopwatch:
         self._since, self._step = time.perf_counter(), step
         self._stepped = self._since
 
+    def select(self, weights: object) -> None:
+        """Nothing is kept."""
+
     def record(self, record: Mapping[str, Any]) -> None:
         now = time.perf_counter()
         if record["kind"] == "evaluation":

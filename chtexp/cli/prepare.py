@@ -21,6 +21,7 @@ def add(commands: Any) -> None:
 def prepare(parsed: argparse.Namespace) -> int:
     """Download and check a data set."""
     from chtexp.compose import compose_run
+
     if not any(word.startswith("data=") for word in parsed.overrides):
         raise UserError("say which data set: chtexp prepare data=mnist")
     check_config_dir(parsed.config_dir)

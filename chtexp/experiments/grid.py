@@ -14,6 +14,7 @@ from chtexp.resources import read_yaml
 from chtexp.typed import Description, describe
 
 Overrides = tuple[str, ...]
+NAMES = ("row", "column")  # by which cells may be chosen
 Seed = Annotated[int, Field(ge=0)]
 
 
@@ -26,14 +27,19 @@ class GridException(Description):
 
 
 class Grid(Description):
-    """rows stand in groups, within which they compete; `reference` is the row that a star is measured against."""
+    """rows stand in groups, within which they compete; `reference` is the row that a star is measured against.
+
+    metric: what its runs report. budgets: what all cells are changed by at a budget, e.g. a smaller model at `cpu`.
+    """
 
     title: str
+    metric: str = "accuracy"
     seeds: tuple[Seed, ...]
     columns: dict[str, Overrides]
     groups: dict[str, dict[str, Overrides]]
     reference: str | None = None
     exceptions: tuple[GridException, ...] = ()
+    budgets: dict[str, Overrides] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @model_validator(mode="after")
@@ -85,12 +91,14 @@ class Selection:
 def select(grid: Grid, overrides: Sequence[str]) -> Selection:
     """The part of `grid` that `overrides` ask for.
 
-    An override of a key that every cell sets (`data=mnist`, `method=set,rigl`) chooses the cells with that value;
-    `+method=mine` adds a row; `seed=0,1` sets the seeds; anything else applies to every cell that does not itself set
-    that key. Raises UserError when no cell has the value.
+    An override of a key that every cell sets (`data=mnist`, `method=set,rigl`) chooses the cells with that value, and
+    `row=CHTs,SET column=mnist` those of these names; `+method=mine` adds a row; `seed=0,1` sets the seeds; anything else
+    applies to every cell that does not itself set that key, before what the grid says of the budget. Raises UserError when
+    no cell has the value.
     """
     seeds, changes, rows = grid.seeds, [], dict(grid.groups)
     choices: dict[str, list[str]] = {}
+    names: dict[str, list[str]] = {}
     axes = _axes(grid)
     for override in overrides:
         key, equals, value = override.partition("=")
@@ -100,21 +108,31 @@ def select(grid: Grid, overrides: Sequence[str]) -> Selection:
             seeds = _seeds(value)
         elif key == "+method":
             rows["added"] = rows.get("added", {}) | {name: (f"method={name}",) for name in value.split(",")}
+        elif key in NAMES:
+            names[key] = value.split(",")
         elif key in axes:
             choices[key] = value.split(",")
         else:
             changes.append(override)
+    budget = _settings(changes).get("budget", "paper")
+    of_budget = _merged(grid.budgets.get(budget, ()), changes)
     cells = tuple(
         Cell(
             group,
             row,
             column,
-            _merged(changes, [*column_overrides, *row_overrides, *_exceptions(grid, row, column)]),
+            _merged(of_budget, [*column_overrides, *row_overrides, *_exceptions(grid, row, column)]),
         )
         for group, members in rows.items()
         for row, row_overrides in members.items()
         for column, column_overrides in grid.columns.items()
     )
+    for name, wanted in names.items():
+        known = {getattr(cell, name): None for cell in cells}
+        for value in wanted:
+            if value not in known:
+                raise unknown(f"{name} of this table", value, known)
+        cells = tuple(cell for cell in cells if getattr(cell, name) in wanted)
     for key, wanted in choices.items():
         values = {_settings(cell.overrides)[key] for cell in cells}
         for value in wanted:
@@ -139,8 +157,10 @@ def _settings(overrides: Sequence[str]) -> dict[str, str]:
 
 
 def _merged(changes: Sequence[str], own: Sequence[str]) -> Overrides:
-    """The person's changes, then the cell's own settings, which win."""
-    return (*own, *(change for change in changes if change.partition("=")[0] not in _settings(own)))
+    """`own` settings, of which later ones win, and those of `changes` that they leave open."""
+    settings = _settings(own)
+    kept = [word for word in dict.fromkeys(own) if word.partition("=")[2] == settings[word.partition("=")[0]]]
+    return (*kept, *(change for change in changes if change.partition("=")[0] not in settings))
 
 
 def _exceptions(grid: Grid, row: str, column: str) -> Overrides:

@@ -15,8 +15,14 @@ from chtexp.train.loop import Judged, Training
 
 
 def summary(
-    run: Run, training: Training, state: Mapping[str, Any], task: Task, judged: Judged,
-    tested: Tested | None, source: str, command: str,
+    run: Run,
+    training: Training,
+    state: Mapping[str, Any],
+    task: Task,
+    judged: Judged,
+    tested: Tested | None,
+    source: str,
+    command: str,
 ) -> dict[str, Any]:
     """All numbers of a training that ended with `state`, and where they come from.
 

@@ -152,7 +152,9 @@ def target_logits(model: PegasusForConditionalGeneration, source_BS: Tensor, tar
 class Transformer(nn.Module):
     """The network as training calls it: logits [B, T, V] of source and target tokens. `network` searches, caches, exports."""
 
-    def __init__(self, config: TransformerConfig, vocabulary_size: int, *, pad_id: int, eos_id: int, start_id: int) -> None:
+    def __init__(
+        self, config: TransformerConfig, vocabulary_size: int, *, pad_id: int, eos_id: int, start_id: int
+    ) -> None:
         super().__init__()
         self.network = build_transformer(config, vocabulary_size, pad_id, eos_id, start_id)
 

@@ -39,7 +39,7 @@ def caption(table: Table) -> list[str]:
         ),
         f"{table.metric}: at the evaluation of best {' or '.join(table.selected_by) or table.metric} once the final density "
         "is reached, mean ± standard error over seeds; "
-        f"n of {table.layout.seeds} wanted seeds; last: the last evaluation; seconds: training time of a run; "
+        f"n of {table.layout.seeds} wanted seeds; last: the last evaluation, where it tests; seconds: training time of a run; "
         f"{GAP} is a gap.",
         "Bold: best of its group."
         + (f" *: above {table.layout.reference}." if table.layout.reference else "")

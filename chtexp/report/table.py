@@ -26,6 +26,7 @@ class Layout:
     groups: Mapping[str, tuple[str, ...]]
     reference: str | None
     seeds: int
+    metric: str = "accuracy"
     notes: tuple[str, ...] = ()
 
 
@@ -99,7 +100,7 @@ def build_table(
     Raises UserError when the runs of a cell do not belong together: another config than the cell's, or other data files.
     """
     results = [result for cell in cells for result in cell.results]
-    metrics = {(result["metric"], result["higher_is_better"]) for result in results} or {("accuracy", True)}
+    metrics = {(result["metric"], result["higher_is_better"]) for result in results} or {(layout.metric, True)}
     if len(metrics) > 1:
         raise UserError(f"table '{layout.name}' mixes metrics: {', '.join(sorted(name for name, _ in metrics))}")
     metric, higher = metrics.pop()

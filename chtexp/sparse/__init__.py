@@ -4,8 +4,8 @@ from chtexp.sparse.checkpoint import load_training_state, training_state
 from chtexp.sparse.engine import DynamicSparsity
 from chtexp.sparse.execution import Choice
 from chtexp.sparse.layer import UpdateRecord
-from chtexp.sparse.portable import dense_weights, portable_weights
 from chtexp.sparse.method import Method, load_method, method_names
+from chtexp.sparse.portable import dense_weights, portable_weights
 from chtexp.sparse.schedules import DensitySchedule, density_schedule
 from chtexp.topology.compiled import threads_for_kernels
 

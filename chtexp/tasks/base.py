@@ -51,7 +51,7 @@ class Task(Protocol):
     total_steps: optimizer steps of the whole training. evaluate_interval, update_interval: steps between evaluations and
     between topology updates. metric: the key that runs are judged by; higher_is_better says how.
     validation_metric: the key of the held-out metric by which the best moment is selected, or None.
-    tests_once: the metric is not one of `evaluate` but of `test`, which judges the selected model alone, at the end.
+    tests_once: the metric is not one of `evaluate` but of `final_scores`, which judges the selected model alone, at the end.
     """
 
     total_steps: int
@@ -75,7 +75,7 @@ class Task(Protocol):
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Metrics of the model as it is, the same in every process; leaves no trace on training."""
 
-    def test(self, model: nn.Module) -> Tested:
+    def final_scores(self, model: nn.Module) -> Tested:
         """Scores of the selected model, the same in every process."""
 
     def features(self) -> Tensor | None:

@@ -96,7 +96,9 @@ def build_transformer_for(config: TransformerConfig, vocabulary: int, seed: int)
     """The network for a vocabulary of this size; its first weights are a function of the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "model"))
-        model = Transformer(config, vocabulary, pad_id=Vocabulary.pad_id, eos_id=Vocabulary.eos_id, start_id=Vocabulary.bos_id)
+        model = Transformer(
+            config, vocabulary, pad_id=Vocabulary.pad_id, eos_id=Vocabulary.eos_id, start_id=Vocabulary.bos_id
+        )
     # queries and keys meet in a dot product: a neuron of one needs its partner of the other
     meetings = [Junction(tuple(names), ()) for names in model.meetings()]
     return Built(model, model.sparse_layers(), [*model.chains(), *meetings])
@@ -117,7 +119,7 @@ class Translation:
 
     metric = "bleu"
     higher_is_better = True
-    validation_metric = "validation_loss"
+    validation_metric: str | None = "validation_loss"
     validation_higher_is_better = False
     tests_once = True
 
@@ -169,7 +171,8 @@ class Translation:
         """`validation_loss`: negative log-likelihood a target token in nats, without smoothing; and its perplexity."""
         sums = torch.zeros(2, dtype=torch.double, device=self.device)
         longer = self.validation.source_lengths.clip(min=self.validation.target_lengths)
-        for pairs in length_batches(longer, max(EVALUATION_TOKENS, int(longer.max())))[self.processes.rank :: self.processes.world]:
+        batches = length_batches(longer, max(EVALUATION_TOKENS, int(longer.max())))
+        for pairs in batches[self.processes.rank :: self.processes.world]:
             source, target = (tensor.to(self.device) for tensor in self.validation.padded(pairs))
             _, plain, tokens = smoothed_loss_sum(model(source, target), target, self.vocabulary.pad_id, 0.0)
             sums += torch.stack([plain.double(), tokens.double()])
@@ -177,7 +180,7 @@ class Translation:
         return {"validation_loss": loss / count, "validation_perplexity": math.exp(min(loss / count, 700.0))}
 
     @torch.inference_mode()
-    def test(self, model: nn.Module) -> Tested:
+    def final_scores(self, model: nn.Module) -> Tested:
         """BLEU of the test set by beam search. `bleu` is the paper's pipeline score (lower-cased, Moses-tokenised); `sacrebleu`
         and `chrf` are the standard scores of detokenised text (lower-cased where the data are).
         """
@@ -211,7 +214,7 @@ class Translation:
 
     def features(self) -> None:
         """Tokens have none to correlate."""
-        return None
+        return
 
     def passed(self, step: int) -> dict[str, float]:
         """Passes over the training pairs."""

@@ -161,7 +161,10 @@ class Training:
         self._loss_sum += loss.detach()
 
     def _evaluate(self) -> tuple[dict[str, Any], bool]:
-        """The record, and whether the network is the best so far. Before any topology update at this step: a network is judged as it was trained."""
+        """The record, and whether the network is the best so far.
+
+        Before any topology update at this step: a network is judged as it was trained.
+        """
         train_loss = self._mean_loss()
         self._loss_sum, self._summed = torch.zeros_like(self._loss_sum), 0
         self.model.eval()
@@ -195,7 +198,7 @@ class Training:
         self.model.load_state_dict(dense_weights(weights))
         self.model.eval()
         with self._autocast():
-            tested = self.task.test(self.model)
+            tested = self.task.final_scores(self.model)
         self.judged.selected = tested.metrics[self.task.metric]
         return tested
 

@@ -24,8 +24,8 @@ def task_of(*overrides: str, seed: int = 0) -> ImageClassification:
 @pytest.mark.parametrize("first", [0, 1, 4, 5, 7, 14])
 def test_batches_from_any_step_are_the_tail_of_all_batches(first: int) -> None:
     task = task_of("budget.train_limit=150", "data.augment=crop_flip")
-    every = list(task.batches(0))
-    tail = list(task.batches(first))
+    every = [batch for (batch,) in task.batches(0)]
+    tail = [batch for (batch,) in task.batches(first)]
     assert len(every) == task.total_steps == 15
     assert len(tail) == len(every) - first
     for (images, labels, _), (images_, labels_, _) in zip(every[first:], tail, strict=True):
@@ -35,9 +35,9 @@ def test_batches_from_any_step_are_the_tail_of_all_batches(first: int) -> None:
 
 def test_an_epoch_holds_every_example_once_in_an_order_of_its_own() -> None:
     task, other = task_of("budget.train_limit=150"), task_of("budget.train_limit=150", seed=1)
-    every = list(task.batches(0))
+    every = [batch for (batch,) in task.batches(0)]
     assert [len(labels) for _, labels, _ in every[:5]] == [32, 32, 32, 32, 22]
-    orders = [_order(every[:5]), _order(every[5:10]), _order(list(other.batches(0))[:5])]
+    orders = [_order(every[:5]), _order(every[5:10]), _order([batch for (batch,) in other.batches(0)][:5])]
     wanted = _order([(PixelScale(task.config.mean, task.config.std)(task.train[0]), task.train[1])])
     for order in orders:
         assert sorted(order) == pytest.approx(sorted(wanted))

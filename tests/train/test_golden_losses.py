@@ -42,7 +42,7 @@ def losses(method: str) -> list[float]:
         features=task.features(),
     )
     values = []
-    for _, batch in zip(range(STEPS), task.batches(0), strict=False):
+    for _, (batch,) in zip(range(STEPS), task.batches(0), strict=False):
         loss = task.loss(built.model, batch)
         loss.backward()
         sparsity_.step()

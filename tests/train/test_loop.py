@@ -16,6 +16,7 @@ from chtexp.train.loop import Judged
 
 class Task:
     metric, higher_is_better, validation_metric = "accuracy", True, "validation"
+    validation_higher_is_better = True
 
 
 def test_best_counts_only_at_the_final_density_and_last_is_last() -> None:
@@ -113,7 +114,7 @@ def test_a_method_without_topology_trains_as_plain_torch(small_run: Callable[...
     first = dict(model.named_parameters())
     _kaiming_as_the_engine(model, run)
     optimizer = torch.optim.SGD(first.values(), lr=1, momentum=0.9, weight_decay=5e-4)
-    for step, (images, labels, _) in enumerate(task.batches(0)):
+    for step, ((images, labels, _),) in enumerate(task.batches(0)):
         optimizer.param_groups[0]["lr"] = run.family.learning_rate(run, task.total_steps)(step)
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(model(images), labels).backward()

@@ -25,6 +25,9 @@ class Watch:
     def __init__(self) -> None:
         self.records: list[dict[str, Any]] = []
 
+    def select(self, weights: Any) -> None:
+        pass
+
     def record(self, record: Any) -> None:
         self.records.append({key: value for key, value in record.items() if key != "seconds"})
 

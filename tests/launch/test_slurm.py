@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from chtexp.compose import compose_run
+from chtexp.errors import UserError
 from chtexp.experiments.description import Run
 from chtexp.launch.settings import Slurm
 from chtexp.launch.slurm import submit
@@ -181,3 +182,31 @@ def test_what_is_edited_after_the_submission_changes_nothing(tmp_path: Path) -> 
     while not (record.parent / "result.json").exists():
         assert time.monotonic() < end, "".join(p.read_text() for p in tmp_path.glob("runs/.sweeps/*/slurm/*.out"))
         time.sleep(0.3)
+
+
+@pytest.mark.usefixtures("slurm")
+def test_processes_on_two_nodes_train_one_run(tmp_path: Path) -> None:
+    """Stopped by scancel in the middle and swept again; the result is that of the same processes on one node."""
+    nodes = subprocess.run(["sinfo", "--noheader", "--Node"], capture_output=True, text=True, check=True).stdout
+    if len(nodes.splitlines()) < 2:
+        pytest.skip("this Slurm has one node only")
+    long = ["seed=1", "task.epochs=3000", "checkpoint.seconds=1", "hardware.threads=1"]
+    over = run(tmp_path, *long, "hardware.nodes=2")
+    (job,) = submitted(tmp_path, [over])
+    process_of(over)
+    nodes = subprocess.run(
+        ["squeue", "--noheader", "--format=%D", f"--job={job}"], capture_output=True, text=True, check=True
+    )
+    assert nodes.stdout.strip() == "2"
+    subprocess.run(["scancel", job.partition("_")[0]], check=True)
+    assert "SIGTERM" in wait_for(over, "preempted").reason
+    submitted(tmp_path, [over])
+    wait_for(over, "done", seconds=400)
+    assert over.folder.read_result()["environment"]["processes"] == 2
+    here = run(tmp_path / "here", *long, "hardware.processes=2")
+    from chtexp.experiments.run import execute
+
+    execute(here, "here")
+    assert timeless(over) == timeless(here)
+    with pytest.raises(UserError, match="jobs of one size"):
+        submitted(tmp_path / "mixed", [run(tmp_path, "seed=7"), run(tmp_path, "seed=8", "hardware.nodes=2")])

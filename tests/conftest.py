@@ -50,3 +50,39 @@ def chtexp(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         return done
 
     return call
+
+
+ENGLISH = ["A dog runs.", "Two men cook.", "A small girl climbs.", "It is the house of a dog.", "He sings."]
+GERMAN = ["Ein Hund läuft.", "Zwei Männer kochen.", "Ein kleines Mädchen klettert.", "Es ist sein Haus.", "Er singt."]
+SMALL_TRANSLATION = (
+    "data=multi30k", "model=transformer_small", "model.width=32", "model.feed_forward=48", "model.heads=2",
+    "model.encoder_layers=1", "model.decoder_layers=1", "budget=smoke", "task.steps=700", "task.batch_tokens=40",
+    "task.evaluations=3", "data.merges=60", "hardware.threads=1", "method.sparsity=0.5",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def small_corpus(tmp_path_factory) -> Path:
+    """A data root with a Multi30k of five sentences, of which every split holds all, prepared."""
+    root = tmp_path_factory.mktemp("corpus")
+    for split in ("train", "val", "test_2016_flickr"):
+        for language, lines in (("en", ENGLISH), ("de", GERMAN)):
+            path = root / "multi30k" / f"{split}.{language}"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("".join(f"{line}\n" for line in lines))
+    run = compose_run([*SMALL_TRANSLATION, f"paths.data={root}", "paths.cache=null"])
+    run.family.prepare(run)
+    return root
+
+
+@pytest.fixture
+def small_translation(tmp_path: Path, small_corpus: Path) -> Callable[..., Run]:
+    """A small translation run in a folder of its own, 21 steps, with overrides."""
+
+    def describe(*overrides: str) -> Run:
+        dense = [] if "method=transformer/fc" not in overrides else ["method.sparsity=0"]
+        typed = [*SMALL_TRANSLATION, f"paths.data={small_corpus}", "paths.cache=null", f"paths.runs={tmp_path}/runs"]
+        chosen = {word.partition("=")[0]: word for word in [*typed, *dense, *overrides]}
+        return compose_run(list(chosen.values()))
+
+    return describe

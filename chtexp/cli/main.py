@@ -1,4 +1,4 @@
-"""chtexp train | sweep | plan | status | table | collect | clean | prepare | bench.
+"""chtexp train | sweep | plan | status | table | collect | clean | prepare | translate | bench.
 
 Exit codes: 0 done, 1 something failed, 2 a mistake in what was typed, 128 + n stopped by signal n.
 """
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from chtexp import __version__
-from chtexp.cli import bench, clean, collect, prepare, status, sweep, tables
+from chtexp.cli import bench, clean, collect, prepare, status, sweep, tables, translate
 from chtexp.cli.common import EXIT_FAILURE, EXIT_USER_ERROR
 from chtexp.cli.train import train
 from chtexp.cores import share_cores
@@ -58,6 +58,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"chtexp {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     commands.add_parser("train", help="one run, or Hydra's sweep with -m: chtexp train --help", add_help=False)
-    for command in (sweep, tables, status, collect, clean, prepare, bench):
+    for command in (sweep, tables, status, collect, clean, prepare, translate, bench):
         command.add(commands)
     return parser

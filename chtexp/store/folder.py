@@ -7,7 +7,7 @@
     log.txt            what was printed               checkpoints/       the last two, each named by its checksum
     result.json        written last: the run is done  starts/            who worked on it and how that ended; see `starts`
     submitted.json     the scheduler's job, if one was given the run
-    selected.pt        the best model's weights, and translations.jsonl what it said of the test set (translation)
+    selected.pt        of translation: the best model's weights; vocabulary.json; translations.jsonl, of the test set
     cleared.json       the start that last began anew (overwrite=true)
 """
 

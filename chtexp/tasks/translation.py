@@ -29,6 +29,7 @@ from chtexp.typed import Description
 Share = Annotated[float, Field(ge=0, lt=1)]
 FEWEST_UPDATES = 10
 EVALUATION_TOKENS = 4096
+VOCABULARY = "vocabulary.json"  # kept in a run's folder, so that its model can be used anywhere
 
 
 class Adam(Description):
@@ -209,7 +210,7 @@ class Translation:
                 "beam": self.recipe.beam,
                 "length_penalty": self.recipe.length_penalty,
             },
-            files={"translations.jsonl": "\n".join(lines) + "\n"},
+            files={"translations.jsonl": "\n".join(lines) + "\n", VOCABULARY: self.vocabulary.text()},
         )
 
     def features(self) -> None:

@@ -36,7 +36,7 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 def sparse_method(name: str, **overrides: Any) -> Method:
     """A method of `conf/method` at 80% sparsity (a dense one as it is)."""
-    return load_method(name, **({} if name == "fc" else {"sparsity": 0.8}) | overrides)
+    return load_method(name, **({} if name.endswith("fc") else {"sparsity": 0.8}) | overrides)
 
 
 @dataclass

@@ -16,7 +16,41 @@ def test_the_methods_of_the_paper() -> None:
     assert method_names() == [
         *("cht", "chts_n", "chts_p", "chtss_n", "chtss_p", "fc"),
         *("gmp", "granet", "mest_ems", "rigl", "set", "static"),
+        *(f"transformer/{name}" for name in ("cht", "chts", "chtss", "fc", "gmp", "granet", "mest_ems", "rigl", "set")),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "topology", "removal", "regrowth", "soft", "density", "percolation"),
+    [
+        ("cht", "brf", "wm", "ch3_l3p", False, "fixed", True),
+        ("chts", "brf", "wm", "ch2_l3n", True, "fixed", True),
+        ("chtss", "brf", "wm", "ch2_l3n", True, "sigmoid", True),
+        ("granet", "er", "wm", "gradient", False, "cubic", False),
+        ("mest_ems", "er", "mest", "random", True, "em_s", False),
+        ("rigl", "er", "wm", "gradient", False, "fixed", False),
+        ("set", "er", "wm", "random", True, "fixed", False),
+    ],
+)
+def test_methods_of_transformers(
+    name: str, topology: str, removal: str, regrowth: str, soft: bool, density: str, percolation: bool
+) -> None:
+    """Updates end at three quarters of training, zeta annealed; weights begin as the model makes them."""
+    method = load_method(f"transformer/{name}")
+    assert (method.zeta, method.zeta_schedule, method.update_end, method.weight_init) == (0.3, "cosine", 0.75, "own")
+    assert method.topology is not None
+    assert method.removal is not None
+    assert method.regrowth is not None
+    assert (method.topology.rule, method.removal.rule, method.density.kind) == (topology, removal, density)
+    assert (method.regrowth.rule, method.regrowth.soft, method.percolation) == (regrowth, soft, percolation)
+    assert (method.removal.soft is not None) == name.startswith("chts")
+
+
+@pytest.mark.parametrize(
+    ("name", "last"), [("set", 75), ("chtss", 80), ("gmp", 80), ("fc", 0), ("granet", 80), ("mest_ems", 75)]
+)
+def test_no_update_comes_after_the_last(name: str, last: int) -> None:
+    assert load_method(f"transformer/{name}").last_update(100, 5) == last
 
 
 @pytest.mark.parametrize(

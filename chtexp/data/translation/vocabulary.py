@@ -70,7 +70,11 @@ class Vocabulary:
 
     def write(self, path: Path) -> None:
         """One JSON file in the library's own format."""
-        path.write_text(self._bpe.to_str(), encoding="utf-8")
+        path.write_text(self.text(), encoding="utf-8")
+
+    def text(self) -> str:
+        """What `write` writes."""
+        return str(self._bpe.to_str())
 
     @property
     def size(self) -> int:

@@ -29,7 +29,9 @@ def config() -> Callable[..., TranslationDataConfig]:
     """The description in conf/data/<name>.yaml, with changes."""
 
     def described(corpus: str = "multi30k", /, **changes: object) -> TranslationDataConfig:
-        return describe(TranslationDataConfig, yaml.safe_load((CONF / f"{corpus}.yaml").read_text()) | changes, "data")
+        return describe(
+            TranslationDataConfig, yaml.safe_load((CONF / f"{corpus}.yaml").read_text())["data"] | changes, "data"
+        )
 
     return described
 

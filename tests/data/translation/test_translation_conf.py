@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
+from chtexp.compose import compose_run
 from chtexp.data.translation import CORPORA, TranslationDataConfig
 from chtexp.errors import UserError
 
@@ -16,9 +18,20 @@ CONF = Path(__file__).parents[3] / "conf" / "data"
 def test_every_corpus_has_its_yaml(name, config):
     described = config(name)
     assert described.name == name
-    assert (CONF / f"{name}.yaml").read_text().startswith(f"# {described.corpus.title}")
-    said = [line.partition(":")[0] for line in (CONF / f"{name}.yaml").read_text().splitlines() if line[0] not in "# "]
-    assert said == list(TranslationDataConfig.model_fields)  # every choice is said
+    text = (CONF / f"{name}.yaml").read_text()
+    assert text.splitlines()[1].startswith(f"# {described.corpus.title}")
+    assert list(yaml.safe_load(text)["data"]) == list(TranslationDataConfig.model_fields)  # every choice is said
+
+
+@pytest.mark.parametrize("name", CORPORA)
+def test_a_corpus_brings_its_recipe_its_model_and_its_method(name):
+    run = compose_run([f"data={name}"])
+    assert (run.task.name, run.model.name, run.method.name) == ("translation", "transformer", "CHTss")
+    assert run.model.feed_forward == run.data.feed_forward
+    assert compose_run([f"data={name}", "method=transformer/set", "model=transformer_small"]).method.name == "SET"
+    steps = {"multi30k": (5000, 1024, 1000, 0.25), "iwslt14": (20000, 10240, 6000, 2), "wmt17": (80000, 12000, 8000, 2)}
+    rate = run.task.learning_rate
+    assert (run.task.steps, run.task.batch_tokens, rate.warmup, rate.factor) == steps[name]
 
 
 @pytest.mark.parametrize(

@@ -89,10 +89,11 @@ ALONE = Processes()
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[Processes]:
-    """The processes that torchrun started this one with; RANK, WORLD_SIZE and the like are in the environment."""
+    """The processes that torchrun started this one with; RANK, WORLD_SIZE and the like are in the environment.
+
+    Left by an error, the group stays as it is: a process that failed must not wait for others, as taking it down may.
+    """
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=PATIENCE)
-    try:
-        yield Processes(dist.get_rank(), dist.get_world_size())
-    finally:
-        dist.destroy_process_group()
+    yield Processes(dist.get_rank(), dist.get_world_size())
+    dist.destroy_process_group()

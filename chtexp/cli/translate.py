@@ -19,7 +19,7 @@ def add(commands: Any) -> None:
         "translate with a trained run",
         'chtexp translate runs/multi30k-chtss-cpu-160fb85c6a/seed-0 "A man is riding a bike."',
     )
-    sub.add_argument("run", type=Path, metavar="RUN", help="a run's folder, .../seed-0")
+    sub.add_argument("folder", type=Path, metavar="RUN", help="a run's folder, .../seed-0")
     sub.add_argument("sentences", nargs="*", metavar="SENTENCE", help="what to translate")
     sub.add_argument("--file", type=Path, help="translate every line of this file")
     sub.add_argument("--output", type=Path, help="write to this file instead of the terminal")
@@ -42,7 +42,7 @@ def translate(parsed: argparse.Namespace) -> int:
 
     if parsed.device == "cuda" and not torch.cuda.is_available():
         raise UserError("torch finds no CUDA GPU here; use --device cpu")
-    text = "".join(f"{line}\n" for line in Translator(parsed.run, torch.device(parsed.device))(sentences))
+    text = "".join(f"{line}\n" for line in Translator(parsed.folder, torch.device(parsed.device))(sentences))
     if parsed.output:
         parsed.output.write_text(text, encoding="utf-8")
         print(f"written: {parsed.output}")

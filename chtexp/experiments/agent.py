@@ -1,7 +1,7 @@
 """torchrun's agent on one node, for the processes that train a run together: `python -m chtexp.experiments.agent FOLDER`.
 
 It starts them, sees when one dies, and ends the others then. Signals are not for it: whoever wants the training to stop
-tells rank 0, and all stop together.
+tells rank 0, and all stop together. Its standard input is open as long as the process lives that holds the run's claim.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import os
 import signal
 import sys
 import threading
+import traceback
 import uuid
 from pathlib import Path
-from types import FrameType
 
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from chtexp.experiments.orders import Exit, Orders, write_exits
-from chtexp.stopping import SIGNALS, stop_with_parent
+from chtexp.experiments.orders import Ending, Exit, Orders, now, write_ending, write_exits
+from chtexp.stopping import SIGNALS
 
 RENDEZVOUS_SECONDS = 900  # nodes of one job do not all begin at once
 LAST_WORDS_SECONDS = 30  # for the others, once one process is dead
@@ -29,6 +29,7 @@ LAST_WORDS_SECONDS = 30  # for the others, once one process is dead
 def main(folder: Path) -> int:
     """Until all processes of this node have ended; 1 if one of them failed."""
     _ignore_signals()
+    threading.Thread(target=_end_with_leader, daemon=True).start()
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what it would say is in FOLDER
     orders = Orders.read(folder)
     hardware, node = orders.run.hardware, int(os.environ.get("SLURM_NODEID", 0)) if orders.endpoint else 0
@@ -49,12 +50,17 @@ def main(folder: Path) -> int:
         **(several if orders.endpoint else one),
     )
     failed: list[Exit] = []
+    through: list[bool] = []
 
     def launch() -> None:
         try:
             elastic_launch(config, sys.executable)("-P", "-m", "chtexp.experiments.rank", str(folder))
+            through.append(True)
         except ChildFailedError as error:
             failed.extend(Exit(rank, failure.exitcode, failure.timestamp) for rank, failure in error.failures.items())
+        except Exception as error:  # the processes could not be started, or did not find each other
+            reason = f"{type(error).__name__}: {error}"
+            write_ending(folder, Ending(-1 - node, "failure", reason, now(), traceback=traceback.format_exc()))
 
     # in a thread of its own, because in the main one it would take the signals for itself
     thread = threading.Thread(target=launch)
@@ -63,19 +69,18 @@ def main(folder: Path) -> int:
         thread.join(0.1)
     if failed:
         write_exits(folder, node, failed)
-    return 1 if failed else 0
+    return 0 if through else 1
 
 
 def _ignore_signals() -> None:
-    parent = os.getppid()
-
-    def heard(number: int, frame: FrameType | None) -> None:
-        if os.getppid() != parent:
-            os._exit(1)  # whoever led is dead; the ranks are told by the death of this process
-
     for number in SIGNALS:
-        signal.signal(number, heard)
-    stop_with_parent()
+        signal.signal(number, lambda number, frame: None)  # no SIG_IGN, which the ranks would inherit
+
+
+def _end_with_leader() -> None:
+    """When nobody holds the run's claim any more, the ranks are told by the death of this process."""
+    sys.stdin.buffer.read()
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -47,6 +47,12 @@ def device_of(run: Run) -> torch.device:
     if run.hardware.threads:
         torch.set_num_threads(run.hardware.threads)
     if run.hardware.device == "cuda" and run.hardware.together:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        local, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if local >= there:
+            raise UserError(
+                f"hardware.processes={run.hardware.processes} needs a GPU for each on every node, and here are {there}; use "
+                f"hardware.processes={there}"
+            )
+        torch.cuda.set_device(local)
         return torch.device("cuda", torch.cuda.current_device())
     return torch.device(run.hardware.device)

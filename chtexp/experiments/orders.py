@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -43,7 +44,10 @@ class Orders:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a rank ended. kind: `stopped`, `mistake` (a UserError) or `failure`. stop: the signal's number. at: epoch seconds."""
+    """How a rank ended. kind: `done` (rank 0 alone says so), `stopped`, `mistake` (a UserError) or `failure`.
+
+    rank: -1 - n is the agent of node n. stop: the signal's number. at: epoch seconds.
+    """
 
     rank: int
     kind: str
@@ -69,7 +73,11 @@ def orders_folder(start: Start) -> Path:
 
 
 def write_ending(folder: Path, ending: Ending) -> None:
-    write_json(folder / f"rank-{ending.rank}.json", asdict(ending))
+    """Leave word; on a full disk, at least on the terminal."""
+    try:
+        write_json(folder / f"rank-{ending.rank}.json", asdict(ending))
+    except OSError:
+        print(f"chtexp: rank {ending.rank}: {ending.reason}", file=sys.stderr, flush=True)
 
 
 def endings(folder: Path) -> list[Ending]:

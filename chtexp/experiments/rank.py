@@ -13,8 +13,13 @@ from chtexp.stopping import Stopped, StopSignals, stop_with_parent
 
 def main(folder: Path) -> int:
     """Train; the exit code is 0 also where all stopped together, as they were asked to."""
-    stop_with_parent()
-    share_cores()
+    with StopSignals().heard() as signals:  # before torch is loaded, which takes seconds
+        stop_with_parent()
+        share_cores()
+        return _train(folder, signals)
+
+
+def _train(folder: Path, signals: StopSignals) -> int:
     from chtexp.errors import UserError
     from chtexp.experiments.assembly import device_of
     from chtexp.experiments.orders import Ending, Orders, now, write_ending
@@ -24,37 +29,34 @@ def main(folder: Path) -> int:
     from chtexp.store.starts import SignsOfLife, Start
 
     rank = int(os.environ["RANK"])
-    with StopSignals().heard() as signals:
-        if rank == 0:
-            (folder / "rank-0.pid").write_text(f"{os.getpid()}\n")
+    if rank == 0:
+        (folder / "rank-0.pid").write_text(f"{os.getpid()}\n")
+    work: Work | Follower | None = None
+    try:
         orders = Orders.read(folder)
         run = orders.run
-        work: Work | Follower | None = None
-        try:
-            with joined(device_of(run)) as processes:
-                if processes.leads:
-                    start = Start(folder.parent, int(folder.name.partition(".")[0]))
-                    log = RunLog(run.folder, start)
-                    work = Work(run, orders.command, signals, SignsOfLife(start), log, processes)
-                else:
-                    work = Follower(run, signals, processes)
-                try:
-                    work.train()
-                finally:
-                    work.close()
-        except Stopped as stopped:
-            step = work.step if work else None
-            write_ending(folder, Ending(rank, "stopped", stopped.reason, now(), step, stopped.signal))
-            return 0
-        except UserError as error:
-            write_ending(folder, Ending(rank, "mistake", str(error), now(), traceback=traceback.format_exc()))
-            return 2
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            step = work.step if work else None
-            write_ending(folder, Ending(rank, "failure", reason, now(), step, traceback=traceback.format_exc()))
-            return 1
-    return 0
+        with joined(device_of(run)) as processes:
+            if processes.leads:
+                start = Start(folder.parent, int(folder.name.partition(".")[0]))
+                log = RunLog(run.folder, start)
+                work = Work(run, orders.command, signals, SignsOfLife(start), log, processes)
+            else:
+                work = Follower(run, signals, processes)
+            try:
+                work.train()
+            finally:
+                work.close()
+        ending = Ending(rank, "done", "", now(), work.step)
+    except Stopped as stopped:
+        ending = Ending(rank, "stopped", stopped.reason, now(), work.step if work else None, stopped.signal)
+    except UserError as error:
+        ending = Ending(rank, "mistake", str(error), now(), traceback=traceback.format_exc())
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        ending = Ending(rank, "failure", reason, now(), work.step if work else None, traceback=traceback.format_exc())
+    if rank == 0 or ending.kind != "done":
+        write_ending(folder, ending)
+    return {"done": 0, "stopped": 0, "mistake": 2, "failure": 1}[ending.kind]
 
 
 if __name__ == "__main__":

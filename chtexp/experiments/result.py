@@ -21,12 +21,14 @@ def summary(
     task: Task,
     judged: Judged,
     tested: Tested | None,
+    executed: Mapping[str, str],
     source: str,
     command: str,
 ) -> dict[str, Any]:
     """All numbers of a training that ended with `state`, and where they come from.
 
     tested: of a task that tests the selected model once; without it there is nothing that such a run reports.
+    executed: how the layers were at the end of the training.
     """
     sparsity = training.sparsity
     reported = judged.selected if task.validation_metric else judged.best
@@ -59,7 +61,7 @@ def summary(
         "nonzeros": sum(int(parameter.count_nonzero()) for parameter in training.model.parameters()),
         "parameters": sum(parameter.numel() for parameter in training.model.parameters())
         + sum(layer.linear.in_features * layer.linear.out_features - layer.weight.numel() for layer in sparsity.layers),
-        "execution": sparsity.executed,
+        "execution": dict(executed),
         "flops": {
             "dense": per_position * (sparsity.pairs + dense_weights),
             "sparse": per_position * (mean_links + dense_weights),

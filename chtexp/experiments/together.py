@@ -25,8 +25,8 @@ from chtexp.stopping import StopSignals
 from chtexp.store.starts import SignsOfLife
 
 LOOK_SECONDS = 0.1
+WAIT_SECONDS = 60  # once the first node has ended, for the others
 CAUSE_SECONDS = 5.0  # an error that came so long before a process was killed is why it was
-PORTS = range(20000, 30000)
 
 
 class TogetherFailed(RuntimeError):
@@ -52,7 +52,7 @@ class Together:
             raise UserError(
                 "chtexp starts the processes itself: type the command without torchrun, with hardware.processes=N"
             )
-        endpoint = _endpoint(self._run.hardware.nodes, self._signs.start.number)
+        endpoint = _endpoint(self._run.hardware.nodes)
         for left in self._folder.parent.glob(f"*{SUFFIX}"):  # by starts that were killed
             shutil.rmtree(left, ignore_errors=True)
         self._folder.mkdir()
@@ -68,14 +68,15 @@ class Together:
                 str(self._folder),
             ],
             env=self._environment(),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # closed by the system when this process dies, which ends the agents on all nodes
             start_new_session=True,  # signals reach the ranks by way of this process alone
         )
         try:
             self._wait(agent)
         finally:
-            if agent.poll() is None:
-                agent.kill()  # its ranks save themselves and stop
+            assert agent.stdin
+            agent.stdin.close()  # if it is still at work: its ranks save themselves and stop
+            agent.wait()
         return self._outcome(agent.returncode)
 
     def close(self) -> None:
@@ -95,7 +96,8 @@ class Together:
         told = False
         while agent.poll() is None:
             time.sleep(LOOK_SECONDS)
-            self._signs.check()
+            if self._signs.taken_over:
+                self._signs.check()
             if self._signals.number and not told:
                 told = self._tell_leader()
 
@@ -113,16 +115,17 @@ class Together:
         result = self._run.folder.read_result()
         found = endings(self._folder)
         self.step = next((ending.step for ending in found if ending.step is not None), None)
-        if code == 0 and result is not None and not found:
+        kinds = {ending.kind for ending in found}
+        if kinds == {"done"} and result is not None:
             return result
-        if all(ending.kind == "stopped" for ending in found) and (found or self._signals.number) and code == 0:
-            self._signals.obey(found[0].stop if found else self._signals.number)
+        if kinds == {"stopped"} and code == 0:
+            self._signals.obey(found[0].stop)
         raise _cause(found, exits(self._folder), code, memory_kills() > self._kills_before)
 
 
 def _cause(found: list[Ending], exited: list[Exit], code: int, memory_ran_out: bool) -> Exception:
     """Why it failed: what came first. A process that lost its companions fails as well, and is no cause."""
-    first = next((ending for ending in found if ending.kind != "stopped"), None)
+    first = next((ending for ending in found if ending.kind not in ("done", "stopped")), None)
     killed = exited[0] if exited and exited[0].code < 0 and -exited[0].code != signal.SIGTERM else None
     if killed and not (first and first.at < killed.at - CAUSE_SECONDS):
         name = signal.Signals(-killed.code).name
@@ -134,8 +137,8 @@ def _cause(found: list[Ending], exited: list[Exit], code: int, memory_ran_out: b
     return UserError(first.reason) if first.kind == "mistake" else TogetherFailed(first.reason, first.traceback)
 
 
-def _endpoint(nodes: int, start: int) -> str:
-    """Where the processes of several nodes find each other: a port of this node, the first one of its job."""
+def _endpoint(nodes: int) -> str:
+    """Where the processes of several nodes find each other: a free port of this node, the first one of its job."""
     if nodes == 1:
         return ""
     found = int(os.environ.get("SLURM_JOB_NUM_NODES", 1))
@@ -144,8 +147,13 @@ def _endpoint(nodes: int, start: int) -> str:
             f"hardware.nodes={nodes} needs a Slurm job of {nodes} nodes, and this is {'one' if found > 1 else 'no job'}"
             f"{f' of {found}' if found > 1 else ''}: use chtexp sweep ... launcher=slurm, or hardware.nodes={found}"
         )
-    job = int(os.environ["SLURM_JOB_ID"])
-    return f"{socket.gethostname()}:{PORTS[(31 * job + start) % len(PORTS)]}"
+    if "SLURMD_NODENAME" not in os.environ:
+        raise UserError(
+            "hardware.nodes needs a process on a node of its Slurm job, and this one is beside it: use srun or sbatch"
+        )
+    with socket.socket() as free:
+        free.bind(("", 0))
+        return f"{socket.gethostname()}:{free.getsockname()[1]}"
 
 
 def _on_every_node(nodes: int) -> list[str]:
@@ -154,4 +162,4 @@ def _on_every_node(nodes: int) -> list[str]:
         return []
     cpus = os.environ.get("SLURM_CPUS_PER_TASK")
     shape = ["--overlap", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--mem=0", "--cpu-bind=none"]
-    return ["srun", *shape, *([f"--cpus-per-task={cpus}"] if cpus else []), "--unbuffered", "--kill-on-bad-exit=0"]
+    return ["srun", *shape, *([f"--cpus-per-task={cpus}"] if cpus else []), "--unbuffered", f"--wait={WAIT_SECONDS}"]

@@ -68,6 +68,7 @@ class Work:
             training.load_state_dict(state["training"])
             self._lines = MetricLines(folder.metrics, state["metrics_size"])
             self.log.say(f"resuming {folder.path} at step {training.step} of {task.total_steps}")
+            del state
         else:
             if folder.metrics.exists():
                 self.log.say(
@@ -82,11 +83,11 @@ class Work:
         )
         self._metric = (task.validation_metric or task.metric) if task.tests_once else task.metric
         judged = training.run(self)
-        end = training.state_dict()
+        end, executed = training.state_dict(), training.sparsity.executed
         tested = tested_once(training, folder, self._processes)
         for name, text in (tested.files if tested else {}).items():
             write_atomically(folder.path / name, partial(_write_text, text))
-        self._result = summary(run, training, end, task, judged, tested, source, self.command)
+        self._result = summary(run, training, end, task, judged, tested, executed, source, self.command)
         self._signs.check()
         folder.finish(self._result)
         self._result = folder.read_result()
@@ -111,7 +112,7 @@ class Work:
     def record(self, record: Mapping[str, Any]) -> None:
         """Into the metrics, the mirror, and before a person's eyes."""
         assert self._lines is not None and self._mirror is not None and self._progress is not None  # noqa: PT018
-        self._stop_if_taken_over()
+        self._signs.check()
         self._lines.write(record)
         self._mirror.record(record)
         if record["kind"] == "evaluation":
@@ -127,7 +128,7 @@ class Work:
     def select(self, weights: Callable[[], dict[str, Any]]) -> None:
         """Keep the best model so far."""
         self._signs.check()
-        write_atomically(self.folder.selected, partial(torch.save, weights()))
+        write_atomically(self.folder.selected, partial(torch.save, {"step": self.step, **weights()}))
 
     def checkpoint(self, state: Callable[[], dict[str, Any]], *, last: bool) -> None:
         """Save where that is due, and stop where that is asked for."""
@@ -171,7 +172,7 @@ class Work:
         starts = read_json(folder.environment) if folder.environment.exists() else []
         here = environment(self._processes.world)
         for what in ("threads", "processes"):
-            if starts and starts[-1][what] != here[what] and folder.checkpoints.exists():
+            if starts and starts[-1].get(what, 1) != here[what] and folder.checkpoints.exists():
                 self.log.say(
                     f"note: this run was begun with {starts[-1][what]} {what} and goes on with {here[what]}: it may end "
                     f"another way than an undisturbed one; set hardware.{what} to keep them equal"
@@ -241,7 +242,13 @@ def tested_once(training: Training, folder: RunFolder, processes: Processes) -> 
     if not training.task.tests_once or training.judged.selected_step is None:
         return None
     processes.told(None)  # the leader has written it
-    return training.test(torch.load(folder.selected, map_location=training.device, weights_only=True))
+    selected = torch.load(folder.selected, map_location=training.device, weights_only=True)
+    if selected["step"] != training.judged.selected_step:
+        raise RuntimeError(
+            f"{folder.selected} is of step {selected['step']}, and the best validation was at {training.judged.selected_step}: "
+            "the training was resumed and went another way; overwrite=true trains it again"
+        )
+    return training.test(selected)
 
 
 def _write_text(text: str, file: BinaryIO) -> None:

@@ -30,4 +30,4 @@ class Failures:
 def _failed(task: Task) -> bool:
     """Whether its run was started since the sweep began, and failed."""
     folder = task.run_folder
-    return condition(folder).state == "failed" and folder.starts > task.starts_before
+    return folder.starts > task.starts_before and condition(folder).state == "failed"

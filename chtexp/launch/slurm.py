@@ -64,7 +64,7 @@ def submit(folder: SweepFolder, launcher: Slurm, tasks: Sequence[Task]) -> list[
         for first in range(0, len(tasks), launcher.runs_per_job)
     ]
     before = [task.run_folder.starts for task in tasks]  # a job may begin at once
-    executor = _executor(folder, launcher, code, len(shares), _nodes(tasks))
+    executor = _executor(folder, launcher, code, len(shares), _nodes(tasks, launcher))
     try:
         with executor.batch():
             jobs = [executor.submit(Share(str(folder.path), numbers)) for numbers in shares]
@@ -92,13 +92,15 @@ def follow(tasks: Sequence[Task], say: Say) -> None:
         time.sleep(LOOK_SECONDS)
 
 
-def _nodes(tasks: Sequence[Task]) -> int:
+def _nodes(tasks: Sequence[Task], launcher: Slurm) -> int:
     """Of every job."""
     wanted = sorted({task.config["hardware"]["nodes"] for task in tasks})
     if len(wanted) > 1:
         raise UserError(
             f"the runs of one sweep need jobs of one size, not hardware.nodes {', '.join(map(str, wanted))}"
         )
+    if wanted[0] > 1 and launcher.parallel > 1:
+        raise UserError("runs over several nodes take a whole job: use launcher.parallel=1, or hardware.nodes=1")
     return int(wanted[0])
 
 

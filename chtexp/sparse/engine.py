@@ -250,7 +250,8 @@ class DynamicSparsity:
         The first half of `step`, for those who want to do something (evaluate, say) before the topology changes.
         """
         if self._reads_gradient and self._update_due(self.steps + 1):
-            self._dense_gradients = [self._dense_gradient(layer) for layer in self.layers]
+            gradients = [self._dense_gradient(layer) for layer in self.layers]
+            self._dense_gradients = gradients if self._processes.leads else None  # who decides
         self.mask_gradients()
         self.optimizer.step()
         if not self._elementwise:

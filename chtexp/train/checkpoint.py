@@ -179,7 +179,7 @@ def random_state() -> dict[str, Any]:
     """The state of torch's global generators (dropout draws from them)."""
     state: dict[str, Any] = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state_all()
+        state["cuda"] = torch.cuda.get_rng_state()
     return state
 
 
@@ -187,4 +187,4 @@ def restore_random_state(state: dict[str, Any]) -> None:
     """Set torch's global generators to what `random_state` returned."""
     torch.set_rng_state(state["cpu"].cpu())
     if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all([part.cpu() for part in state["cuda"]])
+        torch.cuda.set_rng_state(state["cuda"].cpu())

@@ -65,6 +65,13 @@ def test_one_process_alone_tells_itself_everything() -> None:
     ALONE.agree("nothing", [tensor])
 
 
+def test_masks_that_differ_are_an_error(monkeypatch) -> None:
+    group = Processes(1, 3)
+    monkeypatch.setattr(group, "gathered", lambda value: [value, "another", value])
+    with pytest.raises(RuntimeError, match="the masks differ between rank 0 and rank 1"):
+        group.agree("the masks", [torch.arange(3)])
+
+
 class Other(Processes):
     """Two processes, of which the other one wants something."""
 

@@ -126,7 +126,8 @@ class Together:
 def _cause(found: list[Ending], exited: list[Exit], code: int, memory_ran_out: bool) -> Exception:
     """Why it failed: what came first. A process that lost its companions fails as well, and is no cause."""
     first = next((ending for ending in found if ending.kind not in ("done", "stopped")), None)
-    killed = exited[0] if exited and exited[0].code < 0 and -exited[0].code != signal.SIGTERM else None
+    at_once = [exit_ for exit_ in exited if exit_.at <= exited[0].at + 1]  # whole seconds, as torchrun counts them
+    killed = next((exit_ for exit_ in at_once if exit_.code < 0 and -exit_.code != signal.SIGTERM), None)
     if killed and not (first and first.at < killed.at - CAUSE_SECONDS):
         name = signal.Signals(-killed.code).name
         if name == "SIGKILL" and memory_ran_out:

@@ -142,6 +142,7 @@ def failure(rank: int, at: float, reason: str = "Boom: x", kind: str = "failure"
     [
         ([failure(1, 1.0), failure(0, 2.0, "connection lost")], [Exit(1, 1, 1.0)], "Boom: x"),
         ([failure(0, 9.0, "connection lost")], [Exit(1, -9, 9.5)], "rank 1 was killed (SIGKILL)"),
+        ([failure(0, 9.2, "lost")], [Exit(0, 1, 9.0), Exit(1, -9, 9.0)], "rank 1 was killed (SIGKILL)"),
         ([failure(0, 9.0)], [Exit(1, -9, 40.0)], "Boom: x"),  # it hung, and was killed for that
         ([], [Exit(1, -15, 3.0)], "its processes ended with exit code -15"),
         ([], [], "its processes ended with exit code 3"),

@@ -25,11 +25,12 @@ def overrides_of(name: str, row: str, column: str, *typed: str) -> tuple[str, ..
 
 @pytest.mark.parametrize("name", GRIDS)
 def test_every_cell_of_every_grid_is_a_run_that_can_be_costed(name: str) -> None:
-    runs = plan_runs(name, ["budget=cpu"], None)
-    assert len({(item.run.id, item.seed) for item in runs}) == len(runs)
-    for item in runs:
-        assert cost(item.run).steps > 0
-        assert item.run.budget.name == "cpu"
+    runs = plan_runs(name, ["budget=cpu", "seed=0"], None)
+    assert len({item.run.id for item in runs}) == len(runs)
+    assert {item.run.budget.name for item in runs} == {"cpu"}
+    different = {(item.run.data.name, item.run.method.name, item.run.method.sparsity): item.run for item in runs}
+    for run in different.values():
+        assert cost(run).steps > 0
 
 
 @pytest.mark.parametrize("name", [name for name in GRIDS if name.startswith("table")])

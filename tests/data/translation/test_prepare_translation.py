@@ -336,7 +336,7 @@ CODE = """
 import sys, yaml
 from pathlib import Path
 from chtexp.data.translation import TranslationDataConfig, prepare_translation
-config = TranslationDataConfig.model_validate(yaml.safe_load(Path(sys.argv[1]).read_text()))
+config = TranslationDataConfig.model_validate(yaml.safe_load(Path(sys.argv[1]).read_text())["data"])
 print("ready", flush=True); sys.stdin.readline()
 prepare_translation(config, Path(sys.argv[2]))
 """

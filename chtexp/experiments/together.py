@@ -25,6 +25,7 @@ from chtexp.stopping import StopSignals
 from chtexp.store.starts import SignsOfLife
 
 LOOK_SECONDS = 0.1
+MOST_A_CORE = 4  # processes; more would only keep each other, and everybody else, from working
 WAIT_SECONDS = 60  # once the first node has ended, for the others
 CAUSE_SECONDS = 5.0  # an error that came so long before a process was killed is why it was
 
@@ -52,7 +53,13 @@ class Together:
             raise UserError(
                 "chtexp starts the processes itself: type the command without torchrun, with hardware.processes=N"
             )
-        endpoint = _endpoint(self._run.hardware.nodes)
+        hardware, cores = self._run.hardware, available_cores()
+        if hardware.device == "cpu" and hardware.processes > MOST_A_CORE * cores:
+            raise UserError(
+                f"hardware.processes={hardware.processes} are too many for the {cores} cores here: use at most "
+                f"{MOST_A_CORE * cores}"
+            )
+        endpoint = _endpoint(hardware.nodes)
         for left in self._folder.parent.glob(f"*{SUFFIX}"):  # by starts that were killed
             shutil.rmtree(left, ignore_errors=True)
         self._folder.mkdir()

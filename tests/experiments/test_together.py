@@ -133,6 +133,12 @@ def test_torchrun_is_not_for_the_person_to_type(chtexp: Callable, monkeypatch) -
     assert "without torchrun" in done.stderr
 
 
+def test_more_processes_than_cores_can_carry_are_refused(chtexp: Callable) -> None:
+    done = chtexp("train", *RUN, "hardware.processes=4000", check=2)
+    assert "too many for the" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
 def failure(rank: int, at: float, reason: str = "Boom: x", kind: str = "failure") -> Ending:
     return Ending(rank, kind, reason, at)
 

@@ -124,12 +124,12 @@ def _adam(recipe: TranslationRecipe, model: torch.nn.Module) -> torch.optim.Opti
     )
 
 
-def _inoam_rate(run: Parts, total_steps: int) -> Callable[[int], float]:
+def _inverse_root_rate(run: Parts, total_steps: int) -> Callable[[int], float]:
     rate, length = run.task.learning_rate, TranslationLength(run.task, run.budget)
+    if rate.schedule == "noam":
+        return noam(rate.factor, run.model.width, length.warmup)
     last_update = run.method.last_update(total_steps, length.update_interval)
     ramp = min(rate.ramp_steps, length.update_interval)
-    if not ramp:
-        return noam(rate.factor, run.model.width, length.warmup)
     return inoam(rate.factor, run.model.width, length.warmup, length.update_interval, last_update, ramp)
 
 
@@ -161,7 +161,7 @@ FAMILIES: dict[str, Family] = {
         build_model=_transformer,
         build_task=_translation_task,
         build_optimizer=_adam,
-        learning_rate=_inoam_rate,
+        learning_rate=_inverse_root_rate,
         prepare=_prepare_translation,
     ),
 }

@@ -42,22 +42,22 @@ class Adam(Description):
 
 
 class InverseRoot(Description):
-    """`noam`: factor * width^-0.5 * min(n^-0.5, n * warmup^-1.5) at step n, and `inoam`: times a ramp of `ramp_steps` after
-    every topology update. Without updates the two are one. ramp_steps 0: no ramp. warmup: at the full budget.
+    """`noam`: factor * width^-0.5 * min(n^-0.5, n * warmup^-1.5) at step n; `inoam`: that, times a ramp of `ramp_steps` after
+    every topology update (without updates the two are one). warmup: at the full budget.
     """
 
-    schedule: Literal["inoam"] = "inoam"
+    schedule: Literal["noam", "inoam"] = "inoam"
     factor: Annotated[float, Field(gt=0)]
     warmup: PositiveInt
-    ramp_steps: Annotated[int, Field(ge=0)] = 20
+    ramp_steps: PositiveInt = 20
 
 
 class TranslationRecipe(Description):
     """steps: optimizer steps at the full budget. batch_tokens: of the longer side, padding included, of one batch.
 
     accumulate: batches whose gradients make one step. update_steps: between topology updates. evaluations: of the validation
-    set, over the whole training. selection: the network that is tested is the one of the best `validation_loss`, once the
-    final density is reached [choice: the paper says best on validation]. cpu_fraction: of the steps at budget=cpu.
+    set, over the whole training; the network that is tested is the one of the best `validation_loss`, once the final density
+    is reached [choice: the paper says best on validation]. cpu_fraction: of the steps at budget=cpu.
     """
 
     name: Literal["translation"] = "translation"
@@ -69,7 +69,6 @@ class TranslationRecipe(Description):
     smoothing: Share = 0.1
     optimizer: Adam = Adam()
     learning_rate: InverseRoot
-    selection: Literal["validation_loss"] = "validation_loss"
     beam: PositiveInt = 2
     length_penalty: float = 1.0
     cpu_fraction: Annotated[float, Field(gt=0, le=1, json_schema_extra={"identity": False})] = 0.1

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from chtexp.errors import UserError
+from chtexp.processes import ALONE
 from chtexp.sparse import DensitySchedule, DynamicSparsity, density_schedule, engine
 from chtexp.sparse.bits import pack
 from chtexp.sparse.layer import LinkState, SparseLayer
@@ -546,12 +547,13 @@ def test_signatures() -> None:
             "features",
             "execution",
             "batch",
+            "processes",
         )
     ]
     keyword = [name for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY]
     assert keyword == list(parameters)[3:]
     optional = {name: p.default for name, p in parameters.items() if p.default is not p.empty}
-    assert optional == {"layers": None, "chains": None, "features": None, "execution": "dense", "batch": 32}
+    assert optional == {"layers": None, "chains": None, "features": None, "execution": "dense", "batch": 32, "processes": ALONE}
 
     parameters = inspect.signature(density_schedule).parameters
     assert list(parameters) == ["kind", "initial", "final", "total", "interval", "parameters"]

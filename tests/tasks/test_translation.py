@@ -39,11 +39,13 @@ def test_the_paper_recipe_has_the_papers_length(data: str, budget: str, steps: i
 def test_the_rate_is_noam_without_updates_and_ramps_with_them() -> None:
     dense = compose_run(["data=multi30k", "method=transformer/fc"])
     sparse = compose_run(["data=multi30k", "method=transformer/set"])
-    rates = [run.family.learning_rate(run, 5000) for run in (dense, sparse)]
+    plain = compose_run(["data=multi30k", "method=transformer/set", "task.learning_rate.schedule=noam"])
+    rates = [run.family.learning_rate(run, 5000) for run in (dense, sparse, plain)]
     assert rates[0](999) == pytest.approx(0.25 * 512**-0.5 * 1000**-0.5)
     assert rates[1](900) == rates[0](900)  # warming up
     assert rates[1](1100) == pytest.approx(rates[0](1100) / 20)
     assert rates[1](1119) == rates[0](1119)
+    assert rates[2](1100) == rates[0](1100)
     assert rates[1](3700) == pytest.approx(rates[0](3700) / 20)
     assert rates[1](3800) == rates[0](3800)  # after the last update, at 75%
 

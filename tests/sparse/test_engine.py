@@ -553,7 +553,14 @@ def test_signatures() -> None:
     keyword = [name for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY]
     assert keyword == list(parameters)[3:]
     optional = {name: p.default for name, p in parameters.items() if p.default is not p.empty}
-    assert optional == {"layers": None, "chains": None, "features": None, "execution": "dense", "batch": 32, "processes": ALONE}
+    assert optional == {
+        "layers": None,
+        "chains": None,
+        "features": None,
+        "execution": "dense",
+        "batch": 32,
+        "processes": ALONE,
+    }
 
     parameters = inspect.signature(density_schedule).parameters
     assert list(parameters) == ["kind", "initial", "final", "total", "interval", "parameters"]

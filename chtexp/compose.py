@@ -36,7 +36,7 @@ def compose_run(overrides: Sequence[str], config_dir: Path | None = None) -> Run
         config = _composed(ROOT, [*searchpath, *overrides])
         return run_of(config)
     except (HydraException, OmegaConfBaseException) as error:
-        raise explain(error) from None
+        raise explain(error, ROOT, [*searchpath, *overrides]) from None
     except YAMLError as error:
         raise UserError(f"a configuration file is no YAML: {' '.join(str(error).split())}") from None
 
@@ -87,7 +87,7 @@ def compose_sweep(overrides: Sequence[str], config_dir: Path | None = None) -> S
         config = _composed("sweep", [*searchpath, *overrides])
         values: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException) as error:
-        raise explain(error, "sweep") from None
+        raise explain(error, "sweep", overrides) from None
     return describe_sweep({key: value for key, value in values.items() if key != "hydra"})
 
 
@@ -101,8 +101,8 @@ def run_of(config: DictConfig) -> Run:
     return describe_run(values)
 
 
-def explain(error: Exception, root: str = ROOT) -> UserError:
-    """Hydra's error as one line that names the choices."""
+def explain(error: Exception, root: str = ROOT, overrides: Sequence[str] = ()) -> UserError:
+    """Hydra's error as one line that names the choices, such as they are with these overrides."""
     text = str(error)
     if match := re.search(
         r"Could not find '([^']+)'\s+Available options in '([^']+)':\s*(.*?)(?:Config search path|$)",
@@ -111,9 +111,11 @@ def explain(error: Exception, root: str = ROOT) -> UserError:
     ):
         return unknown(match[2], match[1].rpartition("/")[2], match[3].split())
     if match := re.search(r"Key '([^']+)' is not in struct\s+full_key: (\S+)", text):
-        return unknown("key", match[2], _siblings(match[2], root))
+        return unknown("key", match[2], _siblings(match[2], root, overrides))
     if match := re.search(r"Could not override '([^']+)'", text):
-        return unknown("key or axis", match[1], {*_siblings(match[1], root), *(axes() if "." not in match[1] else [])})
+        return unknown(
+            "key or axis", match[1], {*_siblings(match[1], root, overrides), *(axes() if "." not in match[1] else [])}
+        )
     if isinstance(error, OverrideParseException):
         return UserError(
             f"cannot read '{error.override}': an override is key=value, e.g. data=mnist or method.zeta=0.2"
@@ -133,12 +135,21 @@ def axes() -> list[str]:
     return sorted(groups)
 
 
-def _siblings(full_key: str, root: str) -> list[str]:
-    """The keys that stand where `full_key` was looked for, in the default configuration."""
-    config: Any = _composed(root, [])
+def _siblings(full_key: str, root: str, overrides: Sequence[str]) -> list[str]:
+    """The keys that stand where `full_key` was looked for, in the configuration of the groups that were chosen."""
+    chosen = [override for override in overrides if _chooses_a_group(override)]
+    try:
+        config: Any = _composed(root, chosen)
+    except (HydraException, OmegaConfBaseException, UserError):  # it is these that are wrong
+        config = _composed(root, [])
     *parents, _ = full_key.split(".")
     for name in parents:
         config = config.get(name) if isinstance(config, DictConfig) else None
     if not isinstance(config, DictConfig):
         return []
     return [".".join([*parents, str(key)]) for key in config]
+
+
+def _chooses_a_group(override: str) -> bool:
+    key = override.partition("=")[0]
+    return key == "hydra.searchpath" or key in axes()

@@ -56,7 +56,7 @@ def finished_table(
 
     The budget is the one asked for, or the fullest that has results.
     """
-    more = merged(read_collection(path) for path in collected)
+    more = merged({str(path): read_collection(path) for path in collected})
     asked = [override for override in overrides if override.startswith("budget=")]
     rest = [override for override in overrides if override not in asked]
     budgets = [asked[-1].partition("=")[2]] if asked else _budgets_tried(name, rest, config_dir, more)
@@ -102,7 +102,7 @@ def _results(run: Run, selection: Selection, more: Collection) -> tuple[Result, 
     elsewhere = {key: result for key, result in more.items() if key[0] == run.id}
     return tuple(
         result
-        for result in merged([here, elsewhere]).values()
+        for result in merged({str(run.folder.path.parent): here, "the collected results": elsewhere}).values()
         if not selection.seeds_asked or result["seed"] in selection.seeds
     )
 

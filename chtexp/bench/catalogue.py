@@ -13,10 +13,11 @@ from chtexp.bench.machine import machine, torch_threads
 from chtexp.bench.memory import MemorySettings, measure_memory
 from chtexp.bench.others import OtherWork
 from chtexp.bench.outcome import Findings, Outcome
-from chtexp.bench.settings import Settings, read_settings
+from chtexp.bench.run import RunSettings, measure_run
+from chtexp.bench.settings import Settings
 from chtexp.bench.step import StepSettings, measure_step
 from chtexp.bench.update import UpdateSettings, measure_update
-from chtexp.errors import unknown
+from chtexp.errors import UserError, unknown
 
 
 class Benchmark(NamedTuple):
@@ -33,15 +34,23 @@ BENCHMARKS = {
     "memory": Benchmark(MemorySettings, measure_memory),
     "epoch": Benchmark(EpochSettings, measure_epoch),
     "checkpoint": Benchmark(CheckpointSettings, measure_checkpoint),
+    "run": Benchmark(RunSettings, measure_run),
 }
 
 
-def run_benchmark(name: str, words: Sequence[str]) -> Outcome:
-    """Run the benchmark `name` with settings KEY=VALUE; UserError for an unknown name, key or value."""
+def _no_run(words: Sequence[str]) -> Any:
+    raise UserError("a run cannot be composed here")
+
+
+def run_benchmark(name: str, words: Sequence[str], compose: Callable[[Sequence[str]], Any] = _no_run) -> Outcome:
+    """Run the benchmark `name` with settings KEY=VALUE; UserError for an unknown name, key or value.
+
+    compose: what makes a run of such words, for the benchmark that measures one.
+    """
     if name not in BENCHMARKS:
         raise unknown("benchmark", name, BENCHMARKS)
     benchmark = BENCHMARKS[name]
-    settings = read_settings(benchmark.settings, words)
+    settings = benchmark.settings.read(words, compose)
     with torch_threads(settings.threads):
         found, others, start = machine(), OtherWork(), time.perf_counter()
         findings = benchmark.measure(settings)

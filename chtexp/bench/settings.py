@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -51,6 +51,11 @@ class Settings(Description):
 
     threads: Annotated[int, Field(ge=1, le=os.cpu_count() or 1)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+    @classmethod
+    def read(cls, words: Sequence[str], compose: Callable[[Sequence[str]], Any]) -> Self:
+        """`words`, each KEY=VALUE. compose: makes a run of such words, for settings that describe one."""
+        return read_settings(cls, words)
 
 
 class TimedSettings(Settings):

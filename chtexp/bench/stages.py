@@ -9,6 +9,7 @@ from typing import Any
 
 from chtexp.sparse import DynamicSparsity, UpdateRecord, update
 
+STAGE_OF = {"_pruned": "prune", "_removed": "remove", "percolated": "percolate"}  # of methods of Rewiring
 STAGES = ("states", "prune", "remove", "percolate", "score", "select", "install", "other")
 
 
@@ -24,6 +25,9 @@ class TimedSparsity(DynamicSparsity):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         self._begin()
         super().__init__(*arguments, **named)
+        for name, stage in STAGE_OF.items():
+            setattr(self._rewiring, name, self._clocked(stage, getattr(self._rewiring, name)))
+        self._rewiring._regrown = self._regrowing(self._rewiring._regrown)  # type: ignore[method-assign]
 
     def update_topology(self) -> UpdateRecord | None:
         self._begin()
@@ -42,26 +46,25 @@ class TimedSparsity(DynamicSparsity):
         yield
         self.stages[stage] += time.perf_counter() - start
 
-    def _pruned(self, *arguments: Any) -> Any:
-        self.stages["states"] = time.perf_counter() - self._began  # all that an update does before it prunes
-        with self._during("prune"):
-            return super()._pruned(*arguments)
+    def _clocked(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def clocked(*arguments: Any, **named: Any) -> Any:
+            if stage == "prune":
+                self.stages["states"] = time.perf_counter() - self._began  # all that an update does before it prunes
+            with self._during(stage):
+                return function(*arguments, **named)
 
-    def _removed(self, *arguments: Any) -> Any:
-        with self._during("remove"):
-            return super()._removed(*arguments)
+        return clocked
 
-    def _percolate(self, *arguments: Any) -> Any:
-        with self._during("percolate"):
-            return super()._percolate(*arguments)
+    def _regrowing(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def regrowing(*arguments: Any) -> Any:
+            with (
+                _timed_calls("ch_scores", lambda: self._during("score")),
+                _timed_calls("sample_links", lambda: self._during("select")),
+                _timed_calls("uniform_links", lambda: self._during("select")),
+            ):
+                return function(*arguments)
 
-    def _regrown(self, *arguments: Any) -> Any:
-        with (
-            _timed_calls("ch_scores", lambda: self._during("score")),
-            _timed_calls("sample_links", lambda: self._during("select")),
-            _timed_calls("uniform_links", lambda: self._during("select")),
-        ):
-            return super()._regrown(*arguments)
+        return regrowing
 
     def _install(self, *arguments: Any) -> Any:
         with self._during("install"):

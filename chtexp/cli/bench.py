@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from chtexp.cli.common import subcommand
+from chtexp.cli.common import add_config_dir, subcommand
 
 
 def add(commands: Any) -> None:
@@ -18,10 +18,11 @@ def add(commands: Any) -> None:
         "measure time and memory here, dense against sparse",
         "chtexp bench step networks=mnist density=0.01,0.1 threads=2",
     )
-    sub.add_argument("what", metavar="WHAT", help="step, linkpred, update, memory, epoch or checkpoint")
+    sub.add_argument("what", metavar="WHAT", help="step, linkpred, update, memory, epoch, checkpoint or run")
     sub.add_argument(
         "settings",
         nargs="*",
+        default=[],
         metavar="KEY=VALUE",
         help="what and how to measure (networks=mnist,cifar10, rounds=20), lists by commas; a wrong key is answered by all keys",
     )
@@ -33,15 +34,17 @@ def add(commands: Any) -> None:
         default=[],
         help="write to this file, too: .json or .md; may be repeated",
     )
+    add_config_dir(sub)
 
 
 def bench(parsed: argparse.Namespace) -> int:
     """One benchmark, measured here and now."""
     from chtexp.bench import check_output, run_benchmark
+    from chtexp.compose import compose_run
 
     for path in parsed.output:
         check_output(path)  # before minutes of measuring
-    outcome = run_benchmark(parsed.what, parsed.settings)
+    outcome = run_benchmark(parsed.what, parsed.settings, lambda words: compose_run(words, parsed.config_dir))
     print(outcome.json() if parsed.json else outcome.text())
     for path in parsed.output:
         outcome.write(path)

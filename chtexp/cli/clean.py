@@ -26,7 +26,7 @@ def add(commands: Any) -> None:
     for kind, what in KINDS.items():
         sub.add_argument(f"--{kind}", action="store_true", help=what)
     sub.add_argument("--yes", action="store_true", help="remove what is shown without asking")
-    sub.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="paths.runs=FOLDER")
+    sub.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help="paths.runs=FOLDER")
     add_config_dir(sub)
 
 

@@ -25,7 +25,13 @@ def add(commands: Any) -> None:
     sub.add_argument(
         "--add", type=Path, action="append", default=[], help="a file that was collected elsewhere; may be repeated"
     )
-    sub.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="paths.runs=FOLDER")
+    sub.add_argument(
+        "--keep-first",
+        action="store_true",
+        help="where places hold other numbers for a run, keep those of the first (the output file, then each --add, then "
+        "the runs here) instead of refusing",
+    )
+    sub.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help="paths.runs=FOLDER")
     add_config_dir(sub)
 
 
@@ -40,8 +46,8 @@ def collect(parsed: argparse.Namespace) -> int:
     runs = runs_folder(parsed.overrides, parsed.config_dir)
     here = results_below(runs)
     files = [*([parsed.output] if parsed.output.exists() else []), *parsed.add]
-    before = merged(read_collection(path) for path in files)
-    together = merged([before, here])
+    found = {**{str(path): read_collection(path) for path in files}, str(runs): here}
+    together = merged(found, (lambda conflict: print(f"kept the first of {conflict}")) if parsed.keep_first else None)
     if not together:
         raise UserError(f"no run in {runs} is done; 'chtexp status paths.runs={runs}' shows what there is")
     write_collection(parsed.output, together)

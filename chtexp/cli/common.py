@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from chtexp.errors import UserError
 
@@ -15,12 +16,29 @@ if TYPE_CHECKING:
     from chtexp.planning import PlannedRun
     from chtexp.store import Condition, RunFolder
 
-EXIT_FAILURE, EXIT_USER_ERROR = 1, 2
+EXIT_FAILURE, EXIT_USER_ERROR, EXIT_INTERRUPTED = 1, 2, 130
 
 
-def subcommand(commands: Any, name: str, run: object, what: str, example: str) -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """Whatever is wrong is a UserError: one line, and not the usage before it."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        """What argparse has to say."""
+        raise UserError(f"{message}; {self.prog} --help says more")
+
+    def settle(self) -> None:
+        """Tell what is parsed which flags there are, and where any number of words goes."""
+        words = [action.dest for action in self._actions if action.nargs == "*"]
+        flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
+        self.set_defaults(words=words[0] if words else None, flags=flags)
+
+
+def subcommand(commands: Any, name: str, run: object, what: str, example: str) -> Parser:
     """A command with a line of help and an example; `run` is called with what was typed and returns the exit code."""
-    sub: argparse.ArgumentParser = commands.add_parser(name, help=what, description=what, epilog=f"example: {example}")
+    sub: Parser = commands.add_parser(name, help=what, description=what, epilog=f"example: {example}")
     sub.set_defaults(run=run)
     return sub
 
@@ -30,6 +48,7 @@ def add_table_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "overrides",
         nargs="*",
+        default=[],
         metavar="KEY=VALUE",
         help="choose cells (data=mnist), change runs (budget=smoke), set seeds (seed=0,1), add a row (+method=mine)",
     )
@@ -52,12 +71,23 @@ def planned_runs(parsed: argparse.Namespace, overrides: list[str]) -> list[Plann
     return plan_runs(parsed.name, overrides, parsed.config_dir)
 
 
+def is_for_sweep(override: str) -> bool:
+    """Whether it is about who carries out a sweep, and not about its runs."""
+    key = override.lstrip("+~").partition("=")[0].split(".")[0]
+    return key == "launcher" or bool(difflib.get_close_matches(key, ["max_failures"], cutoff=0.8))
+
+
 def runs_folder(overrides: Sequence[str], config_dir: Path | None) -> Path:
-    """Where runs are, by what was typed."""
+    """Where runs are, by what was typed. Raises UserError if there is no such folder."""
     from chtexp.compose import compose_run
 
     check_config_dir(config_dir)
-    return compose_run(overrides, config_dir).paths.runs
+    runs = compose_run(overrides, config_dir).paths.runs
+    if not runs.is_dir():
+        raise UserError(
+            f"there is no folder {runs}: nothing was trained here yet, or it is elsewhere (paths.runs=FOLDER)"
+        )
+    return runs
 
 
 def conditions(folders: Sequence[RunFolder]) -> list[Condition]:

@@ -5,19 +5,16 @@ Exit codes: 0 done, 1 something failed, 2 a mistake in what was typed, 128 + n s
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
 from chtexp import __version__
 from chtexp.cli import bench, clean, collect, prepare, status, sweep, tables, translate
-from chtexp.cli.common import EXIT_FAILURE, EXIT_USER_ERROR
+from chtexp.cli.common import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_USER_ERROR, Parser
 from chtexp.cli.train import train
 from chtexp.cores import share_cores
-from chtexp.errors import UserError
+from chtexp.errors import UserError, unknown
 from chtexp.stopping import Stopped
-
-EXIT_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -45,19 +42,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _command(typed: list[str]) -> int:
     if typed[:1] == ["train"]:
         return train(typed[1:])  # Hydra's own command line, flags and all
-    parsed = _parser().parse_args(typed)
+    parser, commands = _parser()
+    if typed and not typed[0].startswith("-") and typed[0] not in commands:
+        raise unknown("command", typed[0], commands)
+    parsed, rest = parser.parse_known_args(typed)
+    if flags := [word for word in rest if word.startswith("-")]:
+        raise unknown("flag", flags[0], parsed.flags)
+    if rest and parsed.words is None:
+        raise UserError(f"one thing too many: {' '.join(rest)}")
+    if rest:  # argparse takes words that stand together, and leaves those behind a flag
+        setattr(parsed, parsed.words, [*getattr(parsed, parsed.words), *rest])
     return int(parsed.run(parsed))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> tuple[Parser, dict[str, Parser]]:
+    parser = Parser(
         prog="chtexp",
         description="Dynamic sparse training: run it, compare it, and print the paper's tables from the results.",
         epilog="example: chtexp train data=digits method=chts_n budget=smoke",
     )
     parser.add_argument("--version", action="version", version=f"chtexp {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
     commands.add_parser("train", help="one run, or Hydra's sweep with -m: chtexp train --help", add_help=False)
     for command in (sweep, tables, status, collect, clean, prepare, translate, bench):
         command.add(commands)
-    return parser
+    choices: dict[str, Parser] = commands.choices
+    for sub in choices.values():
+        sub.settle()
+    return parser, choices

@@ -14,7 +14,7 @@ def add(commands: Any) -> None:
     sub = subcommand(
         commands, "prepare", prepare, "download and check a data set ahead of time", "chtexp prepare data=mnist"
     )
-    sub.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="data=NAME, paths.data=FOLDER")
+    sub.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help="data=NAME, paths.data=FOLDER")
     add_config_dir(sub)
 
 

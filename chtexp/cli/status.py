@@ -29,16 +29,17 @@ WATCH_SECONDS = 5.0
 def add(commands: Any) -> None:
     """The command."""
     sub = subcommand(commands, "status", status, "list every run and its state", "chtexp status --failed")
-    sub.add_argument(
+    how = sub.add_mutually_exclusive_group()
+    how.add_argument(
         "--failed",
         action="store_true",
         help="only runs that ended before they were done: the reason, the last log lines, and the command that goes on",
     )
-    sub.add_argument("--json", action="store_true", help="as JSON, for scripts")
-    sub.add_argument(
+    how.add_argument("--json", action="store_true", help="as JSON, for scripts")
+    how.add_argument(
         "--watch", action="store_true", help="show it again and again, until Ctrl-C or until nothing is open"
     )
-    sub.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="paths.runs=FOLDER")
+    sub.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help="paths.runs=FOLDER")
     add_config_dir(sub)
 
 
@@ -128,8 +129,13 @@ def _table(lines: list[Line]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for head in HEADS:
-        table.add_column(head, no_wrap=True, overflow="ellipsis")
+    for head in HEADS:  # in a narrow window the run's name and the reason give way
+        least = (
+            None
+            if head in (HEADS[0], HEADS[-1])
+            else max((len(_cells(line)[HEADS.index(head)]) for line in lines), default=1)
+        )
+        table.add_column(head, no_wrap=True, overflow="ellipsis", min_width=least)
     for line in lines:
         run, seed, state, step, shown = _cells(line)
         table.add_row(run, seed, f"[{STYLES.get(state, 'yellow')}]{state}[/]", step, escape(shown))

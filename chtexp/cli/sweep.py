@@ -5,10 +5,24 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from chtexp.cli.common import add_config_dir, add_table_arguments, conditions, planned_runs, subcommand, verdict
+from chtexp.cli.common import (
+    EXIT_INTERRUPTED,
+    add_config_dir,
+    add_table_arguments,
+    conditions,
+    is_for_sweep,
+    planned_runs,
+    subcommand,
+    verdict,
+)
+from chtexp.errors import UserError
+
+MOST_REASONS = 5
+START_SECONDS = 60.0
 
 if TYPE_CHECKING:
     from chtexp.launch.sweep_folder import SweepFolder
@@ -35,17 +49,14 @@ def add(commands: Any) -> None:
 def sweep(parsed: argparse.Namespace) -> int:
     """Train what is missing of a table."""
     from chtexp.compose import compose_sweep, train_command
-    from chtexp.launch.conduct import conduct
+    from chtexp.launch.conduct import check_fit, conduct
     from chtexp.launch.settings import Serial, Slurm
     from chtexp.launch.sweep_folder import SweepFolder, Task
 
-    own = [
-        word
-        for word in parsed.overrides
-        if word.lstrip("+~").partition("=")[0].split(".")[0] in ("launcher", "max_failures")
-    ]
+    own = [word for word in parsed.overrides if is_for_sweep(word)]
     settings = compose_sweep(own, parsed.config_dir)
     planned = planned_runs(parsed, [word for word in parsed.overrides if word not in own])
+    check_fit(settings.launcher, [item.run.hardware for item in planned])
     waiting = _waiting(parsed.name, planned)
     if parsed.dry_run:
         _show(waiting, parsed)
@@ -65,7 +76,15 @@ def sweep(parsed: argparse.Namespace) -> int:
         )
         if parsed.detach:
             return _detached(waiting)
-        follow(tasks, lambda line: print(line, flush=True))
+        try:
+            follow(tasks, lambda line: print(line, flush=True))
+        except KeyboardInterrupt:
+            print(
+                f"\nno longer looked at, but the jobs go on: scancel {jobs[0].partition('_')[0]} ends them, saved",
+                file=sys.stderr,
+            )
+            _detached(waiting)
+            return EXIT_INTERRUPTED
     elif parsed.detach:
         _conduct_alone(folder)
         return _detached(waiting)
@@ -84,6 +103,8 @@ def _waiting(name: str, planned: list[PlannedRun]) -> list[PlannedRun]:
     waiting = [item for item, condition in zip(planned, found, strict=True) if condition.state not in over]
     elsewhere = "".join(f", {counts[state]} {state} elsewhere" for state in OPEN if counts[state])
     print(f"{name}: {len(planned)} runs, {counts['done']} done{elsewhere}, {len(waiting)} to start")
+    for reason, count in Counter(c.reason for c in found if c.state == "pending").most_common(MOST_REASONS):
+        print(f"  {count} pending: {reason}")
     return waiting
 
 
@@ -112,6 +133,11 @@ def _conduct_alone(folder: SweepFolder) -> None:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    end = time.monotonic() + START_SECONDS
+    while not folder.is_begun() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.05)
+    if process.poll():
+        raise UserError(f"the sweep's own process ended with exit code {process.returncode}; {log} says why")
     print(f"started process {process.pid}, which prints to {log}; 'kill {process.pid}' stops it with checkpoints")
 
 

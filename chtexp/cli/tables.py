@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -119,11 +120,19 @@ def table(parsed: argparse.Namespace) -> int:
     if parsed.format not in FORMATS:
         raise unknown("format", parsed.format, FORMATS)
     check_config_dir(parsed.config_dir)
-    text = render(finished_table(parsed.name, parsed.overrides, parsed.config_dir, parsed.results), parsed.format)
+    found = finished_table(parsed.name, parsed.overrides, parsed.config_dir, parsed.results)
+    text = render(found, parsed.format)
     if parsed.output:
         parsed.output.parent.mkdir(parents=True, exist_ok=True)
         parsed.output.write_text(text)
         print(f"written: {parsed.output}")
     else:
         print(text, end="")
+    if not any(row.n for row in found.rows):
+        looked = ", ".join(map(str, parsed.results))
+        print(
+            f"chtexp: no run of this table is done, {f'neither in paths.runs nor in {looked}' if looked else 'in paths.runs'}; "
+            f"'chtexp plan {parsed.name}' shows which it wants",
+            file=sys.stderr,
+        )
     return 0

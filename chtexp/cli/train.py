@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from chtexp.cli.common import check_config_dir, verdict
-from chtexp.errors import unknown
+from chtexp.cli.common import check_config_dir, is_for_sweep, verdict
+from chtexp.errors import UserError, unknown
 
 TRAIN_FLAGS = ("--help", "--hydra-help", "--cfg", "--resolve", "--package", "--info", "--multirun", "--config-dir")
 LOOK_ONLY = ("--help", "-h", "--hydra-help", "--version", "--info", "-i", "--shell-completion", "-sc")
@@ -31,6 +31,11 @@ def train(typed: list[str]) -> int:
         if word.startswith("-") and word != "--resolve":
             raise unknown("flag", word, TRAIN_FLAGS)
     check_config_dir(known.config_dir)
+    if wrong := [override for override in overrides if is_for_sweep(override)]:
+        raise UserError(
+            f"{wrong[0]}: chtexp train is one run, in this process; chtexp sweep has launchers, and so has Hydra: "
+            "chtexp train -m ... hydra/launcher=..."
+        )
     runs = check_sweep(overrides, known.config_dir) if known.multirun else [compose_run(overrides, known.config_dir)]
     flags = list(typed)
     for override in overrides:

@@ -20,7 +20,7 @@ def add(commands: Any) -> None:
         'chtexp translate runs/multi30k-chtss-cpu-160fb85c6a/seed-0 "A man is riding a bike."',
     )
     sub.add_argument("folder", type=Path, metavar="RUN", help="a run's folder, .../seed-0")
-    sub.add_argument("sentences", nargs="*", metavar="SENTENCE", help="what to translate")
+    sub.add_argument("sentences", nargs="*", default=[], metavar="SENTENCE", help="what to translate")
     sub.add_argument("--file", type=Path, help="translate every line of this file")
     sub.add_argument("--output", type=Path, help="write to this file instead of the terminal")
     sub.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where (default: %(default)s)")

@@ -20,6 +20,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from chtexp.experiments.orders import Ending, Exit, Orders, now, write_ending, write_exits
+from chtexp.memory_kills import memory_kills
 from chtexp.stopping import SIGNALS
 
 RENDEZVOUS_SECONDS = 900  # nodes of one job do not all begin at once
@@ -49,6 +50,7 @@ def main(folder: Path) -> int:
         shutdown_timeout=LAST_WORDS_SECONDS,
         **(several if orders.endpoint else one),
     )
+    kills_before = memory_kills()
     failed: list[Exit] = []
     through: list[bool] = []
 
@@ -57,7 +59,10 @@ def main(folder: Path) -> int:
             elastic_launch(config, sys.executable)("-P", "-m", "chtexp.experiments.rank", str(folder))
             through.append(True)
         except ChildFailedError as error:
-            failed.extend(Exit(rank, failure.exitcode, failure.timestamp) for rank, failure in error.failures.items())
+            ran_out = memory_kills() > kills_before
+            failed.extend(
+                Exit(rank, failure.exitcode, failure.timestamp, ran_out) for rank, failure in error.failures.items()
+            )
         except Exception as error:  # the processes could not be started, or did not find each other
             reason = f"{type(error).__name__}: {error}"
             write_ending(folder, Ending(-1 - node, "failure", reason, now(), traceback=traceback.format_exc()))

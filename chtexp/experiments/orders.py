@@ -60,11 +60,15 @@ class Ending:
 
 @dataclass(frozen=True)
 class Exit:
-    """A process that ended with a code that is not 0, as its node's agent saw it; negative: the signal that killed it."""
+    """A process that ended with a code that is not 0, as its node's agent saw it; negative: the signal that killed it.
+
+    memory_ran_out: whether its node killed processes for want of memory meanwhile.
+    """
 
     rank: int
     code: int
     at: float
+    memory_ran_out: bool = False
 
 
 def orders_folder(start: Start) -> Path:

@@ -39,7 +39,8 @@ def execute(run: Run, command: str) -> dict[str, Any]:
         try:
             result = work.train()
         except Stopped as stopped:
-            log.say(f"stopped at step {work.step} ({stopped.reason})")
+            where = "before it was under way" if work.step is None else f"at step {work.step}"
+            log.say(f"stopped {where} ({stopped.reason})")
             log.end(stopped.state, reason=stopped.reason, step=work.step, traceback="")
             raise
         except UserError as error:

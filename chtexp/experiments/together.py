@@ -20,7 +20,6 @@ from chtexp.errors import UserError
 from chtexp.experiments.description import Run
 from chtexp.experiments.orders import SUFFIX, Ending, Exit, Orders, endings, exits, orders_folder
 from chtexp.experiments.run_log import RunLog
-from chtexp.memory_kills import memory_kills
 from chtexp.stopping import StopSignals
 from chtexp.store.starts import SignsOfLife
 
@@ -44,7 +43,6 @@ class Together:
     def __init__(self, run: Run, command: str, signals: StopSignals, signs: SignsOfLife, log: RunLog) -> None:
         self._run, self._command, self._signals, self._signs, self._log = run, command, signals, signs, log
         self._folder = orders_folder(signs.start)
-        self._kills_before = memory_kills()
         self.step: int | None = None
 
     def train(self) -> dict[str, Any]:
@@ -127,17 +125,17 @@ class Together:
             return result
         if kinds == {"stopped"} and code == 0:
             self._signals.obey(found[0].stop)
-        raise _cause(found, exits(self._folder), code, memory_kills() > self._kills_before)
+        raise _cause(found, exits(self._folder), code)
 
 
-def _cause(found: list[Ending], exited: list[Exit], code: int, memory_ran_out: bool) -> Exception:
+def _cause(found: list[Ending], exited: list[Exit], code: int) -> Exception:
     """Why it failed: what came first. A process that lost its companions fails as well, and is no cause."""
     first = next((ending for ending in found if ending.kind not in ("done", "stopped")), None)
     at_once = [exit_ for exit_ in exited if exit_.at <= exited[0].at + 1]  # whole seconds, as torchrun counts them
     killed = next((exit_ for exit_ in at_once if exit_.code < 0 and -exit_.code != signal.SIGTERM), None)
     if killed and not (first and first.at < killed.at - CAUSE_SECONDS):
         name = signal.Signals(-killed.code).name
-        if name == "SIGKILL" and memory_ran_out:
+        if name == "SIGKILL" and killed.memory_ran_out:
             return TogetherFailed(f"out of memory: the system killed rank {killed.rank} (SIGKILL)")
         return TogetherFailed(f"rank {killed.rank} was killed ({name})")
     if first is None:
@@ -149,6 +147,16 @@ def _endpoint(nodes: int) -> str:
     """Where the processes of several nodes find each other: a free port of this node, the first one of its job."""
     if nodes == 1:
         return ""
+    check_nodes(nodes)
+    with socket.socket() as free:
+        free.bind(("", 0))
+        return f"{socket.gethostname()}:{free.getsockname()[1]}"
+
+
+def check_nodes(nodes: int) -> None:
+    """Raise UserError unless this process is in a Slurm job of so many nodes, on one of them; one is always there."""
+    if nodes == 1:
+        return
     found = int(os.environ.get("SLURM_JOB_NUM_NODES", 1))
     if found != nodes:
         raise UserError(
@@ -159,9 +167,6 @@ def _endpoint(nodes: int) -> str:
         raise UserError(
             "hardware.nodes needs a process on a node of its Slurm job, and this one is beside it: use srun or sbatch"
         )
-    with socket.socket() as free:
-        free.bind(("", 0))
-        return f"{socket.gethostname()}:{free.getsockname()[1]}"
 
 
 def _on_every_node(nodes: int) -> list[str]:

@@ -46,7 +46,7 @@ class Work:
         self._signals, self._signs = signals, signs
         self._processes, self._meetings = processes, Meetings(processes)
         self._checkpoints = Checkpoints(self.folder.checkpoints, log.say)
-        self.step = 0
+        self.step: int | None = None  # not known before it has been prepared
         self._saved_at = _Due(run.checkpoint)
         self._lines: MetricLines | None = None
         self._progress: ProgressLine | None = None
@@ -112,6 +112,7 @@ class Work:
     def record(self, record: Mapping[str, Any]) -> None:
         """Into the metrics, the mirror, and before a person's eyes."""
         assert self._lines is not None and self._mirror is not None and self._progress is not None  # noqa: PT018
+        assert self.step is not None
         self._signs.check()
         self._lines.write(record)
         self._mirror.record(record)
@@ -132,7 +133,7 @@ class Work:
 
     def checkpoint(self, state: Callable[[], dict[str, Any]], *, last: bool) -> None:
         """Save where that is due, and stop where that is asked for."""
-        assert self._lines
+        assert self._lines and self.step is not None  # noqa: PT018
         due = self._saved_at.due(self.step) and not self._checkpoints.busy
         agreed = self._meetings.agreed(Wish(due, self._signals.number), last=last)
         if agreed is None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from chtexp.cores import available_cores, share_cores
 from chtexp.errors import UserError
+from chtexp.experiments.description import Hardware
+from chtexp.experiments.together import check_nodes
 from chtexp.launch.failures import Failures
 from chtexp.launch.pool import Place, Pool, Say
 from chtexp.launch.settings import Launcher, Local, Serial, Slurm, SweepSettings, describe_sweep
@@ -39,15 +41,28 @@ def places(launcher: Local | Slurm, tasks: Sequence[Task], folder: SweepFolder, 
     ]
 
 
+def check_fit(launcher: Launcher, hardware: Sequence[Hardware]) -> None:
+    """Raise UserError if runs on such hardware cannot be had from this launcher."""
+    if isinstance(launcher, Slurm):
+        return
+    for nodes in {wanted.nodes for wanted in hardware}:
+        check_nodes(nodes)
+    if isinstance(launcher, Local) and launcher.gpus is not None and all(wanted.device == "cpu" for wanted in hardware):
+        raise UserError(
+            "launcher.gpus hands out GPUs, but the runs train on the CPU: add hardware=gpu, or leave it out"
+        )
+
+
 def conduct(folder: SweepFolder, say: Say) -> None:
     """Carry out a sweep by what its launcher says."""
     values, tasks = folder.read()
     settings = describe_sweep(values)
     launcher: Launcher = settings.launcher
-    if isinstance(launcher, Serial):
-        one_after_the_other(tasks, settings, say)
-    else:
-        Pool(places(launcher, tasks, folder), Failures(tasks, settings.max_failures), say).run(tasks)
+    with folder.conducted(tasks):
+        if isinstance(launcher, Serial):
+            one_after_the_other(tasks, settings, say)
+        else:
+            Pool(places(launcher, tasks, folder), Failures(tasks, settings.max_failures), say).run(tasks)
 
 
 def one_after_the_other(tasks: Sequence[Task], settings: SweepSettings, say: Say) -> None:

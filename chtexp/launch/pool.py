@@ -19,6 +19,7 @@ from typing import IO
 
 from chtexp.launch.failures import Failures
 from chtexp.launch.sweep_folder import Task
+from chtexp.launch.worker import Reply
 from chtexp.memory_kills import memory_kills
 from chtexp.stopping import listens
 from chtexp.store import condition
@@ -63,8 +64,8 @@ class Pool:
             while selector.get_map():
                 for key, _ in selector.select():
                     worker: _Worker = key.data
-                    if worker.read():
-                        self._through(worker)
+                    if (reply := worker.read()) is not None:
+                        self._through(worker, reply)
                         self._next(worker, waiting)
                         continue
                     selector.unregister(worker.replies)
@@ -108,9 +109,13 @@ class Pool:
         else:
             worker.dismiss()
 
-    def _through(self, worker: _Worker) -> None:
+    def _through(self, worker: _Worker, reply: Reply) -> None:
         number, task = worker.number, worker.task
         assert task
+        if reply.error and task.run_folder.starts == worker.starts_before:  # what its folder knows nothing of
+            self._failures.traceless += not reply.locked
+            self._say(f"[{number}/{self._total}] {task.label}: not begun ({reply.error})")
+            return
         found = condition(task.run_folder)
         result = task.run_folder.read_result() if found.state == "done" else None
         said = found.reason
@@ -133,7 +138,7 @@ class Pool:
             self._say(f"[{worker.number}/{self._total}] {worker.task.label}: not begun; its worker ended with {code}")
             self._failures.traceless += self._asked is None
             return
-        self._through(worker)
+        self._through(worker, Reply())
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -177,7 +182,7 @@ class _Worker:
 
     def give(self, number: int, task: Task) -> None:
         self.number, self.task = number, task
-        self.kills_before = memory_kills()
+        self.kills_before, self.starts_before = memory_kills(), task.run_folder.starts
         self._write(json.dumps(asdict(task)) + "\n")
 
     def dismiss(self) -> None:
@@ -192,9 +197,10 @@ class _Worker:
             self.process.stdin.write(line)
             self.process.stdin.flush()
 
-    def read(self) -> bool:
-        """Whether it is through with its task; False: it has ended."""
-        return bool(self.replies.readline())
+    def read(self) -> Reply | None:
+        """What it says when it is through with its task; None: it has ended."""
+        line = self.replies.readline()
+        return Reply(**json.loads(line)) if line else None
 
     def bury(self) -> int:
         """After its end: close what led to it; returns its exit code."""

@@ -72,7 +72,7 @@ def submit(folder: SweepFolder, launcher: Slurm, tasks: Sequence[Task]) -> list[
         raise UserError(f"Slurm refused the sweep: {' '.join(str(error).split())}") from None
     for job, numbers in zip(jobs, shares, strict=True):
         for number in numbers:
-            tasks[number].run_folder.submit(Job(job.job_id, before[number], str(folder.path)))
+            tasks[number].run_folder.submit(Job(job.job_id, before[number], str(folder.path), tasks[number].command))
     return [job.job_id for job in jobs]
 
 

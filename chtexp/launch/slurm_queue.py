@@ -7,17 +7,18 @@ import shutil
 import subprocess
 from collections.abc import Iterable
 
-from chtexp.store import RunFolder
+from chtexp.store import RunFolder, Said
 
 PATIENCE_SECONDS = 30
 
 
-def queue_of(folders: Iterable[RunFolder]) -> dict[str, str] | None:
+def queue_of(folders: Iterable[RunFolder]) -> dict[str, Said] | None:
     """The state of every job that has one of these runs, by name; None where there is no scheduler, or no such job."""
-    jobs = {job.name for folder in folders if not folder.result.exists() and (job := folder.job()) is not None}
+    given = (folder.job() for folder in folders if not folder.result.exists())
+    jobs = {job.name for job in given if job is not None and job.name is not None}
     if not jobs or shutil.which("squeue") is None:
         return None
-    in_queue = _run(["squeue", "--noheader", "--array", "--me", "--states=all", "--format=%i|%T"])
+    in_queue = _run(["squeue", "--noheader", "--array", "--me", "--states=all", "--format=%i|%T|%r"])
     if in_queue is None:
         return None
     arrays = ",".join(sorted({name.partition("_")[0] for name in jobs}))
@@ -28,9 +29,10 @@ def queue_of(folders: Iterable[RunFolder]) -> dict[str, str] | None:
     return {name: states[name] for name in jobs if name in states}
 
 
-def _states(text: str) -> dict[str, str]:
-    """Job and state of each line `12_3|PENDING` (or `12_3|CANCELLED by 0`)."""
-    return {match[1]: match[2] for match in re.finditer(r"^(\d+(?:_\d+)?)\|([A-Z_]+)", text, re.MULTILINE)}
+def _states(text: str) -> dict[str, Said]:
+    """Job, state and reason of each line `12_3|PENDING|Resources` (or `12_3|CANCELLED by 0`, or `12_3|RUNNING|None`)."""
+    lines = re.finditer(r"^(\d+(?:_\d+)?)\|([A-Z_]+)[^|\n]*(?:\|(.*))?$", text, re.MULTILINE)
+    return {line[1]: Said(line[2], "" if line[3] in (None, "None") else line[3]) for line in lines}
 
 
 def _run(command: list[str]) -> str | None:

@@ -4,13 +4,15 @@
     sweep.json       the launcher, and every run: its whole configuration, its folder, its command
     worker-0.log     what the runs of a worker printed         sweep.log     what a detached sweep prints
     slurm/           submitit's files and the jobs' own output
+    starts/          who carries it out, where that is no scheduler; as in a run's folder
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
@@ -18,8 +20,9 @@ from typing import Any
 
 from chtexp.errors import UserError
 from chtexp.experiments.description import Run, describe_run
-from chtexp.store import RunFolder
+from chtexp.store import Job, RunFolder
 from chtexp.store.files import read_json, write_json
+from chtexp.store.starts import SignsOfLife, Start
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,23 @@ class SweepFolder:
         values = read_json(self.path / "sweep.json")
         tasks = [Task(**task) for task in values.pop("tasks")]
         return values, tasks
+
+    @contextmanager
+    def conducted(self, tasks: Sequence[Task]) -> Iterator[None]:
+        """While this process carries out the sweep, its runs are pending for everybody, until they begin."""
+        start = Start.claim(self.path / "starts")
+        with SignsOfLife(start):
+            for task in tasks:
+                with suppress(OSError):  # a folder that cannot be written: the run itself will say so
+                    task.run_folder.submit(Job(None, task.starts_before, str(self.path), task.command))
+            try:
+                yield
+            finally:
+                start.end("done")
+
+    def is_begun(self) -> bool:
+        """Whether a process has begun to carry it out."""
+        return Start.last(self.path / "starts") is not None
 
     def worker_log(self, label: str) -> Path:
         return self.path / f"worker-{label}.log"

@@ -1,8 +1,8 @@
 """A process that carries out one run after the other: `python -m chtexp.launch.worker REPLIES`.
 
-It reads a task a line from its standard input, and writes a line to the file descriptor REPLIES when it is through with it.
-What becomes of a run is in the run's folder. A worker that a run takes down with it (out of memory, SIGKILL) takes no other
-run down; one whose parent dies saves its run and stops.
+It reads a task a line from its standard input, and writes a Reply a line to the file descriptor REPLIES when it is through
+with it. What becomes of a run is in the run's folder. A worker that a run takes down with it (out of memory, SIGKILL) takes
+no other run down; one whose parent dies saves its run and stops.
 """
 
 from __future__ import annotations
@@ -10,9 +10,18 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import asdict, dataclass
 
 from chtexp.cores import share_cores
 from chtexp.stopping import Stopped, stop_with_parent
+
+
+@dataclass(frozen=True)
+class Reply:
+    """error: what kept the run from being done, in words. locked: it was that somebody else is at work on it."""
+
+    error: str = ""
+    locked: bool = False
 
 
 def main() -> None:
@@ -28,15 +37,15 @@ def main() -> None:
     with os.fdopen(int(sys.argv[1]), "w") as replies:
         for line in sys.stdin:
             task = Task(**json.loads(line))
-            reply = "done"
+            reply = Reply()
             try:
                 execute(task.run(), task.command)
             except Stopped as stopped:
                 sys.exit(stopped.code)
             except (UserError, RunLocked, RunFailed) as error:
                 print(f"chtexp: {error}", file=sys.stderr, flush=True)
-                reply = str(error)
-            replies.write(json.dumps(reply) + "\n")
+                reply = Reply(str(error), locked=isinstance(error, RunLocked))
+            replies.write(json.dumps(asdict(reply)) + "\n")
             replies.flush()
 
 

@@ -13,7 +13,7 @@ Shapes: O outputs, I inputs, K links, N samples, F input features.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -22,24 +22,20 @@ from torch import Tensor, nn
 
 from chtexp.errors import UserError
 from chtexp.processes import ALONE, Processes
-from chtexp.randomness import generator
 from chtexp.sparse import bits
-from chtexp.sparse.criteria import link_scores
 from chtexp.sparse.csr import arrange_sequentials
 from chtexp.sparse.distribution import layer_densities
 from chtexp.sparse.execution import Choice, Execution, check_execution, execution_of, without_matrix
 from chtexp.sparse.initialisation import initial_masks, initialise_weights
 from chtexp.sparse.layer import LinkState, SparseLayer, UpdateRecord
 from chtexp.sparse.links import Links
-from chtexp.sparse.method import Method, Removal
+from chtexp.sparse.method import Method
 from chtexp.sparse.optimizer_state import check_step, is_elementwise, mirrors
-from chtexp.sparse.schedules import soft_exponent, step_at, zeta_at
-from chtexp.sparse.update import keep_highest, keep_highest_overall, regrow, remove
+from chtexp.sparse.rewiring import Before, Chain, Rewiring
 from chtexp.sparse.wiring import plain_chains, sparse_linears
-from chtexp.topology import Junction, anp, link_budget, percolate
+from chtexp.topology import Junction, anp, percolate
 from chtexp.topology.neighbours import count
 
-Chain = Sequence[str] | Junction
 FEW_OTHERS = 1 << 18  # parameters outside sparse weights: so few are no work for torch's threads
 
 
@@ -95,30 +91,31 @@ class DynamicSparsity:
         self._processes = processes
         self._dense_gradients: list[Tensor] | None = None
         self._reads_gradient = method.needs_gradient
-        self._update_end = step_at(method.update_end, total_steps)
         linears = sparse_linears(model, layers)
         free = without_matrix(model)
         self._need_matrix = {name for name, linear in linears.items() if linear not in free}
         types = {str(linear.weight.dtype).removeprefix("torch.") for linear in linears.values()}
         check_execution(execution, self._elementwise, type(optimizer).__name__, sorted(self._need_matrix), types)
         self._shapes = [(linear.out_features, linear.in_features) for linear in linears.values()]
-        self._chains = self._wiring(model, list(linears), chains)
-        self._schedule = method.schedule(total_steps, update_interval)
-        self._final_links = sum(self._budgets(total_steps))
+        self.chains = self._wiring(model, list(linears), chains)
+        self._rewiring = Rewiring(
+            method, self._shapes, self.chains, total_steps=total_steps, update_interval=update_interval, seed=seed
+        )
+        self._final_links = sum(self._rewiring.budgets(total_steps))
         with torch.no_grad():
-            densities = layer_densities(self._shapes, self._schedule(0), method.distribution)
+            densities = layer_densities(self._shapes, self._rewiring.schedule(0), method.distribution)
             initialise_weights(linears, densities, method.weight_init, seed)
             masks = (
-                initial_masks(linears, densities, method.topology, seed, self._chains, features)
+                initial_masks(linears, densities, method.topology, seed, self.chains, features)
                 if method.topology
                 else {}
             )
             masks = dict(zip(masks, self._led(list(masks.values())), strict=True))
             self.layers = [self._layer(name, linears[name], mask) for name, mask in masks.items()]
-            if self._chains and self.layers:
-                percolate(self.masks, self._chains)  # chains that do not fit are an error, used or not
+            if self.chains and self.layers:
+                percolate(self.masks, self.chains)  # chains that do not fit are an error, used or not
             if method.percolation:  # a network that an update would empty is an error before the first step
-                self._percolate([layer.mask_OI for layer in self.layers])
+                self._rewiring.percolated(self.layers, list(self.masks.values()), step=0)
             for layer in self.layers:
                 layer.install(layer.state(), self._execution_of(layer.count, layer))
         self._settle()
@@ -244,16 +241,17 @@ class DynamicSparsity:
         return self.update_topology()
 
     @torch.no_grad()
-    def apply_gradients(self) -> None:
+    def apply_gradients(self, step: Callable[[], object] | None = None) -> None:
         """One optimizer step on the links alone; absent weights stay exactly zero.
 
         The first half of `step`, for those who want to do something (evaluate, say) before the topology changes.
+        step: what makes the optimizer's step, where something stands before it (a gradient scaler, which may pass it over).
         """
         if self._reads_gradient and self._update_due(self.steps + 1):
             gradients = [self._dense_gradient(layer) for layer in self.layers]
             self._dense_gradients = gradients if self._processes.leads else None  # who decides
         self.mask_gradients()
-        self.optimizer.step()
+        (step or self.optimizer.step)()
         if not self._elementwise:
             self._mask_what_moved()
         elif self.steps == 0:
@@ -266,43 +264,28 @@ class DynamicSparsity:
 
     @torch.no_grad()
     def update_topology(self) -> UpdateRecord | None:
-        """The topology update, if one is due after the steps so far: prune, remove, percolate, regrow.
-
-        g, the gradient that some rules read, is the dense one of the last backward pass, before the last optimizer step.
-        """
+        """The topology update, if one is due after the steps so far: prune, remove, percolate, regrow; see `rewiring`."""
         if not self.update_due:
             return None
-        evolving = self._evolves(self.steps)
-        zeta = zeta_at(self.method.zeta, self.method.zeta_schedule, self.steps, self._update_end) if evolving else 0.0
         states = [layer.state() for layer in self.layers]
         self._finite(states)
         for layer, state in zip(self.layers, states, strict=True):
             if layer.history_OI is not None:
                 state.links.put(layer.history_OI, state.weight_K)
-        decide = self._changed if self._processes.leads else self._awaited
-        kept, grown = map(self._led, decide(states, evolving, zeta))
+        before = Before(self.steps, self.layers, states, self._dense_gradients)
+        decided = self._rewiring.changed(before) if self._processes.leads else self._awaited()
+        kept, grown = map(self._led, decided)
         overlaps = self._install(states, kept, grown)
         self._check_agreement()
         self._dense_gradients = None
-        record = self._record(zeta, overlaps)
+        record = self._record(overlaps)
         self.records.append(record)
         return record
 
-    def _changed(self, states: list[LinkState], evolving: bool, zeta: float) -> tuple[list[Tensor], list[Tensor]]:
-        """Masks of the links that stay, and of those that come."""
-        budgeted = self._pruned(states)
-        kept = [links.mask() for links in budgeted]
-        if not evolving:
-            return kept, [torch.zeros_like(mask) for mask in kept]
-        budgets = [len(links) for links in budgeted]
-        kept = self._removed(states, budgeted, zeta)
-        if self.method.percolation:
-            kept = self._percolate(kept)
-        return kept, self._regrown(kept, budgets)
-
-    def _awaited(self, states: list[LinkState], evolving: bool, zeta: float) -> tuple[list[Tensor], list[Tensor]]:
+    def _awaited(self) -> tuple[list[Tensor], list[Tensor]]:
         """In the place of what the leader will send."""
-        return [state.links.mask() for state in states], [torch.zeros_like(layer.mask_OI) for layer in self.layers]
+        masks = [layer.mask_OI for layer in self.layers]
+        return masks, [torch.zeros_like(mask) for mask in masks]
 
     def _check_agreement(self) -> None:
         if self._processes.world > 1:
@@ -324,13 +307,7 @@ class DynamicSparsity:
         return self._update_due(self.steps) and not (self.records and self.records[-1].step == self.steps)
 
     def _update_due(self, step: int) -> bool:
-        """Updates happen every `update_interval` steps, while links evolve or density falls, never after the last step."""
-        if not self.layers or step % self.update_interval or not 0 < step < self.total_steps:
-            return False
-        return self._evolves(step) or self._schedule(step) < self._schedule(step - self.update_interval)
-
-    def _evolves(self, step: int) -> bool:
-        return self.method.removal is not None and step <= self._update_end
+        return bool(self.layers) and self._rewiring.due(step)
 
     def mask_gradients(self) -> None:
         """Make the gradients of absent links zero; `step` does. Call it before clipping gradients by their norm."""
@@ -345,67 +322,7 @@ class DynamicSparsity:
             moved = [layer.weight.detach(), *buffers.values()]
             torch._foreach_mul_(moved, [layer.factor_OI] * len(moved))
 
-    # ------------------------------------------------------------------ the stages of an update
-
-    def _budgets(self, step: int) -> list[int]:
-        densities = layer_densities(self._shapes, self._schedule(step), self.method.distribution)
-        return [link_budget(*shape, density) for shape, density in zip(self._shapes, densities, strict=True)]
-
-    def _pruned(self, states: list[LinkState]) -> list[Links]:
-        """Links at the density wanted now: pruned if it fell, untouched if not."""
-        budgets = self._budgets(self.steps)
-        if sum(budgets) >= self.links:
-            return [state.links for state in states]
-        density, rule = self.method.density, self._pruning_rule()
-        scores, candidates = [], []
-        for index, (layer, state) in enumerate(zip(self.layers, states, strict=True)):
-            # GMP: pruned weights compete with the magnitude they last had
-            links = Links.all_pairs(layer.shape, layer.weight.device) if density.readmit else state.links
-            scores.append(link_scores(rule, self._weight_at(layer, state, links), self._stored_gradient(index), links))
-            candidates.append(links)
-        if density.prune_scope == "global":
-            everywhere = self._generator("prune", "all", self.layers[0].weight)
-            chosen = keep_highest_overall(scores, sum(budgets), everywhere)
-        else:
-            chosen = [
-                keep_highest(score, budget, self._generator("prune", layer.name, layer.weight))
-                for score, budget, layer in zip(scores, budgets, self.layers, strict=True)
-            ]
-        pruned = [links.only(chosen_K) for links, chosen_K in zip(candidates, chosen, strict=True)]
-        self._not_empty([len(links) for links in pruned], "global pruning")
-        return pruned
-
-    def _pruning_rule(self) -> str:
-        rule = self.method.density.prune or (self.method.removal.rule if self.method.removal else None)
-        assert rule is not None  # Method checks it
-        return rule
-
-    def _removed(self, states: list[LinkState], budgeted: list[Links], zeta: float) -> list[Tensor]:
-        removal = self.method.removal
-        assert removal is not None
-        return [
-            links.mask()
-            if layer.frozen
-            else links.only(
-                remove(
-                    links,
-                    self._weight_at(layer, state, links),  # without what was pruned just before
-                    self._stored_gradient(index),
-                    rule=removal.rule,
-                    exponent=self._exponent(removal),
-                    keep=len(links) - round(zeta * len(links)),
-                    generator=self._generator("remove", layer.name, layer.weight),
-                )
-            ).mask()
-            for index, (layer, state, links) in enumerate(zip(self.layers, states, budgeted, strict=True))
-        ]
-
-    @staticmethod
-    def _weight_at(layer: SparseLayer, state: LinkState, links: Links) -> Tensor:
-        """The weights of `links` and, with `history_weights`, those that absent links last had."""
-        if layer.history_OI is not None:
-            return links.take(layer.history_OI)
-        return state.weight_K if links is state.links else state.weight_at(links)
+    # ------------------------------------------------------------------ parts of an update
 
     def _finite(self, states: list[LinkState]) -> None:
         for layer, state in zip(self.layers, states, strict=True):
@@ -414,42 +331,6 @@ class DynamicSparsity:
                     f"layer '{layer.name}' holds NaN or infinite weights after step {self.steps}: the training diverged; lower "
                     "the learning rate"
                 )
-
-    def _exponent(self, removal: Removal) -> float | None:
-        if removal.soft is None:
-            return None
-        return soft_exponent(removal.soft.delta_start, removal.soft.delta_end, self.steps / self.total_steps)
-
-    def _percolate(self, masks: list[Tensor]) -> list[Tensor]:
-        """Masks without the links of inactive neurons; layers that stopped evolving keep theirs."""
-        active = percolate({layer.name: mask for layer, mask in zip(self.layers, masks, strict=True)}, self._chains)
-        self._not_empty([count(mask) for mask in active.values()], "percolation")
-        return [mask if layer.frozen else active[layer.name] for layer, mask in zip(self.layers, masks, strict=True)]
-
-    def _not_empty(self, counts: list[int], cause: str) -> None:
-        for layer, links in zip(self.layers, counts, strict=True):
-            if not links:
-                raise UserError(
-                    f"{cause} leaves layer '{layer.name}' without a link after step {self.steps}: nothing passes it; use "
-                    f"wider layers or a sparsity below {self.method.sparsity:g}"
-                )
-
-    def _regrown(self, kept: list[Tensor], budgets: list[int]) -> list[Tensor]:
-        regrowth = self.method.regrowth
-        assert regrowth is not None
-        return [
-            torch.zeros_like(mask)
-            if layer.frozen
-            else regrow(
-                mask,
-                self._stored_gradient(index),
-                rule=regrowth.rule,
-                soft=regrowth.soft,
-                count=budget - count(mask),
-                generator=self._generator("regrow", layer.name, layer.weight),
-            )
-            for index, (layer, mask, budget) in enumerate(zip(self.layers, kept, budgets, strict=True))
-        ]
 
     def _install(self, states: list[LinkState], kept: list[Tensor], grown: list[Tensor]) -> list[tuple[int, int]]:
         """Make kept and grown the links; returns (|removed and regrown|, |regrown|) of every layer."""
@@ -473,13 +354,7 @@ class DynamicSparsity:
         gradient_OI = layer.dense_gradient(self.method.name)
         return self._processes.mean(gradient_OI) if layer.execution == "csr" else gradient_OI
 
-    def _stored_gradient(self, index: int) -> Tensor | None:
-        return self._dense_gradients[index] if self._dense_gradients is not None else None
-
-    def _generator(self, what: str, layer: str, like: Tensor) -> torch.Generator:
-        return generator(self.seed, what, layer, self.steps, device=like.device)
-
-    def _record(self, zeta: float, overlaps: list[tuple[int, int]]) -> UpdateRecord:
+    def _record(self, overlaps: list[tuple[int, int]]) -> UpdateRecord:
         again, regrown = (sum(part) for part in zip(*overlaps, strict=True))
         return UpdateRecord(
             step=self.steps,
@@ -487,7 +362,7 @@ class DynamicSparsity:
             anp=self.anp(),
             overlap=again / regrown if regrown else None,
             itop=self.itop(),
-            zeta=zeta,
+            zeta=self._rewiring.zeta(self.steps),
             layers={
                 layer.name: {
                     "density": layer.density,

@@ -236,7 +236,9 @@ class SparseLayer:
                 f"method '{method}' needs the gradient of layer '{self.name}', which has none: call step() after "
                 "loss.backward(), and see that the layer takes part in the loss"
             )
-        return gradient_OI if isinstance(linear, CsrLinear) else gradient_OI.clone()  # which is masked next
+        if isinstance(linear, CsrLinear):
+            return gradient_OI
+        return gradient_OI.nan_to_num(0, 0, 0)  # a copy, for it is masked next; half precision may have overflowed
 
     # ------------------------------------------------------------------ save and resume
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ SUFFIXES = (".parquet", ".jsonl")
 def results_below(runs: Path) -> Collection:
     """Every result below a folder of runs."""
     return _by_identity(
-        (result, str(path)) for path in sorted(runs.glob("*/seed-*")) if (result := RunFolder(path).read_result())
+        (result, str(folder.path)) for folder in RunFolder.every(runs) if (result := folder.read_result())
     )
 
 
@@ -70,21 +70,28 @@ def write_collection(path: Path, collection: Collection) -> None:
     write_atomically(path, lambda file: pyarrow.parquet.write_table(table, file))
 
 
-def merged(collections: Iterable[Collection]) -> Collection:
-    """All of them as one. Raises UserError where two hold other numbers for the same id and seed."""
+def merged(collections: Mapping[str, Collection], accept: Callable[[str], object] | None = None) -> Collection:
+    """All of them, by where they are from, as one.
+
+    accept: told of every run of which two places hold other numbers, and the first one's are taken; without it UserError
+    shows them all.
+    """
     together: Collection = {}
+    origin: dict[tuple[str, int], str] = {}
     conflicts = []
-    for collection in collections:
+    for where, collection in collections.items():
         for key, result in collection.items():
-            if key in together and (other := together[key]) is not None and _numbers(other) != _numbers(result):
-                conflicts.append(_shown(other, result))
+            if key in together and _numbers(together[key]) != _numbers(result):
+                conflicts.append(f"{_shown(together[key], result)} ({origin[key]}, {where})")
+            origin.setdefault(key, where)
             together.setdefault(key, result)
-    if conflicts:
+    if accept is not None:
+        for conflict in conflicts:
+            accept(conflict)
+    elif conflicts:
         raise UserError(
-            "the same run has other numbers in two places: "
-            + "; ".join(conflicts)
-            + ". Remove the one that is wrong, or train "
-            "the run again"
+            f"the same run has other numbers in two places: {'; '.join(conflicts)}. Remove the one that is wrong, train the "
+            "run again, or let 'chtexp collect --keep-first' take those of the first place"
         )
     return together
 
@@ -106,8 +113,13 @@ def _numbers(result: Result) -> dict[str, Any]:
 def _shown(one: Result, other: Result) -> str:
     differing = [name for name in NUMBERS if one.get(name) != other.get(name)]
     values = ", ".join(f"{name} {one.get(name)} and {other.get(name)}" for name in differing)
-    hosts = " and ".join(str(result["environment"].get("host")) for result in (one, other))
+    hosts = " and ".join(_machine(result["environment"]) for result in (one, other))
     return f"{one['data']} {one['method']} {one['budget']} ({one['id']}) seed {one['seed']} of {hosts}: {values}"
+
+
+def _machine(environment: Mapping[str, Any]) -> str:
+    processes = environment.get("processes", 1)
+    return f"{environment.get('host')}" + (f" ({processes} processes)" if processes > 1 else "")
 
 
 def _flat(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from chtexp.store.folder import RunFolder
 from chtexp.store.starts import SIGN_SECONDS, Start
@@ -19,7 +20,18 @@ GAVE_UP = "COMPLETED"  # a job that ended well and did not begin all of its runs
 SILENT_SIGNS = 3
 WITHOUT_A_WORD = "its process is gone without a word: killed (SIGKILL, out of memory), or the machine went down"
 
-Queue = Mapping[str, str]  # the scheduler's state of each of its jobs
+
+class Said(NamedTuple):
+    """The scheduler's word for a job's state, and for why it waits (or ended) where it gives one."""
+
+    state: str
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.state} ({self.reason})" if self.reason else self.state
+
+
+Queue = Mapping[str, Said]  # of each job by its name
 
 
 @dataclass(frozen=True)
@@ -39,27 +51,31 @@ def condition(folder: RunFolder, queue: Queue | None = None) -> Condition:
     if folder.result.exists():
         return Condition("done")
     start, job = folder.last_start(), folder.job()
-    said = queue.get(job.name) if queue is not None and job is not None else None
-    if job is not None and (start is None or start.number <= job.starts_before):  # submitted since, and not begun
-        if queue is None:
+    word = queue.get(job.name) if queue is not None and job is not None and job.name is not None else None
+    said = word.state if word else None
+    if job is not None and (start is None or start.number <= job.starts_before):  # given away since, and not begun
+        if job.name is None:
+            if job.is_conducted():
+                return Condition("pending", f"its turn will come in {job.sweep}")
+        elif queue is None:
             return Condition(
                 "pending", f"job {job.name}, if it is still queued: its scheduler cannot be asked from here"
             )
-        if said in (*WAITING, *AT_WORK):
-            return Condition("pending", f"job {job.name} is {said}")
-        if said not in (None, GAVE_UP):
-            return Condition(ENDINGS.get(said, "failed"), f"job {job.name} ended before it began this run: {said}")
-        job = None  # it has left the queue, and nobody knows how, or its sweep had too many failures
+        elif said in (*WAITING, *AT_WORK):
+            return Condition("pending", f"job {job.name} is {word}")
+        elif said is not None and said != GAVE_UP:
+            return Condition(ENDINGS.get(said, "failed"), f"job {job.name} ended before it began this run: {word}")
+        job = None  # it has left the queue, and nobody knows how; or its sweep had too many failures, or was ended
     if start is None:
         return Condition("missing")
     process = start.process
-    if job is None or process is None or process.job != job.name:  # begun by somebody else
+    if job is None or job.name is None or process is None or process.job != job.name:  # begun by somebody else
         queue, said = None, None
     if said in WAITING:
-        return Condition("pending", f"job {job.name if job else ''} is {said}")  # queued again
+        return Condition("pending", f"job {job.name if job else ''} is {word}")  # queued again
     ending = start.ending
     if said in AT_WORK and ending is not None and ending["state"] in ("timed-out", "preempted"):
-        return Condition("pending", f"job {job.name if job else ''} is {said}, and has not begun it again")
+        return Condition("pending", f"job {job.name if job else ''} is {word}, and has not begun it again")
     # a queue may be another user's or cluster's: signs of life count more
     left = queue is not None and said not in AT_WORK and start.silence() > SILENT_SIGNS * SIGN_SECONDS
     if not left and not start.is_over():

@@ -6,7 +6,7 @@
     metrics.jsonl      one line an evaluation and one a topology update
     log.txt            what was printed               checkpoints/       the last two, each named by its checksum
     result.json        written last: the run is done  starts/            who worked on it and how that ended; see `starts`
-    submitted.json     the scheduler's job, if one was given the run
+    submitted.json     the sweep, and the scheduler's job, that was last given the run
     selected.pt        of translation: the best model's weights; vocabulary.json; translations.jsonl, of the test set
     cleared.json       the start that last began anew (overwrite=true)
 """
@@ -33,11 +33,20 @@ KEPT_WHEN_CLEARED = ("starts", "submitted.json", "command.txt", "cleared.json")
 
 @dataclass(frozen=True)
 class Job:
-    """A scheduler's job that was given the run, after `starts_before` starts. sweep: the folder of the sweep."""
+    """What was given the run, after `starts_before` starts: a scheduler's job, or the process of a sweep (name: None).
 
-    name: str
+    sweep: the folder of the sweep, with `starts/` of that process. command: what to type for the run alone.
+    """
+
+    name: str | None
     starts_before: int
     sweep: str
+    command: str | None = None
+
+    def is_conducted(self) -> bool:
+        """Whether the sweep's own process is still at work."""
+        start = Start.last(Path(self.sweep) / "starts")
+        return start is not None and not start.is_over()
 
 
 def slug(name: str) -> str:
@@ -59,7 +68,7 @@ class RunFolder:
     @classmethod
     def every(cls, runs: Path) -> list[RunFolder]:
         """All run folders below `runs` that were ever started or submitted, in the order of their names."""
-        folders = (cls(path) for path in sorted(runs.glob("*/seed-*")))
+        folders = (cls(path) for path in sorted(runs.glob("*/seed-*"), key=_by_name_and_seed))
         return [folder for folder in folders if any(os.path.exists(path) for path in folder._traces())]
 
     def _traces(self) -> tuple[Path, ...]:
@@ -106,7 +115,7 @@ class RunFolder:
         return Start.last(self.path / "starts")
 
     def job(self) -> Job | None:
-        """The scheduler's job that was last given the run."""
+        """What was last given the run by a sweep."""
         path = self.path / "submitted.json"
         return Job(**read_json(path)) if path.exists() else None
 
@@ -123,7 +132,7 @@ class RunFolder:
         return int(read_json(path)["start"]) if path.exists() else 0
 
     def submit(self, job: Job) -> None:
-        """Write down that a scheduler's job was given the run."""
+        """Write down that a job, or a sweep's process, was given the run."""
         write_json(self.path / "submitted.json", asdict(job))
 
     def read_result(self) -> dict[str, Any] | None:
@@ -139,9 +148,11 @@ class RunFolder:
         return last_line(self.metrics, kind="evaluation") or {}
 
     def last_command(self) -> str | None:
-        """What was typed to work on this run, the last time."""
-        lines = self.commands.read_text().splitlines() if self.commands.exists() else []
-        return lines[-1] if lines else None
+        """What to type to work on this run: as the last time, or as its sweep would have."""
+        if self.commands.exists() and (lines := self.commands.read_text().splitlines()):
+            return lines[-1]
+        job = self.job()
+        return job.command if job else None
 
     def log_tail(self, lines: int) -> list[str]:
         """The last lines of the log."""
@@ -187,6 +198,11 @@ class RunFolder:
                 if not start.end_path.exists():
                     with suppress(OSError):
                         start.end("failed", reason=_unsaid(sys.exc_info()[1]), step=None, traceback="")
+
+
+def _by_name_and_seed(path: Path) -> tuple[str, int, str]:
+    seed = path.name.removeprefix("seed-")
+    return path.parent.name, int(seed) if seed.isdecimal() else -1, seed
 
 
 def _unsaid(error: BaseException | None) -> str:

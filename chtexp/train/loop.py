@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -25,6 +24,7 @@ from chtexp.sparse import (
 from chtexp.tasks import Task, Tested
 from chtexp.train.averaging import averaging
 from chtexp.train.checkpoint import random_state, restore_random_state
+from chtexp.train.precision import Precision
 
 FINITE_CHECK_STEPS = 200  # a look at the loss waits for the device, so it is rare
 
@@ -89,7 +89,7 @@ def _better(value: float, than: float | None, higher: bool) -> bool:
 class Training:
     """A model, a task, an optimizer and the sparsity between them; `run` trains from where `step` stands to the end.
 
-    learning_rate: a function of the step. precision: `float32`, or `bf16` for autocast with float32 weights.
+    learning_rate: a function of the step. precision: `float32`, or `bf16` or `fp16` for autocast with float32 weights.
     processes: they train together; each runs this with its part of every batch.
     """
 
@@ -107,7 +107,7 @@ class Training:
     ) -> None:
         self.processes = processes
         self.model, self.task, self.optimizer, self.sparsity = model, task, optimizer, sparsity
-        self.learning_rate, self.device, self.precision = learning_rate, device, precision
+        self.learning_rate, self.device, self.precision = learning_rate, device, Precision(precision, device)
         self._trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         self.step = 0
         self.seconds = 0.0
@@ -148,16 +148,16 @@ class Training:
                 self._backward(part)
         self._backward(parts[-1])
         self._averaging.average()
-        self.sparsity.apply_gradients()
+        self.precision.step(self.sparsity)
         for parameter in self._trained:  # what zero_grad does, without its looks and records: 2 against 20 microseconds
             parameter.grad = None
         self.step += 1
         self._summed += 1
 
     def _backward(self, part: Any) -> None:
-        with self._autocast():
+        with self.precision.autocast():
             loss = self.task.loss(self._averaging.model, part)
-        loss.backward()
+        self.precision.backward(loss)
         self._loss_sum += loss.detach()
 
     def _evaluate(self) -> tuple[dict[str, Any], bool]:
@@ -168,7 +168,7 @@ class Training:
         train_loss = self._mean_loss()
         self._loss_sum, self._summed = torch.zeros_like(self._loss_sum), 0
         self.model.eval()
-        with self._autocast(), threads_for_kernels(self.sparsity.on_kernels):
+        with self.precision.autocast(), threads_for_kernels(self.sparsity.on_kernels):
             metrics = self.task.evaluate(self.model)
         self.model.train()
         for name, value in metrics.items():
@@ -197,7 +197,7 @@ class Training:
         self.sparsity.make_dense()
         self.model.load_state_dict(dense_weights(weights))
         self.model.eval()
-        with self._autocast():
+        with self.precision.autocast():
             tested = self.task.final_scores(self.model)
         self.judged.selected = tested.metrics[self.task.metric]
         return tested
@@ -210,11 +210,6 @@ class Training:
                 "or look at the metrics before it"
             )
         return mean
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        if self.precision == "float32":
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     def elapsed(self) -> float:
         """Seconds of training so far, over all starts."""
@@ -234,12 +229,14 @@ class Training:
             "judged": asdict(self.judged),
             "loss": {"sum": loss_sum, "summed": self._summed},
             **training_state(self.sparsity),
+            **self.precision.state_dict(),
             "random": random,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken."""
         load_training_state(self.sparsity, state)
+        self.precision.load_state_dict(state)
         random, processes = state["random"], self.processes
         if len(random) == processes.world:
             restore_random_state(random[processes.rank])

@@ -127,9 +127,9 @@ def _log_records(data: bytes) -> Iterator[bytes]:
             piece = b""
 
 
-@pytest.mark.parametrize("command", ["status", "plan table7"])
-def test_looking_needs_no_data_and_changes_nothing(command: str, chtexp: Callable, tmp_path: Path) -> None:
-    chtexp(*command.split(), CHTEXP_DATA="/nowhere")
+@pytest.mark.parametrize(("command", "code"), [("status", 2), ("plan table7", 0), ("table table7", 0)])
+def test_looking_needs_no_data_and_changes_nothing(command: str, code: int, chtexp: Callable, tmp_path: Path) -> None:
+    chtexp(*command.split(), CHTEXP_DATA="/nowhere", check=code)
     assert not (tmp_path / "runs").exists()
 
 

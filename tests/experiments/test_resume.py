@@ -13,12 +13,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from chtexp.compose import compose_run
 from chtexp.experiments.description import Run
 from chtexp.experiments.run import execute
 from chtexp.sparse import method_names
 from chtexp.store import condition
+from chtexp.tasks import ImageClassification
+from chtexp.train.checkpoint import Checkpoints
 from chtexp.train.loop import Training
 
 CLOCK = ("seconds", "environment", "command")
@@ -69,12 +72,39 @@ def _stop_before_step(patched: pytest.MonkeyPatch, stop: int) -> None:
 
     apply = DynamicSparsity.apply_gradients
 
-    def apply_or_stop(self: DynamicSparsity) -> None:
+    def apply_or_stop(self: DynamicSparsity, *step: Callable[[], object]) -> None:
         if self.steps == stop:
             raise Stopped
-        apply(self)
+        apply(self, *step)
 
     patched.setattr(DynamicSparsity, "apply_gradients", apply_or_stop)
+
+
+def test_fp16_passes_over_a_step_that_overflows_and_resumes_bit_for_bit(
+    small_run: Callable[..., Run], tmp_path: Path, monkeypatch
+) -> None:
+    overrides = ["method=rigl", "hardware.precision=fp16", "task.epochs=200", "checkpoint.steps=1"]
+    whole, stopped = (small_run(*overrides, f"paths.runs={tmp_path / name}") for name in ("whole", "stopped"))
+    loss = ImageClassification.loss
+
+    def overflowing(self, model, batch):
+        overflowing.calls += 1
+        return loss(self, model, batch) * (1e36 if overflowing.calls == 3 else 1.0)
+
+    overflowing.calls = 0
+    monkeypatch.setattr(ImageClassification, "loss", overflowing)
+    wanted = execute(whole, "test")
+    assert whole.folder.read_metrics()[-1]["train_loss"] < 2.25  # of 2.28, in 27 steps
+    state = Checkpoints(whole.folder.checkpoints, print).load(torch.device("cpu"))
+    assert state is not None
+    assert state["training"]["scaler"]["scale"] == 2.0**15  # halved once
+    overflowing.calls = 0
+    with monkeypatch.context() as patched:
+        _stop_before_step(patched, 8)
+        with pytest.raises(Stopped):
+            execute(stopped, "stopped")
+    overflowing.calls = 10
+    assert timeless(execute(stopped, "resumed")) == timeless(wanted)
 
 
 @pytest.mark.parametrize("kill_seed", range(4))

@@ -13,9 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from chtexp.compose import compose_run
 from chtexp.errors import UserError
+from chtexp.experiments.description import Checkpointing
 from chtexp.experiments.orders import Ending, Exit
+from chtexp.experiments.run import execute
 from chtexp.experiments.together import TogetherFailed, _cause, _endpoint
+
+from .test_resume import Stopped, _stop_before_step
 
 RUN = ["data=digits", "method=chts_n", "method.sparsity=0.8", "budget=smoke", "model.hidden=[40,40]", "hardware=ddp"]
 CLOCK = ("seconds", "environment", "command")
@@ -63,6 +68,13 @@ def wait_for_checkpoint(process: subprocess.Popen[str], folder: Path) -> None:
         time.sleep(0.05)
 
 
+def wait_for_leader(process: subprocess.Popen[str], folder: Path) -> None:
+    """Until rank 0 listens to signals."""
+    while not any(folder.glob("*/seed-0/starts/*.processes/rank-0.pid")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+
+
 def ending(folder: Path) -> dict:
     return json.loads(max(folder.glob("*/seed-0/starts/*.end.json")).read_text())
 
@@ -85,9 +97,7 @@ def test_killed_and_stopped_and_resumed_to_the_same_end(tmp_path: Path) -> None:
     assert ending(runs)["state"] == "failed"
 
     process = started(runs, *LONG)
-    while len(ranks(process.pid)) < 2:
-        time.sleep(0.1)
-    time.sleep(5)
+    wait_for_leader(process, runs)
     process.send_signal(signal.SIGTERM)
     said, _ = process.communicate(timeout=100)
     assert process.returncode == 128 + signal.SIGTERM, said
@@ -95,9 +105,7 @@ def test_killed_and_stopped_and_resumed_to_the_same_end(tmp_path: Path) -> None:
     assert ending(runs)["step"] > 0
 
     process = started(runs, *LONG)
-    while not ranks(process.pid):
-        time.sleep(0.1)
-    time.sleep(5)
+    wait_for_leader(process, runs)
     before = ranks(process.pid)
     process.kill()  # its ranks see that they are alone, save, and stop
     process.communicate()
@@ -114,6 +122,27 @@ def test_killed_and_stopped_and_resumed_to_the_same_end(tmp_path: Path) -> None:
     whole = tmp_path / "whole"
     said, _ = started(whole, *LONG).communicate(timeout=200)
     assert timeless(runs) == timeless(whole)
+
+
+def test_a_run_begun_alone_goes_on_with_two_processes(chtexp: Callable, tmp_path: Path, monkeypatch) -> None:
+    """It ends where one process would, but for rounding, and says that the processes are others."""
+    alone = [part for part in RUN if part != "hardware=ddp"]
+    whole, begun = (compose_run([*alone, f"paths.runs={tmp_path / name}"]) for name in ("whole", "runs"))
+    wanted = execute(whole, "undisturbed")
+    with monkeypatch.context() as patched:
+        _stop_before_step(patched, 8)
+        with pytest.raises(Stopped):
+            execute(begun.model_copy(update={"checkpoint": Checkpointing(steps=1)}), "stopped")
+    assert "goes on with 2" in chtexp("train", *RUN).stdout
+    result = begun.folder.read_result()
+    assert result is not None
+    assert result["environment"]["processes"] == 2
+    assert result["links"] == wanted["links"]
+    lines, other = (folder.read_metrics() for folder in (begun.folder, whole.folder))
+    assert [line["step"] for line in lines] == [line["step"] for line in other]
+    assert [line.get("train_loss") for line in lines] == pytest.approx(
+        [line.get("train_loss") for line in other], rel=1e-3
+    )
 
 
 @pytest.mark.slow
@@ -156,13 +185,13 @@ def failure(rank: int, at: float, reason: str = "Boom: x", kind: str = "failure"
     ],
 )
 def test_the_cause_is_what_came_first(found: list[Ending], exited: list[Exit], reason: str) -> None:
-    cause = _cause(found, exited, 3, False)
+    cause = _cause(found, exited, 3)
     assert isinstance(cause, TogetherFailed)
     assert str(cause) == reason
 
 
 def test_a_mistake_stays_a_mistake() -> None:
-    assert isinstance(_cause([failure(0, 1.0, kind="mistake")], [], 1, False), UserError)
+    assert isinstance(_cause([failure(0, 1.0, kind="mistake")], [], 1), UserError)
 
 
 def test_nodes_meet_at_the_first_one(monkeypatch) -> None:
@@ -179,4 +208,7 @@ def test_nodes_meet_at_the_first_one(monkeypatch) -> None:
 
 
 def test_memory_that_ran_out_is_told_from_a_kill() -> None:
-    assert str(_cause([], [Exit(1, -9, 1.0)], 1, True)) == "out of memory: the system killed rank 1 (SIGKILL)"
+    assert (
+        str(_cause([], [Exit(1, -9, 1.0, memory_ran_out=True)], 1))
+        == "out of memory: the system killed rank 1 (SIGKILL)"
+    )

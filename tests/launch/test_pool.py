@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from chtexp.compose import compose_run, compose_sweep
+from chtexp.errors import UserError
 from chtexp.experiments.description import Run, describe_run
 from chtexp.launch.conduct import conduct, places
 from chtexp.launch.failures import Failures
@@ -90,6 +91,12 @@ def test_cores_and_gpus_are_handed_out_exclusively(tmp_path: Path) -> None:
     assert [gpus for _, gpus in handed_out("launcher.gpus=[a,b,c]", "launcher.workers=2")] == ["a,c", "b"]
     assert len(handed_out("launcher.gpus=[0,1]", "launcher.workers=5")) == 2
     assert handed_out("launcher=slurm", "launcher.cpus=8", "launcher.parallel=4") == [(2, None)] * 4
+    tasks = [Task.of(run(tmp_path, "hardware.device=cuda", "hardware.processes=4"), "")] * 9
+    assert [gpus for _, gpus in handed_out("launcher.gpus=[0,1,2,3,4,5,6,7]")] == ["0,2,4,6", "1,3,5,7"]
+    with pytest.raises(UserError, match=r"hardware\.processes=4 needs a GPU for each, and there are 3"):
+        handed_out("launcher.gpus=[0,1,2]")
+    tasks = [Task.of(run(tmp_path, "hardware.processes=2"), "")] * 9
+    assert handed_out("launcher=slurm", "launcher.cpus=8", "launcher.parallel=2") == [(4, None)] * 2
     tasks = [Task.of(run(tmp_path, f"seed={seed}"), "") for seed in range(9)]
     assert handed_out("launcher.workers=3", "launcher.threads=2") == [(2, None)] * 3
     assert sum(threads for threads, _ in handed_out()) == cores
@@ -196,9 +203,10 @@ def test_failures_are_counted_off_the_folders(tmp_path: Path) -> None:
     assert two.too_many()
 
 
-def test_a_mistake_that_leaves_no_trace_is_a_failure_in_this_process_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("launcher", ["launcher=serial", "launcher.workers=1"])
+def test_a_mistake_that_leaves_no_trace_is_a_failure_too(launcher: str, tmp_path: Path) -> None:
     runs = [run(tmp_path / "runs", f"seed={seed}", "hardware.threads=1") for seed in range(3)]
-    sweep = sweep_of(tmp_path, runs, "launcher=serial", "max_failures=2")
+    sweep = sweep_of(tmp_path, runs, launcher, "max_failures=2")
     (tmp_path / "runs").write_text("a file where folders should be made")
     said: list[str] = []
     conduct(sweep, said.append)

@@ -21,7 +21,7 @@ from chtexp.launch.settings import Slurm
 from chtexp.launch.slurm import submit
 from chtexp.launch.slurm_queue import _states, queue_of
 from chtexp.launch.sweep_folder import SweepFolder, Task
-from chtexp.store import Condition, condition
+from chtexp.store import Condition, Said, condition
 
 SMALL = ["data=digits", "budget=smoke", "model.hidden=[40,40,40]", "budget.train_limit=160", "method.sparsity=0.8"]
 ONE_CORE = ["launcher=slurm", "launcher.cpus=1", "launcher.memory=null", "launcher.time=5"]
@@ -30,8 +30,12 @@ LONG = ["task.epochs=30000", "checkpoint.seconds=1"]  # a quarter of a minute or
 
 
 def test_what_slurm_prints_is_understood() -> None:
-    text = "12_3|PENDING\n12_4|CANCELLED by 0\n13|OUT_OF_MEMORY\nslurm: error\n12_[5-9]|PENDING\n"
-    assert _states(text) == {"12_3": "PENDING", "12_4": "CANCELLED", "13": "OUT_OF_MEMORY"}
+    text = "12_3|PENDING|Resources\n12_4|CANCELLED by 0\n13|OUT_OF_MEMORY|None\nslurm: error\n12_[5-9]|PENDING|None\n"
+    assert _states(text) == {
+        "12_3": Said("PENDING", "Resources"),
+        "12_4": Said("CANCELLED"),
+        "13": Said("OUT_OF_MEMORY"),
+    }
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from chtexp.errors import UserError
 from chtexp.processes import ALONE
-from chtexp.sparse import DensitySchedule, DynamicSparsity, density_schedule, engine
+from chtexp.sparse import DensitySchedule, DynamicSparsity, density_schedule, rewiring
 from chtexp.sparse.bits import pack
 from chtexp.sparse.layer import LinkState, SparseLayer
 from chtexp.sparse.links import Links
@@ -300,8 +300,8 @@ def test_soft_removal_sharpens_over_training(monkeypatch: pytest.MonkeyPatch) ->
         exponents.append(exponent)
         return original(*arguments, exponent=exponent, **rest)
 
-    original = engine.remove
-    monkeypatch.setattr(engine, "remove", noted)
+    original = rewiring.remove
+    monkeypatch.setattr(rewiring, "remove", noted)
     training(sparse_method("chts_n"), total=20, interval=5, widths=(24, 32, 4)).run(20)
     assert exponents == pytest.approx([delta / (1 - delta) for delta in (0.5625, 0.625, 0.6875)])
 
@@ -502,8 +502,8 @@ def test_an_empty_list_of_chains_is_believed() -> None:
     settings: dict[str, Any] = {"total_steps": 8, "update_interval": 2, "seed": 0}
     for name in ("set", "chts_n"):
         method = sparse_method(name, topology="er")
-        assert DynamicSparsity(model, optimizer, method, **settings, chains=())._chains == []
-        assert DynamicSparsity(model, optimizer, method, **settings)._chains == [["0", "2"]]
+        assert DynamicSparsity(model, optimizer, method, **settings, chains=()).chains == []
+        assert DynamicSparsity(model, optimizer, method, **settings).chains == [["0", "2"]]
 
 
 def test_features_are_asked_for_and_checked() -> None:

@@ -47,10 +47,14 @@ def test_machines_merge_and_contradictions_are_refused_and_shown() -> None:
         {("a", 0): result(0)},
         {("a", 1): result(1), ("a", 0): result(0, environment={"host": "b"}, seconds=3.0)},
     )
-    assert set(merged([one, other])) == {("a", 0), ("a", 1)}
+    assert set(merged({"x": one, "y": other})) == {("a", 0), ("a", 1)}
     other["a", 0] = result(0, last=96.0, environment={"host": "b"})
-    with pytest.raises(UserError, match=r"\(0123456789\) seed 0 of a and b: last 97.0 and 96.0"):
-        merged([one, other])
+    with pytest.raises(UserError, match=r"\(0123456789\) seed 0 of a and b: last 97.0 and 96.0 \(x, y\)"):
+        merged({"x": one, "y": other})
+    said: list[str] = []
+    assert merged({"x": one, "y": other}, said.append)["a", 0]["last"] == 97.0
+    assert merged({"y": other, "x": one}, said.append)["a", 0]["last"] == 96.0
+    assert len(said) == 2
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", '{"id": 3}', "\x00\x01"])

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from chtexp.store import Job, RunFolder, RunLocked, condition, starts
+from chtexp.store import Job, RunFolder, RunLocked, Said, condition, starts
 from chtexp.store.starts import Process, Start, TakenOver
 
 
@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 def state(folder: RunFolder, queue: dict[str, str] | None = None) -> str:
-    return condition(folder, queue).state
+    return condition(folder, queue and {job: Said(said) for job, said in queue.items()}).state
 
 
 def begun_elsewhere(folder: RunFolder, silent: float, job: str | None = None) -> Start:
@@ -195,6 +195,39 @@ def test_a_job_that_has_not_begun_its_run(said: str | None, wanted: str, folder:
     folder.submit(Job("12_3", folder.starts, "sweep"))
     assert state(folder) == "pending"
     assert state(folder, {"12_3": said} if said else {}) == wanted
+
+
+def test_a_waiting_jobs_reason_is_shown(folder: RunFolder) -> None:
+    folder.submit(Job("12_3", folder.starts, "sweep", "chtexp train seed=0"))
+    assert (
+        condition(folder, {"12_3": Said("PENDING", "PartitionConfig")}).reason
+        == "job 12_3 is PENDING (PartitionConfig)"
+    )
+    assert folder.last_command() == "chtexp train seed=0"  # though nobody typed it yet
+
+
+def test_a_run_of_a_sweep_on_this_machine_is_pending_while_the_sweep_is_at_work(
+    folder: RunFolder, tmp_path: Path
+) -> None:
+    folder.submit(Job(None, folder.starts, str(tmp_path / "sweep")))
+    assert state(folder) == "missing"
+    conducting = Start.claim(tmp_path / "sweep" / "starts")
+    assert state(folder) == "pending"
+    assert state(folder, {}) == "pending"
+    with folder.claimed() as signs:
+        assert state(folder) == "running"
+        signs.start.end("failed", reason="x", step=3)
+    assert state(folder) == "failed"  # its turn was had
+    folder.submit(Job(None, folder.starts, str(tmp_path / "sweep")))
+    assert state(folder) == "pending"
+    conducting.end("done")
+    assert state(folder) == "failed"
+
+
+def test_seeds_are_in_order_of_their_numbers(tmp_path: Path) -> None:
+    for seed in (10, 2, 1):
+        RunFolder(tmp_path / "x" / f"seed-{seed}").finish({})
+    assert [folder.path.name for folder in RunFolder.every(tmp_path)] == ["seed-1", "seed-2", "seed-10"]
 
 
 def test_a_job_that_was_queued_again_and_runs_is_awaited(folder: RunFolder) -> None:

@@ -1,6 +1,6 @@
-"""Trains small networks of many methods in whatever processes torchrun starts: `torchrun ... together.py METHODS EXECUTIONS OUT`.
+"""Trains small networks in whatever processes torchrun starts: `torchrun ... together.py CASES OUT`.
 
-Losses and masks of each go into OUT as JSON, by the leader.
+CASES: the whole configuration of each, by its name, as JSON. Losses and masks of each go into OUT as JSON, by the leader.
 """
 
 from __future__ import annotations
@@ -12,11 +12,9 @@ from typing import Any
 
 import torch
 
-from chtexp.compose import compose_run
+from chtexp.experiments.description import describe_run
 from chtexp.experiments.work import prepared
 from chtexp.processes import Processes, joined
-
-SMALL = ["data=digits", "budget=smoke", "budget.train_limit=161", "model.hidden=[48,40]", "method.sparsity=0.8"]
 
 
 class Watch:
@@ -39,10 +37,9 @@ class Watch:
             state()
 
 
-def outcome(method: str, execution: str, processes: Processes) -> dict[str, Any]:
-    """161 examples in batches of 32 leave a batch of one at the end of every epoch: nothing for the other processes."""
-    dense = ["method.sparsity=0"] if method == "fc" else []
-    run = compose_run([*SMALL, f"method={method}", f"hardware.execution={execution}", *dense])
+def outcome(config: dict[str, Any], processes: Processes) -> dict[str, Any]:
+    """Of one training."""
+    run = describe_run(config)
     _, _, training = prepared(run, processes, lambda: None)
     watch = Watch()
     training.run(watch)
@@ -51,9 +48,9 @@ def outcome(method: str, execution: str, processes: Processes) -> dict[str, Any]
 
 
 if __name__ == "__main__":
-    methods, executions, out = sys.argv[1].split(","), sys.argv[2].split(","), Path(sys.argv[3])
+    cases, out = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
     with joined(torch.device("cpu")) as group:
-        found = {f"{m} {e}": outcome(m, e, group) for m in methods for e in executions}
+        found = {name: outcome(config, group) for name, config in cases.items()}
         everywhere = group.gathered({name: run["masks"] for name, run in found.items()})
         assert all(masks == everywhere[0] for masks in everywhere)
         if group.leads:

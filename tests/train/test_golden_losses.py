@@ -55,7 +55,8 @@ def test_golden_losses(
     method: str, golden: dict[str, list[float]], small_translation: Callable[..., Run], tmp_path: Path
 ) -> None:
     if method.startswith("transformer/"):
-        run = small_translation(f"method={method}", "model.dropout=0", "model.attention_dropout=0")
+        sparse = () if method.endswith("fc") else ("method.sparsity=0.7",)
+        run = small_translation(f"method={method}", "model.dropout=0", "model.attention_dropout=0", *sparse)
     else:
         sparsity = [] if method == "fc" else ["method.sparsity=0.8"]
         small = [

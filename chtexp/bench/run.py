@@ -89,7 +89,8 @@ def measure_run(settings: RunSettings) -> Findings:
         COLUMNS,
         [
             f"{' '.join(settings.overrides)}: {len(training.sparsity.layers)} sparse layers, "
-            f"{training.sparsity.pairs:,} pairs, {training.sparsity.links:,} links, executed {'+'.join(executions)}. Data: {source}.",
+            f"{training.sparsity.pairs:,} pairs, {training.sparsity.links:,} links, executed {'+'.join(executions)}. "
+            f"Data: {source}.",
             f"Medians and quartiles; step and bare step on the same {BATCHES} batches in turn. An update is that of an ordinary "
             "training in the middle of it, the step before it apart.",
         ],

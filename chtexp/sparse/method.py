@@ -195,10 +195,11 @@ class Method(Description):
 
 
 def method_names(folder: Path | None = None) -> list[str]:
-    """Every method in `conf/method/` and the folders of it that hold no parts, e.g. `set`, `transformer/set`."""
+    """Every method in `conf/method/` and the folders of it that hold no parts, e.g. `set`, and last `transformer/set`."""
     folder = folder or conf_dir() / "method"
     found = (path.relative_to(folder).with_suffix("") for path in folder.rglob("*.yaml"))
-    return sorted(path.as_posix() for path in found if path.parts[0] not in PARTS)
+    names = [path.as_posix() for path in found if path.parts[0] not in PARTS]
+    return sorted(names, key=lambda name: ("/" in name, name))
 
 
 def load_method(name: str, *, folder: Path | None = None, **overrides: Any) -> Method:

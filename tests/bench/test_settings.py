@@ -12,7 +12,7 @@ from chtexp.bench.update import UpdateSettings
 from chtexp.cli import main
 
 MISTAKES = {
-    "stepp": "unknown benchmark 'stepp' (did you mean 'step'?); choose one of: checkpoint, epoch, linkpred, memory, run, step, update",
+    "stepp": "unknown benchmark 'stepp' (did you mean 'step'?); choose one of: checkpoint, epoch, linkpred, memory, run, step",
     "step density": "cannot read 'density': a setting is key=value, one of: threads, seed",
     "step densty=0.1": "unknown key 'densty' (did you mean 'density'?); choose one of: batch, density, hidden",
     "step density=2": "density.0 should be less than or equal to 1, not '2'",

@@ -11,12 +11,14 @@ from chtexp.errors import UserError
 from chtexp.sparse import Method, load_method, method_names
 from chtexp.sparse.method import Removal, Topology
 
+OF_TRANSFORMERS = ("cht", "chts", "chtss", "fc", "gmp", "granet", "mest_ems", "rigl", "set")
+
 
 def test_the_methods_of_the_paper() -> None:
     assert method_names() == [
         *("cht", "chts_n", "chts_p", "chtss_n", "chtss_p", "fc"),
         *("gmp", "granet", "mest_ems", "rigl", "set", "static"),
-        *(f"transformer/{name}" for name in ("cht", "chts", "chtss", "fc", "gmp", "granet", "mest_ems", "rigl", "set")),
+        *(f"{family}/{name}" for family in ("llama", "transformer") for name in OF_TRANSFORMERS),
     ]
 
 
@@ -44,6 +46,25 @@ def test_methods_of_transformers(
     assert (method.topology.rule, method.removal.rule, method.density.kind) == (topology, removal, density)
     assert (method.regrowth.rule, method.regrowth.soft, method.percolation) == (regrowth, soft, percolation)
     assert (method.removal.soft is not None) == name.startswith("chts")
+
+
+@pytest.mark.parametrize("name", OF_TRANSFORMERS)
+def test_methods_of_llama_differ_in_zeta_and_in_how_removal_sharpens(name: str) -> None:
+    """And CHT regrows node-based, as its path-based rule is too slow at that size."""
+    other, method = load_method(f"transformer/{name}"), load_method(f"llama/{name}")
+    changes: dict[str, Any] = {}
+    if method.removal is not None:
+        changes["zeta"] = 0.1
+    if name.startswith("chts"):
+        assert method.removal is not None
+        assert method.removal.soft is not None
+        assert (method.removal.soft.delta_start, method.removal.soft.delta_end) == (0.5, 0.9)
+        changes["removal"] = method.removal
+    if name == "cht":
+        assert method.regrowth is not None
+        assert (method.regrowth.rule, method.regrowth.soft) == ("ch2_l3n", False)
+        changes["regrowth"] = method.regrowth
+    assert method == other.model_copy(update=changes)
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def compose_sweep(overrides: Sequence[str], config_dir: Path | None = None) -> S
         config = _composed("sweep", [*searchpath, *overrides])
         values: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException) as error:
-        raise explain(error, "sweep", overrides) from None
+        raise explain(error, "sweep", [*searchpath, *overrides]) from None
     return describe_sweep({key: value for key, value in values.items() if key != "hydra"})
 
 

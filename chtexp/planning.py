@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,17 +50,21 @@ def plan_runs(name: str, overrides: Sequence[str], config_dir: Path | None) -> l
 
 
 def finished_table(
-    name: str, overrides: Sequence[str], config_dir: Path | None, collected: Sequence[Path] = ()
+    name: str,
+    overrides: Sequence[str],
+    config_dir: Path | None,
+    collected: Sequence[Path] = (),
+    accept: Callable[[str], object] | None = None,
 ) -> Table:
     """The table `name` from the results there are, at one budget: those of the run folders, and of `collected` files.
 
-    The budget is the one asked for, or the fullest that has results.
+    The budget is the one asked for, or the fullest that has results. accept: of `merged`; run folders come first.
     """
-    more = merged({str(path): read_collection(path) for path in collected})
+    more = merged({str(path): read_collection(path) for path in collected}, accept)
     asked = [override for override in overrides if override.startswith("budget=")]
     rest = [override for override in overrides if override not in asked]
     budgets = [asked[-1].partition("=")[2]] if asked else _budgets_tried(name, rest, config_dir, more)
-    filled = {budget: _cells(name, [*rest, f"budget={budget}"], config_dir, more) for budget in budgets}
+    filled = {budget: _cells(name, [*rest, f"budget={budget}"], config_dir, more, accept) for budget in budgets}
     with_results = [budget for budget, cells in filled.items() if any(cell.results for cell in cells)]
     shown = (with_results or budgets)[0]
     others = [
@@ -76,10 +80,16 @@ def finished_table(
     return build_table(_layout(name, selection), filled[shown], paper, budget=shown, notes=others)
 
 
-def _cells(name: str, overrides: Sequence[str], config_dir: Path | None, more: Collection) -> list[CellResults]:
+def _cells(
+    name: str,
+    overrides: Sequence[str],
+    config_dir: Path | None,
+    more: Collection,
+    accept: Callable[[str], object] | None,
+) -> list[CellResults]:
     selection = _selection(name, overrides, config_dir)
     return [
-        CellResults(cell.group, cell.row, cell.column, run.id, _results(run, selection, more))
+        CellResults(cell.group, cell.row, cell.column, run.id, _results(run, selection, more, accept))
         for cell, run in _cell_runs(selection, config_dir)
     ]
 
@@ -95,14 +105,16 @@ def _cell_runs(selection: Selection, config_dir: Path | None) -> list[tuple[Cell
     return [(cell, compose_run(cell.overrides, config_dir)) for cell in selection.cells]
 
 
-def _results(run: Run, selection: Selection, more: Collection) -> tuple[Result, ...]:
+def _results(
+    run: Run, selection: Selection, more: Collection, accept: Callable[[str], object] | None
+) -> tuple[Result, ...]:
     """The results of `run` that are done: those of the seeds asked for, or of every seed."""
     every = [RunFolder(path).read_result() for path in run.folder.path.parent.glob("seed-*")]
     here: Collection = {(result["id"], result["seed"]): result for result in every if result is not None}
     elsewhere = {key: result for key, result in more.items() if key[0] == run.id}
     return tuple(
         result
-        for result in merged({str(run.folder.path.parent): here, "the collected results": elsewhere}).values()
+        for result in merged({str(run.folder.path.parent): here, "the collected results": elsewhere}, accept).values()
         if not selection.seeds_asked or result["seed"] in selection.seeds
     )
 

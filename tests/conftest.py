@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -73,6 +74,47 @@ def small_corpus(tmp_path_factory) -> Path:
     run = compose_run([*SMALL_TRANSLATION, f"paths.data={root}", "paths.cache=null"])
     run.family.prepare(run)
     return root
+
+
+TEXTS = [
+    "Once there was a king who had three sons.",
+    "The sun rose over the hill.",
+    "A dog and a cat lived in a house.",
+]
+SMALL_TEXT = (
+    "data=text", "data.validation_share=0.3", "data.vocabulary=300", "data.sequence_length=16", "model=llama_nano",
+    "model.width=32", "model.feed_forward=48", "model.layers=1", "model.heads=2", "budget=smoke", "task.steps=700",
+    "task.batch=8", "task.at_once=4", "task.evaluations=3", "hardware.threads=1", "method.sparsity=0.5",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def small_text_corpus(tmp_path_factory) -> Path:
+    """A data root with sixty short texts, prepared."""
+    root = tmp_path_factory.mktemp("texts")
+    lines = [json.dumps({"text": f"{text} {number} {text}"}) for number in range(20) for text in TEXTS]
+    (root / "texts.jsonl").write_text("\n".join(lines) + "\n")
+    run = compose_run([*SMALL_TEXT, "data.train=[texts.jsonl]", f"paths.data={root}", "paths.cache=null"])
+    run.family.prepare(run)
+    return root
+
+
+@pytest.fixture
+def small_text(tmp_path: Path, small_text_corpus: Path) -> Callable[..., Run]:
+    """A small run of language modelling in a folder of its own, 21 steps, with overrides."""
+
+    def describe(*overrides: str) -> Run:
+        dense = [] if "method=llama/fc" not in overrides else ["method.sparsity=0"]
+        where = [
+            "data.train=[texts.jsonl]",
+            f"paths.data={small_text_corpus}",
+            "paths.cache=null",
+            f"paths.runs={tmp_path}/runs",
+        ]
+        chosen = {word.partition("=")[0]: word for word in [*SMALL_TEXT, *where, *dense, *overrides]}
+        return compose_run(list(chosen.values()))
+
+    return describe
 
 
 @pytest.fixture

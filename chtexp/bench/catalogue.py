@@ -17,7 +17,7 @@ from chtexp.bench.run import RunSettings, measure_run
 from chtexp.bench.settings import Settings
 from chtexp.bench.step import StepSettings, measure_step
 from chtexp.bench.update import UpdateSettings, measure_update
-from chtexp.errors import UserError, unknown
+from chtexp.errors import unknown
 
 
 class Benchmark(NamedTuple):
@@ -38,11 +38,7 @@ BENCHMARKS = {
 }
 
 
-def _no_run(words: Sequence[str]) -> Any:
-    raise UserError("a run cannot be composed here")
-
-
-def run_benchmark(name: str, words: Sequence[str], compose: Callable[[Sequence[str]], Any] = _no_run) -> Outcome:
+def run_benchmark(name: str, words: Sequence[str], compose: Callable[[Sequence[str]], Any]) -> Outcome:
     """Run the benchmark `name` with settings KEY=VALUE; UserError for an unknown name, key or value.
 
     compose: what makes a run of such words, for the benchmark that measures one.

@@ -55,7 +55,10 @@ class RunSettings(TimedSettings):
         run = compose(rest)
         if run.hardware.together:
             raise UserError("bench run measures one process: leave out hardware.processes and hardware.nodes")
-        return cls(**{**settings.model_dump(), "seed": run.seed}, run=run, overrides=tuple(rest))
+        if settings.threads is not None:
+            raise UserError("bench run takes the threads of the run: hardware.threads=N, not threads=N")
+        found = {**settings.model_dump(), "seed": run.seed, "threads": run.hardware.threads}
+        return cls(**found, run=run, overrides=tuple(rest))
 
 
 class TimedRun(TimedSettings):
@@ -72,6 +75,7 @@ def measure_run(settings: RunSettings) -> Findings:
     training._averaging = averaging(training.model, training.sparsity, ALONE)  # as `Training.run` begins
     training.model.train()
     finish = torch.cuda.synchronize if training.device.type == "cuda" else lambda: None
+    evaluation = _evaluation(training, task, finish)
     updates = _updates(training, task, settings.updates, finish)
     measured = _steps(training, task, settings, finish)
     step = measured.spread("step").median
@@ -81,7 +85,7 @@ def measure_run(settings: RunSettings) -> Findings:
         _row("of which anything else", measured.excess("step", over="bare", factor=MILLISECONDS), step),
         _row("loading its batch", measured.spread("load", MILLISECONDS), step),
         *([_row("a topology update", Spread.of(updates, MILLISECONDS), step)] if updates else []),
-        _row("an evaluation", Spread.of([_evaluation(training, task, finish)], MILLISECONDS), step),
+        _row("an evaluation", Spread.of([evaluation], MILLISECONDS), step),
     ]
     executions = sorted(set(training.sparsity.executed.values())) or ["plain"]
     return Findings(
@@ -91,8 +95,9 @@ def measure_run(settings: RunSettings) -> Findings:
             f"{' '.join(settings.overrides)}: {len(training.sparsity.layers)} sparse layers, "
             f"{training.sparsity.pairs:,} pairs, {training.sparsity.links:,} links, executed {'+'.join(executions)}. "
             f"Data: {source}.",
-            f"Medians and quartiles; step and bare step on the same {BATCHES} batches in turn. An update is that of an ordinary "
-            "training in the middle of it, the step before it apart.",
+            f"Medians and quartiles; step and bare step on the same {BATCHES} batches in turn. {len(updates)} of "
+            f"{settings.updates if training.sparsity.layers else 0} updates: those due from the middle of training on, of a "
+            "network that was trained for a few steps; the first one, in which code is compiled, apart.",
         ],
     )
 
@@ -123,6 +128,9 @@ def _updates(training: Training, task: Task, wanted: int, finish: Callable[[], o
 def _steps(training: Training, task: Task, settings: RunSettings, finish: Callable[[], object]) -> Measured:
     """Seconds of a whole step, of its bare forward, backward and optimizer, and of loading a batch."""
     say("steps")
+    training.learning_rate = lambda step: (
+        0.0
+    )  # nothing moves: bare steps know of no mask, and others are to find theirs
     stream = task.batches(0)
     kept = [parts for _, parts in zip(range(BATCHES), stream, strict=False)]
     loading = _endless(task)
@@ -139,7 +147,7 @@ def _steps(training: Training, task: Task, settings: RunSettings, finish: Callab
                     with training.precision.autocast():
                         loss = task.loss(training.model, part)
                     training.precision.backward(loss)
-                training.optimizer.step()
+                training.precision.step(training.optimizer, lambda step: step())
                 training.optimizer.zero_grad(set_to_none=True)
 
     candidates = [

@@ -13,7 +13,7 @@ from chtexp.errors import UserError
 
 KINDS = {
     "checkpoints": "checkpoints of runs that are done",
-    "unfinished": "runs that ended before they were done (failed, timed out, preempted, stale)",
+    "unfinished": "runs that ended before they were done (failed, timed out, preempted, stale), or never began",
     "sweeps": "folders of sweeps of which nothing is open any more, and code that no open sweep uses",
 }
 
@@ -59,7 +59,7 @@ def clean(parsed: argparse.Namespace) -> int:
 
 def _removable(runs: Path) -> dict[str, list[Path]]:
     from chtexp.launch.sweep_folder import SweepFolder
-    from chtexp.store import OPEN, RunFolder
+    from chtexp.store import OPEN, RunFolder, is_conducted
 
     folders = RunFolder.every(runs)
     states = {
@@ -73,7 +73,7 @@ def _removable(runs: Path) -> dict[str, list[Path]]:
             tasks = SweepFolder(path).read()[1] if (path / "sweep.json").exists() else []
         except UserError:
             continue
-        if not any(Path(task.folder).resolve() in open_runs for task in tasks):
+        if not is_conducted(str(path)) and not any(Path(task.folder).resolve() in open_runs for task in tasks):
             idle.append(path)
     code = sorted((runs / ".code").glob("*")) if len(idle) == len(sweeps) else []
     return {

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from chtexp.cli.common import add_config_dir, runs_folder, subcommand
+from chtexp.cli.common import add_config_dir, add_keep_first, keep_first, runs_folder, subcommand
 from chtexp.errors import UserError
 
 
@@ -25,12 +25,7 @@ def add(commands: Any) -> None:
     sub.add_argument(
         "--add", type=Path, action="append", default=[], help="a file that was collected elsewhere; may be repeated"
     )
-    sub.add_argument(
-        "--keep-first",
-        action="store_true",
-        help="where places hold other numbers for a run, keep those of the first (the output file, then each --add, then "
-        "the runs here) instead of refusing",
-    )
+    add_keep_first(sub, "the output file, then each --add, then the runs here")
     sub.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help="paths.runs=FOLDER")
     add_config_dir(sub)
 
@@ -43,11 +38,11 @@ def collect(parsed: argparse.Namespace) -> int:
     for path in parsed.add:
         if not path.exists():
             raise UserError(f"{path} is not there")
-    runs = runs_folder(parsed.overrides, parsed.config_dir)
-    here = results_below(runs)
     files = [*([parsed.output] if parsed.output.exists() else []), *parsed.add]
+    runs = runs_folder(parsed.overrides, parsed.config_dir, required=not files)
+    here = results_below(runs)
     found = {**{str(path): read_collection(path) for path in files}, str(runs): here}
-    together = merged(found, (lambda conflict: print(f"kept the first of {conflict}")) if parsed.keep_first else None)
+    together = merged(found, keep_first if parsed.keep_first else None)
     if not together:
         raise UserError(f"no run in {runs} is done; 'chtexp status paths.runs={runs}' shows what there is")
     write_collection(parsed.output, together)

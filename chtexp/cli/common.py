@@ -6,12 +6,15 @@ import argparse
 import difflib
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from chtexp.errors import UserError
+from chtexp.errors import UserError, unknown
 
 if TYPE_CHECKING:
+    import torch
+
     from chtexp.experiments.description import Run
     from chtexp.planning import PlannedRun
     from chtexp.store import Condition, RunFolder
@@ -29,11 +32,15 @@ class Parser(argparse.ArgumentParser):
         """What argparse has to say."""
         raise UserError(f"{message}; {self.prog} --help says more")
 
-    def settle(self) -> None:
-        """Tell what is parsed which flags there are, and where any number of words goes."""
-        words = [action.dest for action in self._actions if action.nargs == "*"]
-        flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
-        self.set_defaults(words=words[0] if words else None, flags=flags)
+    def parse(self, typed: Sequence[str]) -> argparse.Namespace:
+        """What was typed, flags and words in any order."""
+        parsed, rest = self.parse_known_intermixed_args(typed)
+        if rest:
+            flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
+            raise (
+                unknown("flag", rest[0], flags) if rest[0].startswith("-") else UserError(f"{rest[0]} is one too many")
+            )
+        return parsed
 
 
 def subcommand(commands: Any, name: str, run: object, what: str, example: str) -> Parser:
@@ -58,6 +65,35 @@ def add_config_dir(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--config-dir", type=Path, help="a folder of your own configuration, laid out as conf/")
 
 
+def add_keep_first(sub: argparse.ArgumentParser, order: str) -> None:
+    """What to do about results that differ."""
+    sub.add_argument(
+        "--keep-first",
+        action="store_true",
+        help=f"where places hold other numbers for a run, take those of the first ({order}) instead of refusing",
+    )
+
+
+def keep_first(conflict: str) -> None:
+    """Say that the first was taken."""
+    print(f"chtexp: took the first of {conflict}", file=sys.stderr)
+
+
+def add_trained_run(sub: argparse.ArgumentParser) -> None:
+    """A run whose model is put to use, and where it computes."""
+    sub.add_argument("folder", type=Path, metavar="RUN", help="a run's folder, .../seed-0")
+    sub.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where (default: %(default)s)")
+
+
+def wanted_device(name: str) -> torch.device:
+    """The device of that name. Raises UserError for a GPU that is not there."""
+    import torch
+
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("torch finds no CUDA GPU here; use --device cpu")
+    return torch.device(name)
+
+
 def check_config_dir(config_dir: Path | None) -> None:
     if config_dir is not None and not config_dir.is_dir():
         raise UserError(f"--config-dir {config_dir} is not a folder")
@@ -77,13 +113,13 @@ def is_for_sweep(override: str) -> bool:
     return key == "launcher" or bool(difflib.get_close_matches(key, ["max_failures"], cutoff=0.8))
 
 
-def runs_folder(overrides: Sequence[str], config_dir: Path | None) -> Path:
-    """Where runs are, by what was typed. Raises UserError if there is no such folder."""
+def runs_folder(overrides: Sequence[str], config_dir: Path | None, *, required: bool = True) -> Path:
+    """Where runs are, by what was typed. Raises UserError if there is no such folder, where one is required."""
     from chtexp.compose import compose_run
 
     check_config_dir(config_dir)
     runs = compose_run(overrides, config_dir).paths.runs
-    if not runs.is_dir():
+    if required and not runs.is_dir():
         raise UserError(
             f"there is no folder {runs}: nothing was trained here yet, or it is elsewhere (paths.runs=FOLDER)"
         )
@@ -93,10 +129,10 @@ def runs_folder(overrides: Sequence[str], config_dir: Path | None) -> Path:
 def conditions(folders: Sequence[RunFolder]) -> list[Condition]:
     """What is known of each run, after asking the scheduler once for all of them."""
     from chtexp.launch.slurm_queue import queue_of
-    from chtexp.store import condition
+    from chtexp.store import condition, is_conducted
 
-    queue = queue_of(folders)
-    return [condition(folder, queue) for folder in folders]
+    queue, conducted = queue_of(folders), cache(is_conducted)
+    return [condition(folder, queue, conducted) for folder in folders]
 
 
 def verdict(runs: Sequence[Run]) -> int:

@@ -1,4 +1,4 @@
-"""chtexp train | sweep | plan | status | table | collect | clean | prepare | translate | bench.
+"""chtexp train | sweep | plan | status | table | collect | clean | prepare | translate | generate | export | bench.
 
 Exit codes: 0 done, 1 something failed, 2 a mistake in what was typed, 128 + n stopped by signal n.
 """
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from chtexp import __version__
-from chtexp.cli import bench, clean, collect, prepare, status, sweep, tables, translate
+from chtexp.cli import bench, clean, collect, generate, prepare, status, sweep, tables, translate
 from chtexp.cli.common import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_USER_ERROR, Parser
 from chtexp.cli.train import train
 from chtexp.cores import share_cores
@@ -43,15 +43,12 @@ def _command(typed: list[str]) -> int:
     if typed[:1] == ["train"]:
         return train(typed[1:])  # Hydra's own command line, flags and all
     parser, commands = _parser()
-    if typed and not typed[0].startswith("-") and typed[0] not in commands:
+    if typed and typed[0] in commands:
+        parsed = commands[typed[0]].parse(typed[1:])
+    elif typed and not typed[0].startswith("-"):
         raise unknown("command", typed[0], commands)
-    parsed, rest = parser.parse_known_args(typed)
-    if flags := [word for word in rest if word.startswith("-")]:
-        raise unknown("flag", flags[0], parsed.flags)
-    if rest and parsed.words is None:
-        raise UserError(f"one thing too many: {' '.join(rest)}")
-    if rest:  # argparse takes words that stand together, and leaves those behind a flag
-        setattr(parsed, parsed.words, [*getattr(parsed, parsed.words), *rest])
+    else:
+        parsed = parser.parse_args(typed)
     return int(parsed.run(parsed))
 
 
@@ -64,9 +61,7 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
     parser.add_argument("--version", action="version", version=f"chtexp {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
     commands.add_parser("train", help="one run, or Hydra's sweep with -m: chtexp train --help", add_help=False)
-    for command in (sweep, tables, status, collect, clean, prepare, translate, bench):
+    for command in (sweep, tables, status, collect, clean, prepare, translate, generate, bench):
         command.add(commands)
     choices: dict[str, Parser] = commands.choices
-    for sub in choices.values():
-        sub.settle()
     return parser, choices

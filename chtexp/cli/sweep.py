@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from chtexp.cli.common import (
+    EXIT_FAILURE,
     EXIT_INTERRUPTED,
     add_config_dir,
     add_table_arguments,
@@ -19,7 +21,6 @@ from chtexp.cli.common import (
     subcommand,
     verdict,
 )
-from chtexp.errors import UserError
 
 MOST_REASONS = 5
 START_SECONDS = 60.0
@@ -56,7 +57,6 @@ def sweep(parsed: argparse.Namespace) -> int:
     own = [word for word in parsed.overrides if is_for_sweep(word)]
     settings = compose_sweep(own, parsed.config_dir)
     planned = planned_runs(parsed, [word for word in parsed.overrides if word not in own])
-    check_fit(settings.launcher, [item.run.hardware for item in planned])
     waiting = _waiting(parsed.name, planned)
     if parsed.dry_run:
         _show(waiting, parsed)
@@ -66,6 +66,7 @@ def sweep(parsed: argparse.Namespace) -> int:
     if parsed.detach and isinstance(settings.launcher, Serial):
         settings = compose_sweep([*own, "launcher=local", "launcher.workers=1"], parsed.config_dir)
     tasks = [Task.of(item.run, train_command(item.overrides, parsed.config_dir)) for item in waiting]
+    check_fit(settings.launcher, tasks)
     folder = SweepFolder.create(planned[0].run.paths.runs, settings.model_dump(mode="json"), tasks)
     if isinstance(settings.launcher, Slurm):
         from chtexp.launch.slurm import follow, submit
@@ -86,8 +87,7 @@ def sweep(parsed: argparse.Namespace) -> int:
             _detached(waiting)
             return EXIT_INTERRUPTED
     elif parsed.detach:
-        _conduct_alone(folder)
-        return _detached(waiting)
+        return _conduct_alone(folder) or _detached(waiting)
     else:
         conduct(folder, lambda line: print(line, flush=True))
     return verdict([item.run for item in waiting])
@@ -103,7 +103,8 @@ def _waiting(name: str, planned: list[PlannedRun]) -> list[PlannedRun]:
     waiting = [item for item, condition in zip(planned, found, strict=True) if condition.state not in over]
     elsewhere = "".join(f", {counts[state]} {state} elsewhere" for state in OPEN if counts[state])
     print(f"{name}: {len(planned)} runs, {counts['done']} done{elsewhere}, {len(waiting)} to start")
-    for reason, count in Counter(c.reason for c in found if c.state == "pending").most_common(MOST_REASONS):
+    reasons = Counter(re.sub(r"^job \S+", "a job", c.reason) for c in found if c.state == "pending")
+    for reason, count in reasons.most_common(MOST_REASONS):
         print(f"  {count} pending: {reason}")
     return waiting
 
@@ -122,7 +123,7 @@ def _show(waiting: list[PlannedRun], parsed: argparse.Namespace) -> None:
         print(f"to train: {dense:.2e} FLOPs dense, {sparse:.2e} if the sparsity is executed (training, linear layers)")
 
 
-def _conduct_alone(folder: SweepFolder) -> None:
+def _conduct_alone(folder: SweepFolder) -> int:
     """In a process of its own that outlives this one and its terminal."""
     log = folder.path / "sweep.log"
     with log.open("ab") as file:
@@ -137,8 +138,13 @@ def _conduct_alone(folder: SweepFolder) -> None:
     while not folder.is_begun() and process.poll() is None and time.monotonic() < end:
         time.sleep(0.05)
     if process.poll():
-        raise UserError(f"the sweep's own process ended with exit code {process.returncode}; {log} says why")
+        print(
+            f"chtexp: the sweep's own process ended with exit code {process.returncode}; {log} says why",
+            file=sys.stderr,
+        )
+        return EXIT_FAILURE
     print(f"started process {process.pid}, which prints to {log}; 'kill {process.pid}' stops it with checkpoints")
+    return 0
 
 
 def _detached(waiting: list[PlannedRun]) -> int:

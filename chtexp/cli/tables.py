@@ -9,9 +9,11 @@ from typing import Any
 
 from chtexp.cli.common import (
     add_config_dir,
+    add_keep_first,
     add_table_arguments,
     check_config_dir,
     conditions,
+    keep_first,
     planned_runs,
     subcommand,
 )
@@ -44,6 +46,7 @@ def add(commands: Any) -> None:
         default=[],
         help="also those that 'chtexp collect' wrote; may be repeated",
     )
+    add_keep_first(table_, "the run folders, then each --results")
     for sub in (plan_, table_):
         add_table_arguments(sub)
         add_config_dir(sub)
@@ -120,7 +123,8 @@ def table(parsed: argparse.Namespace) -> int:
     if parsed.format not in FORMATS:
         raise unknown("format", parsed.format, FORMATS)
     check_config_dir(parsed.config_dir)
-    found = finished_table(parsed.name, parsed.overrides, parsed.config_dir, parsed.results)
+    accept = keep_first if parsed.keep_first else None
+    found = finished_table(parsed.name, parsed.overrides, parsed.config_dir, parsed.results, accept)
     text = render(found, parsed.format)
     if parsed.output:
         parsed.output.parent.mkdir(parents=True, exist_ok=True)

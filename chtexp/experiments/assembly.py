@@ -12,13 +12,14 @@ from chtexp.processes import ALONE, Processes
 from chtexp.sparse import DynamicSparsity
 from chtexp.tasks import Task
 from chtexp.train.loop import Training
+from chtexp.train.precision import with_weights_in
 
 
 def assemble(run: Run, task: Task, device: torch.device, processes: Processes = ALONE) -> Training:
     """The training that `run` describes, before its first step; makes no folder."""
     family = run.family
     built = family.build_model(run)
-    model = built.model.to(device)
+    model = with_weights_in(run.hardware.precision, built.model.to(device))
     optimizer = family.build_optimizer(run.task, model)
     sparsity = DynamicSparsity(
         model,

@@ -20,7 +20,8 @@ SCIENCE = ("data", "model", "task", "method", "budget")
 
 class Hardware(Description):
     """threads: of one process on the CPU (None: all cores, shared out). precision: `bf16` and `fp16` are autocast with
-    float32 weights, fp16 with a scaled loss.
+    float32 weights, fp16 with a scaled loss; in `pure_bf16` weights, gradients and the optimizer's state are bf16, too (the
+    paper's Table 3).
 
     processes: on each of `nodes` machines; more than one in all train together, one batch shared out among them. They change
     the numbers of a run by rounding only, but for dropout, which each draws for itself.
@@ -32,7 +33,7 @@ class Hardware(Description):
     name: str
     device: Literal["cpu", "cuda"] = "cpu"
     threads: Annotated[int, Field(ge=1)] | None = None
-    precision: Literal["float32", "bf16", "fp16"] = "float32"
+    precision: Literal["float32", "bf16", "pure_bf16", "fp16"] = "float32"
     execution: Choice = "auto"
     processes: Annotated[int, Field(ge=1)] = 1
     nodes: Annotated[int, Field(ge=1)] = 1

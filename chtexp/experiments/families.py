@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import torch
 
 from chtexp.data import load_images, prepare_images
+from chtexp.data.text import TextDataConfig, load_text, prepare_text
+from chtexp.data.text import vocabulary_size as text_vocabulary_size
 from chtexp.data.translation import (
     TranslationDataConfig,
     load_translation,
@@ -17,13 +19,20 @@ from chtexp.data.translation import (
     vocabulary_size,
 )
 from chtexp.models import MLPConfig
+from chtexp.models.llama import LlamaConfig
 from chtexp.models.transformer import TransformerConfig
 from chtexp.processes import ALONE, Processes
 from chtexp.sparse import Method
 from chtexp.tasks import Budget, Built, ImageClassification, ImageClassificationRecipe, ImageDataConfig, Task
 from chtexp.tasks.image_classification import ImageLength, build_mlp
+from chtexp.tasks.language_modelling import (
+    LanguageModelling,
+    LanguageModellingLength,
+    LanguageModellingRecipe,
+    build_llama_for,
+)
 from chtexp.tasks.translation import Translation, TranslationLength, TranslationRecipe, build_transformer_for
-from chtexp.train.learning_rate import inoam, linear, noam
+from chtexp.train.learning_rate import inoam, linear, noam, ramped, warmup_cosine
 from chtexp.typed import Description
 
 
@@ -117,7 +126,44 @@ def _transformer(run: Parts) -> Built:
     return build_transformer_for(run.model, vocabulary, run.seed)
 
 
-def _adam(recipe: TranslationRecipe, model: torch.nn.Module) -> torch.optim.Optimizer:
+def _text_task(run: Parts, root: Path | None, device: torch.device, processes: Processes = ALONE) -> tuple[Task, str]:
+    data = load_text(run.data, root, run.paths.cache)
+    task = LanguageModelling(
+        run.task,
+        run.budget,
+        data,
+        sequence_length=run.data.sequence_length,
+        seed=run.seed,
+        device=device,
+        processes=processes,
+    )
+    return task, data.source
+
+
+def _llama(run: Parts) -> Built:
+    vocabulary = text_vocabulary_size(run.data, run.paths.data, run.paths.cache)
+    return build_llama_for(run.model, vocabulary, run.data.sequence_length, run.seed)
+
+
+def _text_length(run: Parts) -> LanguageModellingLength:
+    return LanguageModellingLength(run.task, run.budget, run.data.sequence_length)
+
+
+def _cosine_rate(run: Parts, total_steps: int) -> Callable[[int], float]:
+    rate, length = run.task.learning_rate, _text_length(run)
+    plain = warmup_cosine(rate.peak, length.warmup, total_steps, rate.floor)
+    if rate.schedule == "cosine":
+        return plain
+    last_update = run.method.last_update(total_steps, length.update_interval)
+    ramp = min(rate.ramp_steps, length.update_interval)
+    return ramped(plain, length.update_interval, last_update, ramp, after=length.warmup)
+
+
+def _prepare_text(run: Parts) -> None:
+    prepare_text(run.data, run.paths.data, cache=run.paths.cache)
+
+
+def _adam(recipe: TranslationRecipe | LanguageModellingRecipe, model: torch.nn.Module) -> torch.optim.Optimizer:
     settings = recipe.optimizer
     return torch.optim.Adam(
         model.parameters(), betas=(settings.beta1, settings.beta2), eps=settings.epsilon, fused=True
@@ -163,5 +209,16 @@ FAMILIES: dict[str, Family] = {
         build_optimizer=_adam,
         learning_rate=_inverse_root_rate,
         prepare=_prepare_translation,
+    ),
+    "language_modelling": Family(
+        recipe=LanguageModellingRecipe,
+        data=TextDataConfig,
+        model=LlamaConfig,
+        length=_text_length,
+        build_model=_llama,
+        build_task=_text_task,
+        build_optimizer=_adam,
+        learning_rate=_cosine_rate,
+        prepare=_prepare_text,
     ),
 }

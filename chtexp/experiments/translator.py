@@ -9,13 +9,9 @@ import torch
 
 from chtexp.data.translation import Vocabulary
 from chtexp.data.translation.cache import moses_of
-from chtexp.errors import UserError
-from chtexp.experiments.description import describe_run
+from chtexp.experiments.trained import trained_run, with_selected_weights
 from chtexp.models.beam_search import translate
 from chtexp.models.transformer import Transformer
-from chtexp.resources import read_yaml
-from chtexp.sparse import dense_weights
-from chtexp.store import RunFolder
 from chtexp.tasks.translation import VOCABULARY, build_transformer_for
 
 PADDED = 64  # sentences encoded at a time
@@ -28,23 +24,11 @@ class Translator:
     """
 
     def __init__(self, folder: Path, device: torch.device) -> None:
-        run_folder = RunFolder(folder)
-        if not run_folder.config.exists():
-            raise UserError(
-                f"{folder} is no run's folder: name one that holds config.yaml, e.g. runs/<data>-<method>-<budget>-<id>/seed-0"
-            )
-        self.run = describe_run(read_yaml(run_folder.config))
-        if self.run.task.name != "translation":
-            raise UserError(f"{folder} is a run of {self.run.task.name}, which does not translate")
-        if not run_folder.result.exists() or not run_folder.selected.exists():
-            raise UserError(f"{folder} is not done yet: 'chtexp status' says how far it is")
+        self.run = trained_run(folder, "translation", "translate")
         self._vocabulary = Vocabulary.read(folder / VOCABULARY, *moses_of(self.run.data))
         built = build_transformer_for(self.run.model, self._vocabulary.size, self.run.seed)
-        assert isinstance(built.model, Transformer)
-        self._model = built.model.to(device).eval()
-        self._model.load_state_dict(
-            dense_weights(torch.load(run_folder.selected, map_location=device, weights_only=True))
-        )
+        self._model = with_selected_weights(built.model, folder, device)
+        assert isinstance(self._model, Transformer)
 
     def __call__(self, sentences: Sequence[str]) -> list[str]:
         """The translation of each sentence; an empty one stays empty. Raises UserError for one that is too long."""

@@ -85,7 +85,7 @@ class Work:
         judged = training.run(self)
         end, executed = training.state_dict(), training.sparsity.executed
         tested = tested_once(training, folder, self._processes)
-        for name, text in (tested.files if tested else {}).items():
+        for name, text in {**task.keepsakes(), **(tested.files if tested else {})}.items():
             write_atomically(folder.path / name, partial(_write_text, text))
         self._result = summary(run, training, end, task, judged, tested, executed, source, self.command)
         self._signs.check()
@@ -190,7 +190,7 @@ class Follower:
     def __init__(self, run: Run, signals: StopSignals, processes: Processes) -> None:
         self.run, self._signals, self._processes = run, signals, processes
         self._meetings = Meetings(processes)
-        self.step = 0
+        self.step: int | None = None
 
     def train(self) -> None:
         """As the leader does, from the checkpoint that it chose."""

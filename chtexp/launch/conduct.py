@@ -9,7 +9,6 @@ from pathlib import Path
 
 from chtexp.cores import available_cores, share_cores
 from chtexp.errors import UserError
-from chtexp.experiments.description import Hardware
 from chtexp.experiments.together import check_nodes
 from chtexp.launch.failures import Failures
 from chtexp.launch.pool import Place, Pool, Say
@@ -41,16 +40,22 @@ def places(launcher: Local | Slurm, tasks: Sequence[Task], folder: SweepFolder, 
     ]
 
 
-def check_fit(launcher: Launcher, hardware: Sequence[Hardware]) -> None:
-    """Raise UserError if runs on such hardware cannot be had from this launcher."""
+def check_fit(launcher: Launcher, tasks: Sequence[Task]) -> None:
+    """Raise UserError if these runs cannot be had from this launcher."""
     if isinstance(launcher, Slurm):
         return
-    for nodes in {wanted.nodes for wanted in hardware}:
+    for nodes in {task.config["hardware"]["nodes"] for task in tasks}:
         check_nodes(nodes)
-    if isinstance(launcher, Local) and launcher.gpus is not None and all(wanted.device == "cpu" for wanted in hardware):
+    if not isinstance(launcher, Local):
+        return
+    on_gpus = any(task.config["hardware"]["device"] == "cuda" for task in tasks)
+    if launcher.gpus is not None and not on_gpus:
         raise UserError(
             "launcher.gpus hands out GPUs, but the runs train on the CPU: add hardware=gpu, or leave it out"
         )
+    if launcher.gpus is None and on_gpus and not _visible_gpus():
+        raise UserError("the runs train on a GPU, and none is visible here: use hardware=cpu, or launcher=slurm")
+    places(launcher, tasks, SweepFolder(Path()))
 
 
 def conduct(folder: SweepFolder, say: Say) -> None:
@@ -96,4 +101,7 @@ def _visible_gpus() -> list[str]:
 
 if __name__ == "__main__":
     share_cores()
-    conduct(SweepFolder(Path(sys.argv[1])), lambda line: print(line, flush=True))
+    try:
+        conduct(SweepFolder(Path(sys.argv[1])), lambda line: print(line, flush=True))
+    except UserError as error:
+        sys.exit(f"chtexp: {error}")

@@ -5,6 +5,7 @@
     worker-0.log     what the runs of a worker printed         sweep.log     what a detached sweep prints
     slurm/           submitit's files and the jobs' own output
     starts/          who carries it out, where that is no scheduler; as in a run's folder
+    given            once all runs say that they are its own
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from chtexp.errors import UserError
 from chtexp.experiments.description import Run, describe_run
-from chtexp.store import Job, RunFolder
+from chtexp.store import Job, RunFolder, is_conducted
 from chtexp.store.files import read_json, write_json
 from chtexp.store.starts import SignsOfLife, Start
 
@@ -82,17 +84,26 @@ class SweepFolder:
         """While this process carries out the sweep, its runs are pending for everybody, until they begin."""
         start = Start.claim(self.path / "starts")
         with SignsOfLife(start):
+            conducted = cache(is_conducted)
             for task in tasks:
                 with suppress(OSError):  # a folder that cannot be written: the run itself will say so
-                    task.run_folder.submit(Job(None, task.starts_before, str(self.path), task.command))
+                    job = task.run_folder.job()
+                    if job is None or job.name is not None or not conducted(job.sweep):  # else it is another sweep's
+                        task.run_folder.submit(Job(None, task.starts_before, str(self.path), task.command))
+            self._given.touch()
             try:
                 yield
             finally:
-                start.end("done")
+                with suppress(OSError):
+                    start.end("done")
 
     def is_begun(self) -> bool:
-        """Whether a process has begun to carry it out."""
-        return Start.last(self.path / "starts") is not None
+        """Whether a process carries it out, and everybody can see that its runs are pending."""
+        return self._given.exists()
+
+    @property
+    def _given(self) -> Path:
+        return self.path / "given"
 
     def worker_log(self, label: str) -> Path:
         return self.path / f"worker-{label}.log"

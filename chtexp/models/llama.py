@@ -31,8 +31,8 @@ STD = 0.02
 class LlamaConfig(Description):
     """width: of embeddings and residual stream. feed_forward: of the gated feed-forward maps. layers, heads: how many.
 
-    tied: input and output embeddings are one [choice: not, as in LLaMA]. steps, warmup, peak, peak_dense: how the paper trains
-    a network of this size, sparse and (peak_dense) fully connected; the task's configuration refers to them.
+    tied: input and output embeddings are one [choice: not, as in LLaMA]. steps, batch, warmup, peak, peak_dense: how the
+    paper trains a network of this size, sparse and (peak_dense) fully connected; the task's configuration refers to them.
     """
 
     name: Literal["llama"] = "llama"
@@ -42,6 +42,7 @@ class LlamaConfig(Description):
     heads: PositiveInt
     tied: bool = False
     steps: PositiveInt = Field(json_schema_extra={"identity": False})
+    batch: PositiveInt = Field(json_schema_extra={"identity": False})
     warmup: PositiveInt = Field(json_schema_extra={"identity": False})
     peak: Annotated[float, Field(gt=0, json_schema_extra={"identity": False})]
     peak_dense: Annotated[float, Field(gt=0, json_schema_extra={"identity": False})]
@@ -60,7 +61,7 @@ class LlamaConfig(Description):
         return self.layers * layer + self.width + (1 if self.tied else 2) * vocabulary * self.width
 
 
-def build_llama(config: LlamaConfig, vocabulary: int, positions: int, end_of_text: int) -> LlamaForCausalLM:
+def build_llama(config: LlamaConfig, vocabulary: int, positions: int) -> LlamaForCausalLM:
     """The network on torch's default device, in training mode; on `meta` it has shapes only.
 
     positions: the longest sequence in tokens. Matrices and embeddings start at N(0, 0.02^2), norms at 1, as LLaMA's do in
@@ -78,8 +79,8 @@ def build_llama(config: LlamaConfig, vocabulary: int, positions: int, end_of_tex
         max_position_embeddings=positions,
         initializer_range=STD,
         tie_word_embeddings=config.tied,
-        bos_token_id=end_of_text,
-        eos_token_id=end_of_text,
+        bos_token_id=None,  # packed text has none, and what ends it is the tokenizer's affair
+        eos_token_id=None,
         pad_token_id=None,
         attn_implementation="sdpa",
     )
@@ -106,9 +107,9 @@ def initialise(model: LlamaForCausalLM) -> None:
 class Llama(nn.Module):
     """The network as training calls it: logits [B, T, V] of the tokens after each of [B, T]. `network` generates and exports."""
 
-    def __init__(self, config: LlamaConfig, vocabulary: int, *, positions: int, end_of_text: int) -> None:
+    def __init__(self, config: LlamaConfig, vocabulary: int, *, positions: int) -> None:
         super().__init__()
-        self.network = build_llama(config, vocabulary, positions, end_of_text)
+        self.network = build_llama(config, vocabulary, positions)
 
     def forward(self, tokens_BT: Tensor) -> Tensor:
         """No padding: sequences are packed, and every token sees all before it."""

@@ -238,7 +238,7 @@ class SparseLayer:
             )
         if isinstance(linear, CsrLinear):
             return gradient_OI
-        return gradient_OI.nan_to_num(0, 0, 0)  # a copy, for it is masked next; half precision may have overflowed
+        return gradient_OI.nan_to_num()  # a copy, for it is masked next; what overflowed in half precision is largest
 
     # ------------------------------------------------------------------ save and resume
 

@@ -1,8 +1,19 @@
 """The run folders: what is written where, and how to read it back. Knows nothing of torch or Hydra."""
 
 from chtexp.store.conditions import OPEN, STATES, Condition, Said, condition
-from chtexp.store.folder import Job, RunFolder
+from chtexp.store.folder import Job, RunFolder, is_conducted
 from chtexp.store.identity import run_id
 from chtexp.store.starts import RunLocked
 
-__all__ = ["OPEN", "STATES", "Condition", "Job", "RunFolder", "RunLocked", "Said", "condition", "run_id"]
+__all__ = [
+    "OPEN",
+    "STATES",
+    "Condition",
+    "Job",
+    "RunFolder",
+    "RunLocked",
+    "Said",
+    "condition",
+    "is_conducted",
+    "run_id",
+]

@@ -91,7 +91,7 @@ def merged(collections: Mapping[str, Collection], accept: Callable[[str], object
     elif conflicts:
         raise UserError(
             f"the same run has other numbers in two places: {'; '.join(conflicts)}. Remove the one that is wrong, train the "
-            "run again, or let 'chtexp collect --keep-first' take those of the first place"
+            "run again, or take those of the first place (--keep-first)"
         )
     return together
 

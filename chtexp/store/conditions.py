@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from chtexp.store.folder import RunFolder
+from chtexp.store.folder import RunFolder, is_conducted
 from chtexp.store.starts import SIGN_SECONDS, Start
 
 STATES = ("done", "running", "pending", "failed", "timed-out", "preempted", "stale", "missing")
@@ -43,10 +43,13 @@ class Condition:
     step: int | None = None
 
 
-def condition(folder: RunFolder, queue: Queue | None = None) -> Condition:
+def condition(
+    folder: RunFolder, queue: Queue | None = None, conducted: Callable[[str], bool] = is_conducted
+) -> Condition:
     """What is known of a run.
 
     queue: what the scheduler says of the jobs it still knows, by name; None where there is no scheduler to ask.
+    conducted: whether the sweep in a folder is at work.
     """
     if folder.result.exists():
         return Condition("done")
@@ -55,7 +58,7 @@ def condition(folder: RunFolder, queue: Queue | None = None) -> Condition:
     said = word.state if word else None
     if job is not None and (start is None or start.number <= job.starts_before):  # given away since, and not begun
         if job.name is None:
-            if job.is_conducted():
+            if conducted(job.sweep):
                 return Condition("pending", f"its turn will come in {job.sweep}")
         elif queue is None:
             return Condition(

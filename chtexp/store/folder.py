@@ -43,10 +43,11 @@ class Job:
     sweep: str
     command: str | None = None
 
-    def is_conducted(self) -> bool:
-        """Whether the sweep's own process is still at work."""
-        start = Start.last(Path(self.sweep) / "starts")
-        return start is not None and not start.is_over()
+
+def is_conducted(sweep: str) -> bool:
+    """Whether the process of the sweep in this folder is still at work."""
+    start = Start.last(Path(sweep) / "starts")
+    return start is not None and not start.is_over()
 
 
 def slug(name: str) -> str:

@@ -52,6 +52,7 @@ class Task(Protocol):
     between topology updates. metric: the key that runs are judged by; higher_is_better says how.
     validation_metric: the key of the held-out metric by which the best moment is selected, or None.
     tests_once: the metric is not one of `evaluate` but of `final_scores`, which judges the selected model alone, at the end.
+    keeps_selected: the selected model is worth keeping, to be used when all is over.
     """
 
     total_steps: int
@@ -62,6 +63,7 @@ class Task(Protocol):
     validation_metric: str | None
     validation_higher_is_better: bool
     tests_once: bool
+    keeps_selected: bool
 
     def batches(self, first_step: int) -> Iterator[Sequence[Any]]:
         """Of every step from `first_step` (0-based) to the end: its parts, a function of the seed and the step alone.
@@ -77,6 +79,9 @@ class Task(Protocol):
 
     def final_scores(self, model: nn.Module) -> Tested:
         """Scores of the selected model, the same in every process."""
+
+    def keepsakes(self) -> Mapping[str, str]:
+        """Files (name and text) that the selected model needs besides its weights, e.g. its vocabulary."""
 
     def features(self) -> Tensor | None:
         """Training inputs [N, F] for topologies that correlate them, or None."""

@@ -137,7 +137,7 @@ class ImageClassification:
     metric = "accuracy"
     higher_is_better = True
     validation_higher_is_better = True
-    tests_once = False
+    tests_once = keeps_selected = False
 
     def __init__(
         self,
@@ -233,6 +233,10 @@ class ImageClassification:
     def final_scores(self, model: nn.Module) -> Tested:
         """Never asked: test accuracy is one of the metrics of every evaluation."""
         raise NotImplementedError
+
+    def keepsakes(self) -> dict[str, str]:
+        """None: no model is kept."""
+        return {}
 
     def features(self) -> Tensor:
         """Training pixels [N, F], as floats; correlation does not depend on their scale."""

@@ -121,7 +121,7 @@ class Translation:
     higher_is_better = True
     validation_metric: str | None = "validation_loss"
     validation_higher_is_better = False
-    tests_once = True
+    tests_once = keeps_selected = True
 
     def __init__(
         self,
@@ -209,8 +209,12 @@ class Translation:
                 "beam": self.recipe.beam,
                 "length_penalty": self.recipe.length_penalty,
             },
-            files={"translations.jsonl": "\n".join(lines) + "\n", VOCABULARY: self.vocabulary.text()},
+            files={"translations.jsonl": "\n".join(lines) + "\n"},
         )
+
+    def keepsakes(self) -> dict[str, str]:
+        """The joint vocabulary."""
+        return {VOCABULARY: self.vocabulary.text()}
 
     def features(self) -> None:
         """Tokens have none to correlate."""

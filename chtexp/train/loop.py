@@ -43,7 +43,7 @@ class Observer(Protocol):
         """One more optimizer step is done."""
 
     def select(self, weights: Callable[[], dict[str, Any]]) -> None:
-        """The best model so far, of a task that tests the selected one at the end: `weights()` are what to keep of it."""
+        """The best model so far, of a task that keeps it: `weights()` are what to keep of it."""
 
     def checkpoint(self, state: Callable[[], dict[str, Any]], *, last: bool) -> None:
         """A moment at which `state()` may be saved; at the `last` one it must be."""
@@ -130,7 +130,7 @@ class Training:
             if self.step % self.task.evaluate_interval == 0 or self.step == self.task.total_steps:
                 record, selected = self._evaluate()
                 observer.record(record)
-                if selected and self.task.tests_once:
+                if selected and self.task.keeps_selected:
                     observer.select(lambda: portable_weights(self.sparsity))
             if self.sparsity.update_due and self._summed:
                 self._mean_loss()  # an update of a diverged network would blame its scores
@@ -148,7 +148,7 @@ class Training:
                 self._backward(part)
         self._backward(parts[-1])
         self._averaging.average()
-        self.precision.step(self.sparsity)
+        self.precision.step(self.optimizer, self.sparsity.apply_gradients)
         for parameter in self._trained:  # what zero_grad does, without its looks and records: 2 against 20 microseconds
             parameter.grad = None
         self.step += 1

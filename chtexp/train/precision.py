@@ -1,21 +1,25 @@
-"""The arithmetic of a training: float32, or half precision by autocast, with float32 weights either way."""
+"""The arithmetic of a training: float32, or half precision by autocast, with weights in float32 or in half precision, too."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from chtexp.sparse import DynamicSparsity
+AUTOCAST = {"bf16": torch.bfloat16, "pure_bf16": torch.bfloat16, "fp16": torch.float16}
+WEIGHTS = {"pure_bf16": torch.bfloat16}
 
-AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+def with_weights_in(precision: str, model: nn.Module) -> nn.Module:
+    """`model` with parameters (and so gradients and what the optimizer keeps of them) as the precision has them."""
+    return model.to(WEIGHTS[precision]) if precision in WEIGHTS else model
 
 
 class Precision:
-    """Forward passes, backward passes and optimizer steps at a precision: `float32`, `bf16` or `fp16`.
+    """Forward passes, backward passes and optimizer steps at a precision: `float32`, `bf16`, `pure_bf16` or `fp16`.
 
     Gradients in fp16 underflow, so the loss is scaled up by what torch's GradScaler finds to work; a step whose gradients
     overflow is passed over. With a fused optimizer nothing of that waits for the device.
@@ -24,6 +28,7 @@ class Precision:
     def __init__(self, name: str, device: torch.device) -> None:
         self._device, self._autocast = device.type, AUTOCAST.get(name)
         self._scaler = torch.amp.GradScaler(device.type) if name == "fp16" else None
+        self._begun = False
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Around forward passes."""
@@ -33,14 +38,17 @@ class Precision:
         """Add the gradients of `loss`."""
         (self._scaler.scale(loss) if self._scaler else loss).backward()
 
-    def step(self, sparsity: DynamicSparsity) -> None:
-        """`sparsity.apply_gradients`, of gradients in their true size."""
-        scaler, optimizer = self._scaler, sparsity.optimizer
+    def step(self, optimizer: torch.optim.Optimizer, apply: Callable[[Callable[[], object]], object]) -> None:
+        """One optimizer step with gradients in their true size. apply: is given the step to make, at its own time."""
+        scaler = self._scaler
         if scaler is None:
-            sparsity.apply_gradients()
+            apply(optimizer.step)
             return
+        if not self._begun:
+            _begin_momentum(optimizer)
+            self._begun = True
         scaler.unscale_(optimizer)
-        sparsity.apply_gradients(lambda: scaler.step(optimizer))
+        apply(lambda: scaler.step(optimizer))
         scaler.update()
 
     def state_dict(self) -> dict[str, Any]:
@@ -51,3 +59,10 @@ class Precision:
         """Continue where `state_dict` was taken; further keys are passed over."""
         if self._scaler:
             self._scaler.load_state_dict(state["scaler"])
+
+
+def _begin_momentum(optimizer: torch.optim.Optimizer) -> None:
+    """Zeros where SGD has no momentum yet: torch's fused SGD leaves it as the memory was if its first step is passed over."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"] if group.get("momentum") else ():
+            optimizer.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))

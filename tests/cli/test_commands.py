@@ -127,6 +127,13 @@ def _log_records(data: bytes) -> Iterator[bytes]:
             piece = b""
 
 
+def test_flags_and_words_stand_in_any_order(chtexp: Callable, tmp_path: Path) -> None:
+    cells = ["quickstart", "--dry-run", "method=set", "--config-dir", str(tmp_path), "seed=0", "budget=smoke"]
+    assert "1 to start" in chtexp("sweep", *cells).stdout
+    assert "is no run's folder" in chtexp("translate", "nowhere", "--device", "cpu", "--", "-Hello.", check=2).stderr
+    assert "is no run's folder" in chtexp("translate", "nowhere", "- a", "--device", "cpu", "-Oh no.", check=2).stderr
+
+
 @pytest.mark.parametrize(("command", "code"), [("status", 2), ("plan table7", 0), ("table table7", 0)])
 def test_looking_needs_no_data_and_changes_nothing(command: str, code: int, chtexp: Callable, tmp_path: Path) -> None:
     chtexp(*command.split(), CHTEXP_DATA="/nowhere", check=code)

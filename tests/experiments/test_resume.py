@@ -80,8 +80,9 @@ def _stop_before_step(patched: pytest.MonkeyPatch, stop: int) -> None:
     patched.setattr(DynamicSparsity, "apply_gradients", apply_or_stop)
 
 
+@pytest.mark.parametrize("overflow", [1, 3])
 def test_fp16_passes_over_a_step_that_overflows_and_resumes_bit_for_bit(
-    small_run: Callable[..., Run], tmp_path: Path, monkeypatch
+    overflow: int, small_run: Callable[..., Run], tmp_path: Path, monkeypatch
 ) -> None:
     overrides = ["method=rigl", "hardware.precision=fp16", "task.epochs=200", "checkpoint.steps=1"]
     whole, stopped = (small_run(*overrides, f"paths.runs={tmp_path / name}") for name in ("whole", "stopped"))
@@ -89,7 +90,7 @@ def test_fp16_passes_over_a_step_that_overflows_and_resumes_bit_for_bit(
 
     def overflowing(self, model, batch):
         overflowing.calls += 1
-        return loss(self, model, batch) * (1e36 if overflowing.calls == 3 else 1.0)
+        return loss(self, model, batch) * (1e36 if overflowing.calls == overflow else 1.0)
 
     overflowing.calls = 0
     monkeypatch.setattr(ImageClassification, "loss", overflowing)

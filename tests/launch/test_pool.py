@@ -348,6 +348,18 @@ def _killed(pid: int, number: int) -> int:
     return 1
 
 
+def test_a_sweep_leaves_the_runs_of_another_that_is_at_work_to_it(tmp_path: Path) -> None:
+    runs = [run(tmp_path / "runs", f"seed={seed}") for seed in range(3)]
+    one, other = sweep_of(tmp_path / "runs", runs[:2]), sweep_of(tmp_path / "runs", runs[1:])
+    with one.conducted(one.read()[1]):
+        assert one.is_begun()
+        assert states(runs) == ["pending", "pending", "missing"]
+        with other.conducted(other.read()[1]):
+            assert states(runs) == ["pending"] * 3
+        assert states(runs) == ["pending", "pending", "missing"]
+    assert states(runs) == ["missing"] * 3
+
+
 @pytest.mark.slow
 def test_a_detached_sweep_goes_on_alone(chtexp: Callable, tmp_path: Path) -> None:
     said = chtexp("sweep", *CELLS, "method=set,fc", "seed=0", "--detach").stdout

@@ -22,6 +22,7 @@ def config(**changes: int | bool) -> LlamaConfig:
         "layers": 2,
         "heads": 2,
         "steps": 10,
+        "batch": 4,
         "warmup": 2,
         "peak": 1e-3,
         "peak_dense": 1e-3,
@@ -31,14 +32,14 @@ def config(**changes: int | bool) -> LlamaConfig:
 
 def small(**changes: int | bool) -> Llama:
     torch.manual_seed(0)
-    return Llama(config(**changes), 50, positions=12, end_of_text=0)
+    return Llama(config(**changes), 50, positions=12)
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_the_sizes_have_the_parameters_they_are_named_for(size: str) -> None:
     described = describe(LlamaConfig, read_yaml(conf_dir() / "model" / f"llama_{size}.yaml"), "model")
     with torch.device("meta"):
-        network = build_llama(described, 32_000, 256, 0)
+        network = build_llama(described, 32_000, 256)
     found = sum(parameter.numel() for parameter in network.parameters())
     assert found == described.parameters(32_000)
     assert found == pytest.approx(SIZES[size], rel=2e-3)
@@ -52,9 +53,9 @@ def test_what_it_is_made_of_counts_once_where_embeddings_are_tied() -> None:
 
 def test_the_first_weights_are_llamas_and_follow_the_generator() -> None:
     torch.manual_seed(3)
-    one = Llama(config(width=128, feed_forward=256), 500, positions=12, end_of_text=0)
+    one = Llama(config(width=128, feed_forward=256), 500, positions=12)
     torch.manual_seed(3)
-    other = Llama(config(width=128, feed_forward=256), 500, positions=12, end_of_text=0)
+    other = Llama(config(width=128, feed_forward=256), 500, positions=12)
     for name, parameter in one.named_parameters():
         assert torch.equal(parameter, other.get_parameter(name))
         if parameter.dim() == 1:

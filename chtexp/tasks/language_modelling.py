@@ -1,0 +1,203 @@
+"""Language modelling by the paper's recipe (arXiv:2501.19107, Tables 3, 8 to 10, 13, 14, 16 and 17).
+
+Shapes: B sequences, T tokens of a sequence, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Annotated, Literal, NamedTuple
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from chtexp.data.text import SequenceBatches, TextData
+from chtexp.errors import UserError
+from chtexp.models.llama import Llama, LlamaConfig
+from chtexp.processes import ALONE, Processes
+from chtexp.randomness import derive_seed
+from chtexp.tasks.base import Budget, Built, PositiveInt, Tested
+from chtexp.topology import Junction
+from chtexp.typed import Description
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+FEWEST_UPDATES = 10
+TOKENIZER, SETTINGS = "tokenizer.json", "tokenizer_config.json"  # kept in a run's folder, to use its model anywhere
+
+
+class Adam(Description):
+    """Without weight decay or clipping [the paper names Adam alone; its coefficients are torch's, our choice]."""
+
+    name: Literal["adam"] = "adam"
+    beta1: Share = 0.9
+    beta2: Share = 0.999
+    epsilon: Annotated[float, Field(gt=0)] = 1e-8
+
+
+class WarmUpCosine(Description):
+    """Linear to `peak` over `warmup` steps (at the full budget), then half a cosine to `floor` times it [choice].
+
+    schedule: `inoam_cosine` multiplies it with a ramp of `ramp_steps` after every topology update; `cosine` does not.
+    """
+
+    schedule: Literal["cosine", "inoam_cosine"] = "inoam_cosine"
+    peak: Annotated[float, Field(gt=0)]
+    warmup: PositiveInt
+    floor: Share = 0.1
+    ramp_steps: PositiveInt = 20
+
+
+class LanguageModellingRecipe(Description):
+    """steps: optimizer steps at the full budget, of `batch` packed sequences each.
+
+    at_once: sequences of one forward pass in one process, whose gradients are summed up to those of the batch: it changes
+    memory and time, and numbers by rounding. update_steps: between topology updates. evaluations: on the validation text, over
+    the whole training. cpu_fraction: of the steps at budget=cpu.
+    """
+
+    name: Literal["language_modelling"] = "language_modelling"
+    steps: PositiveInt
+    batch: PositiveInt = 512
+    at_once: Annotated[int, Field(ge=1, json_schema_extra={"identity": False})] = 32
+    update_steps: PositiveInt = 100
+    evaluations: PositiveInt = 10
+    optimizer: Adam = Adam()
+    learning_rate: WarmUpCosine
+    cpu_fraction: Annotated[float, Field(gt=0, le=1, json_schema_extra={"identity": False})] = 0.1
+
+
+class LanguageModellingLength:
+    """How long a training is, before any data is read.
+
+    Updates are `update_steps` apart; where a short budget leaves room for fewer than ten, ten are spread over it [choice].
+    """
+
+    def __init__(self, recipe: LanguageModellingRecipe, budget: Budget, sequence_length: int) -> None:
+        self.total_steps = max(1, round(recipe.steps * budget.fraction))
+        self.update_interval = max(1, min(recipe.update_steps, self.total_steps // FEWEST_UPDATES))
+        self.evaluate_interval = max(1, self.total_steps // recipe.evaluations)
+        self.warmup = max(1, round(recipe.learning_rate.warmup * budget.fraction))
+        self._step_tokens = recipe.batch * sequence_length
+
+    def positions(self, step: int) -> int:
+        """Tokens that the first `step` steps process."""
+        return step * self._step_tokens
+
+
+def build_llama_for(config: LlamaConfig, vocabulary: int, positions: int, seed: int) -> Built:
+    """The network for a vocabulary of this size; its first weights are a function of the seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "model"))
+        model = Llama(config, vocabulary, positions=positions)
+    return Built(model, model.sparse_layers(), [Junction(*junction) for junction in model.junctions()])
+
+
+class Part(NamedTuple):
+    """Sequences [B, T + 1]: every token but the last is an input, every one but the first a target. share: of the step's loss."""
+
+    tokens: Tensor
+    share: float
+
+
+class LanguageModelling:
+    """The next token of packed text; see `chtexp.tasks.Task`. processes: they share every step and evaluation.
+
+    The paper's perplexity is of validation text, and of the network as it is at the end; the best over training is kept, too.
+    """
+
+    metric = "perplexity"
+    higher_is_better = False
+    validation_metric: str | None = "perplexity"
+    validation_higher_is_better = False
+    tests_once, keeps_selected = False, True
+
+    def __init__(
+        self,
+        recipe: LanguageModellingRecipe,
+        budget: Budget,
+        data: TextData,
+        *,
+        sequence_length: int,
+        seed: int,
+        device: torch.device,
+        processes: Processes = ALONE,
+    ) -> None:
+        self.length = LanguageModellingLength(recipe, budget, sequence_length)
+        self.total_steps = self.length.total_steps
+        self.evaluate_interval = self.length.evaluate_interval
+        self.update_interval = self.length.update_interval
+        self.recipe, self.device, self.processes, self.data = recipe, device, processes, data
+        self._tokens = sequence_length
+        self._train = _at_most(data.train.sequences(sequence_length), budget.train_limit)
+        self._validation = _at_most(data.validation.sequences(sequence_length), budget.test_limit)
+        if recipe.batch < processes.world:
+            raise UserError(f"task.batch={recipe.batch} leaves nothing to some of {processes.world} processes")
+        self._batches = SequenceBatches(self._train, recipe.batch, seed)
+
+    def batches(self, first_step: int) -> Iterator[list[Part]]:
+        """Of every step: what this process takes of its batch, at most `at_once` sequences at a time."""
+        rank, world = self.processes.rank, self.processes.world
+        indices = self._batches.iterate(first_step)
+        for _ in range(first_step, self.total_steps):
+            mine = next(indices)[rank::world]
+            parts = []
+            for first in range(0, len(mine), self.recipe.at_once):
+                some = mine[first : first + self.recipe.at_once]
+                tokens = self.data.train.take(some, self._tokens).to(self.device, non_blocking=True)
+                parts.append(Part(tokens, world * len(some) / self.recipe.batch))
+            yield parts
+
+    def loss(self, model: nn.Module, part: Part) -> Tensor:
+        """The part's share of the mean negative log-likelihood a token, in nats."""
+        logits_BTV = model(part.tokens[:, :-1])
+        return cross_entropy(logits_BTV.flatten(0, 1).float(), part.tokens[:, 1:].flatten()) * part.share
+
+    @torch.inference_mode()
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """`perplexity` of the validation text, and the `validation_loss` it comes from, in nats a token.
+
+        Summed over tokens, so that it is the same on any number of processes but for rounding.
+        """
+        size = self.recipe.at_once
+        sums = torch.zeros(2, dtype=torch.double, device=self.device)
+        firsts = range(0, self._validation, size)
+        for first in firsts[self.processes.rank :: self.processes.world]:
+            some = np.arange(first, min(first + size, self._validation))
+            tokens_BT = self.data.validation.take(some, self._tokens).to(self.device, non_blocking=True)
+            targets = tokens_BT[:, 1:].flatten()
+            nats = cross_entropy(model(tokens_BT[:, :-1]).flatten(0, 1).float(), targets, reduction="sum")
+            sums[0] += nats
+            sums[1] += targets.numel()
+        nats_sum, tokens = self.processes.sum(sums).tolist()
+        loss = nats_sum / tokens
+        return {"perplexity": math.exp(min(loss, 700.0)), "validation_loss": loss}
+
+    def final_scores(self, model: nn.Module) -> Tested:
+        """None: every evaluation is on the validation text."""
+        raise NotImplementedError
+
+    def keepsakes(self) -> dict[str, str]:
+        """The tokenizer, as Hugging Face keeps it."""
+        tokenizer = self.data.tokenizer
+        return {TOKENIZER: tokenizer.text(), SETTINGS: json.dumps({"eos_token": tokenizer.end_token}) + "\n"}
+
+    def features(self) -> None:
+        """Tokens have none to correlate."""
+        return
+
+    def passed(self, step: int) -> dict[str, float]:
+        """Passes over the training text, and tokens."""
+        return {"epoch": step / self._batches.batches_per_epoch, "tokens": float(self.positions(step))}
+
+    def positions(self, step: int) -> int:
+        """Tokens that the first `step` steps process."""
+        return self.length.positions(step)
+
+
+def _at_most(found: int, limit: int | None) -> int:
+    return found if limit is None else min(found, limit)

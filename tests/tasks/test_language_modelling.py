@@ -1,0 +1,109 @@
+"""Language modelling: lengths, batches of several parts, the exact perplexity, learning rates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from chtexp.compose import compose_run
+from chtexp.errors import UserError
+from chtexp.experiments.description import Run
+from chtexp.processes import Processes
+from chtexp.tasks.language_modelling import LanguageModelling, LanguageModellingLength
+
+
+def task_of(run: Run, processes: Processes | None = None) -> LanguageModelling:
+    task, _ = run.family.build_task(run, run.paths.data, torch.device("cpu"), processes or Processes())
+    assert isinstance(task, LanguageModelling)
+    return task
+
+
+@pytest.mark.parametrize(
+    ("model", "budget", "steps", "interval", "warmup"),
+    [
+        ("llama_60m", "paper", 10_000, 100, 1000),
+        ("llama_130m", "paper", 30_000, 100, 10_000),
+        ("llama_1b", "paper", 100_000, 100, 10_000),
+        ("llama_60m", "smoke", 300, 30, 30),
+    ],
+)
+def test_the_paper_recipe_has_the_papers_length(
+    model: str, budget: str, steps: int, interval: int, warmup: int
+) -> None:
+    run = compose_run(["data=openwebtext", f"model={model}", f"budget={budget}"])
+    length = LanguageModellingLength(run.task, run.budget, run.data.sequence_length)
+    assert (length.total_steps, length.update_interval, length.warmup) == (steps, interval, warmup)
+    assert length.positions(3) == 3 * 512 * 256
+
+
+def test_the_rate_ramps_after_updates_once_the_warm_up_is_over() -> None:
+    common = ["data=openwebtext", "model=llama_60m"]
+    sparse, plain = (compose_run([*common, *more]) for more in ([], ["task.learning_rate.schedule=cosine"]))
+    rates = [run.family.learning_rate(run, 10_000) for run in (sparse, plain)]
+    assert rates[1](999) == pytest.approx(3e-3)
+    assert rates[1](9999) == pytest.approx(3e-4)
+    assert rates[0](900) == rates[1](900)
+    assert rates[0](1100) == pytest.approx(rates[1](1100) / 20)
+    assert rates[0](1119) == rates[1](1119)
+    dense = compose_run([*common, "method=llama/fc", "task.learning_rate.peak=${model.peak_dense}"])
+    assert dense.family.learning_rate(dense, 10_000)(999) == pytest.approx(1e-3)
+
+
+def test_the_parts_of_a_step_are_its_batch_and_its_loss(small_text: Callable[..., Run]) -> None:
+    run = small_text("task.at_once=3")
+    whole, parted = task_of(small_text("task.at_once=8")), task_of(run)
+    model = run.family.build_model(run).model
+    for (one,), parts in zip(whole.batches(2), parted.batches(2), strict=True):
+        assert [len(part.tokens) for part in parts] == [3, 3, 2]
+        assert torch.equal(torch.cat([part.tokens for part in parts]), one.tokens)
+    assert sum(float(parted.loss(model, part)) for part in parts) == pytest.approx(
+        float(whole.loss(model, one)), rel=1e-5
+    )
+
+
+def test_ranks_share_every_step_and_its_loss(small_text: Callable[..., Run]) -> None:
+    run = small_text("task.batch=7")
+    model = run.family.build_model(run).model
+    alone = task_of(run)
+    ranks = [task_of(run, Processes(rank, 3)) for rank in range(3)]
+    for parts, *of_ranks in zip(alone.batches(0), *(task.batches(0) for task in ranks), strict=True):
+        sequences = sorted(tuple(row) for part in parts for row in part.tokens.tolist())
+        assert sorted(tuple(row) for parts_ in of_ranks for part in parts_ for row in part.tokens.tolist()) == sequences
+    loss = sum(float(alone.loss(model, part)) for part in parts)
+    means = [sum(float(alone.loss(model, part)) for part in parts_) for parts_ in of_ranks]
+    assert sum(means) / 3 == pytest.approx(loss, rel=1e-5)
+
+
+def test_batches_from_any_step_are_the_tail_of_all(small_text: Callable[..., Run]) -> None:
+    task = task_of(small_text())
+    every, tail = list(task.batches(0)), list(task.batches(9))
+    assert len(every) == task.total_steps == 21
+    for parts, others in zip(every[9:], tail, strict=True):
+        for part, other in zip(parts, others, strict=True):
+            assert torch.equal(part.tokens, other.tokens)
+
+
+def test_perplexity_is_that_of_every_validation_token(small_text: Callable[..., Run]) -> None:
+    run = small_text()
+    task = task_of(run)
+    model = run.family.build_model(run).model.eval()
+    count = task.data.validation.sequences(16)
+    assert count % 4  # the last batch is a smaller one
+    tokens = task.data.validation.take(np.arange(count), 16)
+    with torch.inference_mode():
+        log_p = model(tokens[:, :-1]).log_softmax(-1).gather(-1, tokens[:, 1:, None])
+    found = task.evaluate(model)
+    assert found["validation_loss"] == pytest.approx(-float(log_p.double().mean()), rel=1e-6)
+    assert found["perplexity"] == pytest.approx(math.exp(found["validation_loss"]))
+    assert task_of(small_text("budget.test_limit=1")).evaluate(model) != found
+
+
+def test_a_step_wants_enough_text_and_a_sequence_for_every_process(small_text: Callable[..., Run]) -> None:
+    with pytest.raises(UserError, match="fewer than a batch of 4000"):
+        task_of(small_text("task.batch=4000"))
+    with pytest.raises(UserError, match=r"task\.batch=2 leaves nothing to some of 3 processes"):
+        task_of(small_text("task.batch=2"), Processes(0, 3))

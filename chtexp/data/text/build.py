@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from chtexp.data.checksums import checksum
@@ -113,21 +114,22 @@ def _encode(
     corpus: Corpus, tokenizer: TextTokenizer, progress: Progress, writers: Writers, folder: Path, log: Log
 ) -> Progress:
     """Write the tokens of all documents that follow; return how far it came in the end."""
-    start, before = time.perf_counter(), progress.characters
+    start, before, whole = time.perf_counter(), progress.characters, writers[TRAIN].whole_shards
     documents = corpus.documents(progress.source, progress.read, progress.taken)
-    whole = writers[TRAIN].whole_shards
-    for batch in batched(documents, BATCH):
-        _append(tokenizer, batch, writers)
-        progress = progress.after(batch, {split: writer.tokens for split, writer in writers.items()})
-        if writers[TRAIN].whole_shards > whole:
+    with ExitStack() as files:
+        for writer in writers.values():
+            files.callback(writer.close)
+        for batch in batched(documents, BATCH):
+            _append(tokenizer, batch, writers)
+            progress = progress.after(batch, {split: writer.tokens for split, writer in writers.items()})
+            if writers[TRAIN].whole_shards == whole:
+                continue
             whole = writers[TRAIN].whole_shards
             for writer in writers.values():
                 writer.settle()
             save(folder, progress, _made_of(corpus, folder, progress, tokenizer.end_token))
             speed = (progress.characters - before) / 1e6 / (time.perf_counter() - start)
             log(f"{corpus.config.title}: {progress.taken} training documents encoded, {speed:.1f} MB/s")
-    for writer in writers.values():
-        writer.close()
     log(f"{corpus.config.title}: {progress.taken} training documents encoded, that is all")
     return progress
 

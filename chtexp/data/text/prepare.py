@@ -12,7 +12,7 @@ from chtexp.data.checksums import checksum
 from chtexp.data.locks import locked
 from chtexp.data.prepare import Log
 from chtexp.data.prepared import READ_ONLY, check, publish, read_manifest, write_manifest
-from chtexp.data.staging import staging
+from chtexp.data.staging import staging, writable
 from chtexp.data.text.build import build
 from chtexp.data.text.cache import Manifest, cache_folder
 from chtexp.data.text.config import TextDataConfig
@@ -36,21 +36,26 @@ def prepare_text(config: TextDataConfig, root: Path | None, log: Log = print, ca
     folder = cache_folder(config, root, cache)
     if _unfit(config, root, folder):
         with (
-            staging(folder.parent, READ_ONLY) as bin,
+            writable(folder.parent, READ_ONLY),
             locked(
                 folder.with_name(f"{folder.name}.lock"), lambda: log(f"{config.title}: another process prepares it")
             ),
         ):
             if reason := _unfit(config, root, folder):  # that process has not done it
                 log(f"{config.title}: {reason}")
-                draft = folder.with_name(folder.name.replace("prepared", "unfinished"))
-                manifest = build(Corpus(config, find_sources(config, root)), draft, log)
-                write_manifest(draft, manifest)
-                publish(draft, folder, manifest, replaced=bin / "replaced")
+                _make(config, root, folder, log)
     data = load_text(config, root, cache)
     tokens = f"{len(data.train)} training and {len(data.validation)} validation tokens"
     log(f"{config.title}: {tokens}, {data.vocabulary} sub-words, checked, in {folder}")
     return data
+
+
+def _make(config: TextDataConfig, root: Path | None, folder: Path, log: Log) -> None:
+    draft = folder.with_name(folder.name.replace("prepared", "unfinished"))
+    manifest = build(Corpus(config, find_sources(config, root)), draft, log)
+    write_manifest(draft, manifest)
+    with staging(folder.parent) as bin:
+        publish(draft, folder, manifest, replaced=bin / "replaced")
 
 
 def _unfit(config: TextDataConfig, root: Path | None, folder: Path) -> str:

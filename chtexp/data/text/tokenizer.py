@@ -109,7 +109,7 @@ def given_tokenizer(config: TextDataConfig) -> TextTokenizer:
     path = given_file(config)
     found, settings = (path, path.with_name(SETTINGS)) if path else fetch_tokenizer(config.tokenizer)
     tokenizer = _from_file(found)
-    end = config.end_of_text or _own_end(tokenizer, settings) or "|".join(USUAL_ENDS)
+    end = config.end_of_text or _own_end(tokenizer, settings) or " or ".join(USUAL_ENDS)
     if tokenizer.token_to_id(end) is None:
         raise UserError(f"{config.tokenizer} has no token '{end}'; set data.end_of_text to the one that ends a text")
     given = TextTokenizer(tokenizer, end)
@@ -133,7 +133,10 @@ def _from_file(path: Path) -> Tokenizer:
 def _own_end(tokenizer: Tokenizer, settings: Path | None) -> str | None:
     """The token that ends a text by the tokenizer's settings, or else the first usual one that it has."""
     if settings is not None and settings.is_file():
-        token = json.loads(settings.read_bytes()).get("eos_token")
+        try:
+            token = json.loads(settings.read_bytes()).get("eos_token")
+        except ValueError as error:
+            raise UserError(f"{settings} is no JSON ({error}); see data.tokenizer") from None
         if token is not None:
             return str(token["content"] if isinstance(token, dict) else token)
     return next((token for token in USUAL_ENDS if tokenizer.token_to_id(token) is not None), None)

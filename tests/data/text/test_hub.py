@@ -142,12 +142,11 @@ def test_without_a_network(config, tmp_path, monkeypatch, error_of):
 
 def test_an_unknown_tokenizer_or_no_network(config, small_webmix, tmp_path, monkeypatch, error_of):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hf"))
-    for name in ("chtexp-tests/there-is-none", "not a name", "none/at/all"):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # between two attempts
+    for name in ("chtexp-tests/there-is-none", "not a name"):
         message = error_of(prepare_text, config(tokenizer=name), small_webmix, quiet)
         assert message.startswith(f"cannot get the tokenizer {name} from the hub: ")
-        assert message.endswith(
-            "; data.tokenizer must be 'bpe', a tokenizer.json, a folder with one, or a model of the hub that has one"
-        )
+        assert message.endswith("a tokenizer.json, a folder with one, or a model of the hub that has one")
 
 
 @pytest.mark.parametrize("settings", [True, False])
@@ -162,7 +161,7 @@ def test_a_tokenizer_of_the_hub(config, small_webmix, tmp_path, monkeypatch, set
     def download(name, file):
         asked.append((name, file))
         if file == "tokenizer_config.json" and not settings:
-            raise EntryNotFoundError("none", response=SimpleNamespace(headers={}, request=None, status_code=404))
+            raise EntryNotFoundError("none")
         return str(tmp_path / file)
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", download)

@@ -18,11 +18,18 @@ ABANDONED = 24 * 3600.0  # seconds without a new file after which a folder was l
 @contextmanager
 def staging(root: Path, advice: str = "") -> Iterator[Path]:
     """A fresh folder inside `root`, gone afterwards. Raises `UserError`, ending in `advice`, if that cannot be written."""
-    try:
-        root.mkdir(parents=True, exist_ok=True)
+    with writable(root, advice):
         _sweep(root)
         with tempfile.TemporaryDirectory(prefix=PREFIX, dir=root) as folder:
             yield Path(folder)
+
+
+@contextmanager
+def writable(root: Path, advice: str = "") -> Iterator[None]:
+    """Make `root`, and write there. Raises `UserError`, ending in `advice`, if that cannot be done."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
         raise UserError(f"cannot write to the data folder {root}: {error.strerror or error}{advice}") from None
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from chtexp.data.checksums import checksum
 from chtexp.data.prepare import Log
-from chtexp.data.translation.cache import SIDES, TEXTS, VOCABULARY, Manifest, moses_of, store, token_type, versions
+from chtexp.data.prepared import store, token_type, versions
+from chtexp.data.translation.cache import LIBRARIES, SIDES, TEXTS, VOCABULARY, Manifest, moses_of
 from chtexp.data.translation.config import Cleaning, TranslationDataConfig
 from chtexp.data.translation.corpora import Part
 from chtexp.data.translation.moses import CHUNK, Moses, chunked, tokenise_pairs
@@ -55,7 +56,7 @@ def build(config: TranslationDataConfig, paths: Mapping[str, Path], folder: Path
         log(f"{title}: left out {unclean} training pairs by data.cleaning, {long} by data.most_tokens")
     return Manifest(
         config=config,
-        versions=versions(),
+        versions=versions(LIBRARIES),
         raw=checksums(paths),
         pairs=counts,
         dropped=unclean + long,

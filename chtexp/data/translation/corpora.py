@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chtexp.data.translation.raw import Reader, lines, segments, talk_lines
+from chtexp.data.lines import lines
+from chtexp.data.translation.raw import Reader, segments, talk_lines
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from chtexp.data.translation.cache import (
-    SIDES,
-    TEXTS,
-    VOCABULARY,
-    Manifest,
-    cache_folder,
-    check,
-    moses_of,
-    read_manifest,
-    token_type,
-)
+from chtexp.data.prepared import check, prepared_otherwise, read_manifest, token_type
+from chtexp.data.translation.cache import SIDES, TEXTS, VOCABULARY, Manifest, cache_folder, moses_of
 from chtexp.data.translation.config import TranslationDataConfig
 from chtexp.data.translation.pairs import Pairs, Sentences, TranslationData
 from chtexp.data.translation.vocabulary import Vocabulary, most_entries
@@ -33,12 +24,12 @@ def load_translation(config: TranslationDataConfig, root: Path | None, cache: Pa
     prepared as `config` says, and for damaged files; the message names the command that mends it.
     """
     folder = cache_folder(config, root, cache)
-    manifest = read_manifest(folder)
+    manifest = read_manifest(Manifest, folder)
     if manifest is None:
-        others = "prepared with other settings or versions, but not with these" if _others(folder) else "not prepared"
         advice = "or set paths.data and paths.cache (CHTEXP_DATA, CHTEXP_CACHE) to where it was done"
         raise UserError(
-            f"{config.corpus.title} is {others}: no {folder}; run 'chtexp prepare data={config.name}', {advice}"
+            f"{config.corpus.title} is {prepared_otherwise(folder)}: no {folder}; "
+            f"run 'chtexp prepare data={config.name}', {advice}"
         )
     check(folder, manifest, every_byte=False)
     train, validation, test = (_pairs(folder, manifest, split) for split in config.corpus.splits)
@@ -55,12 +46,8 @@ def vocabulary_size(config: TranslationDataConfig, root: Path | None, cache: Pat
     """Entries of the prepared vocabulary; of data that are not prepared, what it will have at the most."""
     if root is None and cache is None:
         return most_entries(config.merges)
-    manifest = read_manifest(cache_folder(config, root, cache))
+    manifest = read_manifest(Manifest, cache_folder(config, root, cache))
     return manifest.vocabulary if manifest else most_entries(config.merges)
-
-
-def _others(folder: Path) -> list[Path]:
-    return sorted(folder.parent.glob("prepared-*"))
 
 
 def _pairs(folder: Path, manifest: Manifest, split: str) -> Pairs:

@@ -6,22 +6,19 @@ that is killed leaves nothing that could be taken for data, and two at once do n
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from chtexp.data.prepare import Log
+from chtexp.data.prepared import READ_ONLY, check, publish, read_manifest, write_manifest
 from chtexp.data.staging import staging
 from chtexp.data.translation.build import build, checksums
-from chtexp.data.translation.cache import MANIFEST, Manifest, cache_folder, check, raw_folder, read_manifest
+from chtexp.data.translation.cache import Manifest, cache_folder, raw_folder
 from chtexp.data.translation.config import TranslationDataConfig
 from chtexp.data.translation.download import fetch, locate
 from chtexp.data.translation.load import load_translation
 from chtexp.data.translation.pairs import TranslationData
 from chtexp.errors import UserError
-
-READ_ONLY = "; set CHTEXP_CACHE or paths.cache to a folder that prepared data may be written to"
 
 
 def prepare_translation(
@@ -44,8 +41,8 @@ def prepare_translation(
             draft = work / folder.name
             draft.mkdir()
             manifest = build(config, paths, draft, work, log)
-            (draft / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-            _publish(draft, folder, manifest)
+            write_manifest(draft, manifest)
+            publish(draft, folder, manifest, replaced=work / "replaced")
     data = load_translation(config, root, cache)
     pairs = f"{len(data.train)} training, {len(data.validation)} validation and {len(data.test)} test pairs"
     log(f"{title}: {pairs}, {data.vocabulary.size} sub-words, checked, in {folder}")
@@ -55,7 +52,7 @@ def prepare_translation(
 def _unfit(folder: Path, raw: Mapping[str, Path]) -> str:
     """Why what lies in `folder` cannot be used; "" if it can. Raw files that are gone are no reason."""
     try:
-        manifest = read_manifest(folder)
+        manifest = read_manifest(Manifest, folder)
         if manifest is None:
             return f"not prepared yet in {folder}"
         check(folder, manifest, every_byte=True)
@@ -63,24 +60,3 @@ def _unfit(folder: Path, raw: Mapping[str, Path]) -> str:
         return str(error)
     changed = [name for name, found in checksums(raw).items() if manifest.raw.get(name, found) != found]
     return f"{', '.join(changed)} changed since it was prepared" if changed else ""
-
-
-def _publish(draft: Path, folder: Path, manifest: Manifest) -> None:
-    """Let `draft` become `folder`. What was there goes, unless another process has just put the same there."""
-    if folder.exists() and not _holds(folder, manifest):
-        with suppress(FileNotFoundError):  # another process has moved it away
-            folder.rename(draft.with_name("replaced"))
-    try:
-        draft.rename(folder)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not _holds(folder, manifest):
-            raise
-
-
-def _holds(folder: Path, manifest: Manifest) -> bool:
-    try:
-        found = read_manifest(folder)
-        check(folder, manifest, every_byte=True)
-    except UserError:
-        return False
-    return found == manifest

@@ -1,23 +1,20 @@
 """Raw parallel text as it is published: plain lines, transcripts of talks, and test sets with a sentence a <seg>.
 
 A reader yields the sentences of a file with their line numbers; `read_pairs` walks two files side by side.
-Only line feeds end a line: other separators of Unicode occur inside of sentences.
 """
 
 from __future__ import annotations
 
-import gzip
 import html
 import re
-import zlib
 from collections.abc import Callable, Iterator
 from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
+from chtexp.data.lines import Line, lines
 from chtexp.errors import UserError
 
-Line = tuple[int, str]
 Reader = Callable[[Path], Iterator[Line]]
 
 
@@ -26,21 +23,6 @@ class Pair(NamedTuple):
 
     source: str
     target: str
-
-
-def lines(path: Path) -> Iterator[Line]:
-    """Every line of a UTF-8 file, plain or gzipped, with its number from 1 on, without its line break.
-
-    Raises `UserError` for a file that cannot be read and for a line that is not UTF-8.
-    """
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                yield number, line.decode().rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}, line {number}: not UTF-8 ({error.reason}); fetch the file again") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"cannot read {path}: {error}; fetch the file again") from None
 
 
 # What fairseq's preparation of IWSLT14 drops (examples/translation/prepare-iwslt14.sh), and the tags that it strips.

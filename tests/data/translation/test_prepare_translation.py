@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from chtexp.data.prepared import MANIFEST
 from chtexp.data.translation import build as building
 from chtexp.data.translation import load_translation, prepare_translation
-from chtexp.data.translation.cache import MANIFEST, cache_folder
+from chtexp.data.translation.cache import cache_folder
 from chtexp.errors import UserError
 
 
@@ -304,7 +305,7 @@ def test_damage_is_seen_and_mended(config, small_multi30k, name, damage):
 
 def test_large_files_are_hashed_by_prepare_alone(config, small_multi30k, monkeypatch):
     folder = cache_of(prepare_translation, config(), small_multi30k)
-    monkeypatch.setattr("chtexp.data.translation.cache.SMALL", 0)
+    monkeypatch.setattr("chtexp.data.prepared.SMALL", 0)
     flip(folder / "train.source.tokens")
     load_translation(config(), small_multi30k)
     log: list[str] = []

@@ -1,0 +1,27 @@
+"""The lines of a text file, plain or gzipped. Only line feeds end a line: other separators of Unicode occur inside of text."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from chtexp.errors import UserError
+
+Line = tuple[int, str]
+
+
+def lines(path: Path) -> Iterator[Line]:
+    """Every line of a UTF-8 file, plain or gzipped, with its number from 1 on, without its line break.
+
+    Raises `UserError` for a file that cannot be read and for a line that is not UTF-8.
+    """
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                yield number, line.decode().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}, line {number}: not UTF-8 ({error.reason}); fetch the file again") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"cannot read {path}: {error}; fetch the file again") from None

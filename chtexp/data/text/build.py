@@ -1,0 +1,146 @@
+"""From documents to the files of a prepared corpus: split, learn the tokenizer, encode.
+
+Documents pass through in batches; no more than one is in memory. The same documents and library give the same bytes, on how many
+cores and after how many interruptions ever.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from chtexp.data.checksums import checksum
+from chtexp.data.prepare import Log
+from chtexp.data.prepared import store, token_type, versions
+from chtexp.data.text.cache import LIBRARIES, Manifest
+from chtexp.data.text.config import TextDataConfig
+from chtexp.data.text.documents import EMPTY, HELD_OUT, Corpus, Document, batched
+from chtexp.data.text.progress import Progress, forget, save, saved
+from chtexp.data.text.shards import ShardWriter
+from chtexp.data.text.sources import TRAIN, VALIDATION
+from chtexp.data.text.tokenizer import TOKENIZER, TextTokenizer, given_file, given_tokenizer, learn_bpe
+from chtexp.errors import UserError
+
+BATCH = 1_000_000  # characters encoded together
+
+Writers = Mapping[str, ShardWriter]
+
+
+def build(corpus: Corpus, folder: Path, log: Log) -> Manifest:
+    """Fill `folder`, or go on doing so where that was interrupted; all is written but the manifest, returned.
+
+    Raises `UserError` for sources that are not what they should be (with file and line or row), for a tokenizer that is none, and
+    where no training document is left.
+    """
+    tokenizer, progress, writers = _resumed(corpus, folder, log) or _begun(corpus, folder, log)
+    progress = _encode(corpus, tokenizer, progress, writers, folder, log)
+    if not progress.tokens[TRAIN]:
+        raise UserError(f"no training document of {corpus.config.title} is left; {_left_out(progress)}")
+    if progress.documents.get(EMPTY) or progress.documents.get(HELD_OUT):
+        log(f"{corpus.config.title}: {_left_out(progress)}")
+    forget(folder)
+    limited = progress.taken == corpus.config.documents
+    given = given_file(corpus.config)
+    return Manifest(
+        config=corpus.config,
+        versions=versions(LIBRARIES),
+        raw={one.name: one.raw for one in corpus.sources[: progress.source + 1 if limited else None]},
+        tokenizer=None if given is None else checksum(given),
+        documents=progress.documents,
+        tokens=progress.tokens,
+        vocabulary=tokenizer.vocabulary,
+        end_of_text=tokenizer.end_token,
+        files=store(folder),
+    )
+
+
+def _begun(corpus: Corpus, folder: Path, log: Log) -> tuple[TextTokenizer, Progress, Writers]:
+    """From the beginning."""
+    config = corpus.config
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    if config.learnt:
+        log(f"{config.title}: learning {config.vocabulary} sub-words from the training documents")
+        tokenizer = learn_bpe(corpus.training_texts(config.tokenizer_documents), config.vocabulary)
+    else:
+        tokenizer = given_tokenizer(config)
+    (folder / TOKENIZER).write_text(tokenizer.text(), encoding="utf-8")
+    progress = Progress()
+    save(folder, progress, _made_of(corpus, folder, progress, tokenizer.end_token))
+    return tokenizer, progress, _writers(config, tokenizer, folder, progress)
+
+
+def _resumed(corpus: Corpus, folder: Path, log: Log) -> tuple[TextTokenizer, Progress, Writers] | None:
+    """From where it was interrupted; None if nothing was begun, or what was is damaged or made of other text."""
+    found = saved(folder)
+    if found is None:
+        return None
+    title, progress, end_token = corpus.config.title, found.progress, found.made_of.get("end of text", "")
+    try:
+        if _made_of(corpus, folder, progress, end_token) != found.made_of:
+            raise ValueError("the raw text or the tokenizer changed")
+        tokenizer = TextTokenizer.read(folder / TOKENIZER, end_token)
+        writers = _writers(corpus.config, tokenizer, folder, progress)
+    except (OSError, ValueError) as error:  # a UserError is a ValueError
+        log(f"{title}: cannot go on from where it was interrupted ({error}), and begins anew")
+        return None
+    log(f"{title}: going on after {progress.taken} training documents, {progress.tokens[TRAIN]} tokens")
+    return tokenizer, progress, writers
+
+
+def _made_of(corpus: Corpus, folder: Path, progress: Progress, end_token: str) -> dict[str, str]:
+    """Checksums of all that was read so far, by name."""
+    given = given_file(corpus.config)
+    return {
+        **{one.name: one.raw.checksum for one in corpus.sources[: progress.source + 1]},
+        **({} if given is None else {"given tokenizer": checksum(given)}),
+        "tokenizer": checksum(folder / TOKENIZER),
+        "end of text": end_token,
+    }
+
+
+def _writers(config: TextDataConfig, tokenizer: TextTokenizer, folder: Path, progress: Progress) -> Writers:
+    kind, most = token_type(tokenizer.vocabulary), {TRAIN: None, VALIDATION: config.validation_tokens}
+    return {
+        split: ShardWriter(folder, split, kind, tokens=progress.tokens[split], most=most[split])
+        for split in (TRAIN, VALIDATION)
+    }
+
+
+def _encode(
+    corpus: Corpus, tokenizer: TextTokenizer, progress: Progress, writers: Writers, folder: Path, log: Log
+) -> Progress:
+    """Write the tokens of all documents that follow; return how far it came in the end."""
+    start, before, whole = time.perf_counter(), progress.characters, writers[TRAIN].whole_shards
+    documents = corpus.documents(progress.source, progress.read, progress.taken)
+    with ExitStack() as files:
+        for writer in writers.values():
+            files.callback(writer.close)
+        for batch in batched(documents, BATCH):
+            _append(tokenizer, batch, writers)
+            progress = progress.after(batch, {split: writer.tokens for split, writer in writers.items()})
+            if writers[TRAIN].whole_shards == whole:
+                continue
+            whole = writers[TRAIN].whole_shards
+            for writer in writers.values():
+                writer.settle()
+            save(folder, progress, _made_of(corpus, folder, progress, tokenizer.end_token))
+            speed = (progress.characters - before) / 1e6 / (time.perf_counter() - start)
+            log(f"{corpus.config.title}: {progress.taken} training documents encoded, {speed:.1f} MB/s")
+    log(f"{corpus.config.title}: {progress.taken} training documents encoded, that is all")
+    return progress
+
+
+def _append(tokenizer: TextTokenizer, batch: list[Document], writers: Writers) -> None:
+    for split, writer in writers.items():
+        texts = [document.text for document in batch if document.split == split]
+        if texts and not writer.full:
+            writer.append(tokenizer.encode_documents(texts))
+
+
+def _left_out(progress: Progress) -> str:
+    empty, held_out = (progress.documents.get(split, 0) for split in (EMPTY, HELD_OUT))
+    return f"left out {empty} empty documents, and {held_out} of the training files that are validation documents"

@@ -1,0 +1,49 @@
+"""A prepared corpus on disk: where it lies, and what is in it.
+
+`<root>/<name>/prepared-<key>/` holds the tokens of each split, `<split>.<number>.tokens` (flat, little-endian uint16 or uint32,
+every document followed by the end-of-text token), the tokenizer, and the manifest, which is written last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from chtexp.data.prepared import PreparedManifest, prepared_name, versions
+from chtexp.data.text.config import TextDataConfig
+from chtexp.data.text.sources import Raw
+from chtexp.errors import UserError
+from chtexp.typed import identity
+
+FORMAT = 1  # to be raised when the same text becomes other tokens, or the files change
+LIBRARIES = ("tokenizers",)
+
+
+class Manifest(PreparedManifest):
+    """raw: what the text came from, by name; of a limited corpus, as far as it was read. tokenizer: checksum of a given file.
+
+    documents: of each split, and those left out by reason. tokens: of each split. vocabulary: entries of the tokenizer.
+    end_of_text: the token that ends a document.
+    """
+
+    config: TextDataConfig
+    raw: dict[str, Raw]
+    tokenizer: str | None
+    documents: dict[str, int]
+    tokens: Mapping[str, int]
+    vocabulary: int
+    end_of_text: str
+
+
+def cache_folder(config: TextDataConfig, root: Path | None, cache: Path | None) -> Path:
+    """Where the prepared data lie: below `cache`, or below the data root where that is None. `UserError` without both."""
+    base = cache if cache is not None else root
+    if base is None:
+        raise UserError(
+            f"{config.title} needs a data folder: set CHTEXP_DATA or paths.data to one, "
+            f"then run 'chtexp prepare data={config.name}'"
+        )
+    described = identity(config)
+    del described["sequence_length"]  # text is packed when it is loaded
+    made = {"format": FORMAT, "config": described, "versions": versions(LIBRARIES)}
+    return Path(base).expanduser() / config.name / prepared_name(made)

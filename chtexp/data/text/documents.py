@@ -1,0 +1,90 @@
+"""The documents of a corpus in order, each with the split that it belongs to.
+
+A document is known by a hash of its text: equal documents are in the same split, whatever their order, and no training document
+is a validation document.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from itertools import islice
+from typing import NamedTuple
+
+from chtexp.data.text.config import TextDataConfig
+from chtexp.data.text.sources import TRAIN, VALIDATION, Source
+
+EMPTY, HELD_OUT = "empty", "held out"  # why a document is in neither split
+DIGEST = 8  # bytes: two different documents of a billion agree with probability 0.03, and one is left out
+
+
+class Document(NamedTuple):
+    """source: its place in the list of sources. number: of the documents of that source, from 1 on."""
+
+    source: int
+    number: int
+    split: str
+    text: str
+
+
+class Corpus:
+    """sources: as `find_sources` gives them."""
+
+    def __init__(self, config: TextDataConfig, sources: list[Source]) -> None:
+        self.config, self.sources = config, sources
+
+    def documents(self, source: int = 0, read: int = 0, taken: int = 0) -> Iterator[Document]:
+        """All documents up to the last training document that is taken.
+
+        They start after the first `read` of source number `source`, of which, and of those before, `taken` were for training.
+        """
+        for place, one in enumerate(self.sources[source:], source):
+            number = read if place == source else 0
+            for text in self._unless_enough(one.documents(number), taken):
+                number += 1
+                document = Document(place, number, self._split(one, text), text)
+                yield document
+                taken += document.split == TRAIN
+                if taken == self.config.documents:
+                    return
+
+    def training_texts(self, most: int | None) -> Iterator[str]:
+        """The first `most` training documents; None: all of them."""
+        first = next(place for place, one in enumerate(self.sources) if one.split == TRAIN)
+        return islice((one.text for one in self.documents(first) if one.split == TRAIN), most)
+
+    def _unless_enough(self, texts: Iterator[str], taken: int) -> Iterable[str]:
+        return () if taken == self.config.documents else texts
+
+    def _split(self, source: Source, text: str) -> str:
+        if not text.strip():
+            return EMPTY
+        if source.split == VALIDATION:
+            return VALIDATION
+        if self.config.validation_share is not None:
+            return VALIDATION if _digest(text) < self.config.validation_share * 256**DIGEST else TRAIN
+        return HELD_OUT if _digest(text) in self._validation else TRAIN
+
+    @cached_property
+    def _validation(self) -> set[int]:
+        """The hashes of all validation documents."""
+        return {_digest(text) for one in self.sources if one.split == VALIDATION for text in one.documents()}
+
+
+def _digest(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=DIGEST).digest(), "big")
+
+
+def batched(documents: Iterable[Document], characters: int) -> Iterator[list[Document]]:
+    """Documents together until they have so many characters."""
+    batch: list[Document] = []
+    size = 0
+    for document in documents:
+        batch.append(document)
+        size += len(document.text)
+        if size >= characters:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

@@ -1,0 +1,69 @@
+"""Data sets and tokenizers of the Hugging Face hub: the only place of this package that uses the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from chtexp.data.text.raw import text_of
+from chtexp.errors import UserError
+
+
+def hub_revision(hub: str, by_hand: str) -> str:
+    """The commit that a data set is at now. Raises `UserError` if the hub does not answer."""
+    from huggingface_hub import HfApi
+
+    with _answering(f"the data set {hub}", f"put its files there by hand: {by_hand}"):
+        return f"revision:{HfApi().dataset_info(hub).sha}"
+
+
+def stream(
+    hub: str, config: str | None, split: str, revision: str, text_field: str, by_hand: str, first: int = 0
+) -> Iterator[str]:
+    """The texts of a split, from number `first` on, as they arrive.
+
+    Raises `UserError` for a data set that cannot be read, and without the library `datasets`.
+    """
+    try:
+        from datasets import load_dataset
+    except ImportError:
+        raise UserError(
+            f"streaming {hub} needs the library datasets: pip install 'chtexp[hub]', or put its files there by hand: {by_hand}"
+        ) from None
+    with _answering(f"the data set {hub}", f"put its files there by hand: {by_hand}"):
+        commit = revision.removeprefix("revision:")
+        rows = load_dataset(hub, config, split=split, revision=commit, streaming=True).skip(first)
+        for number, row in enumerate(rows, first + 1):
+            yield text_of(row, text_field, f"{hub}, {split}, row {number}")
+
+
+def fetch_tokenizer(hub: str) -> tuple[Path, Path | None]:
+    """The `tokenizer.json` of a model on the hub and, if it has one, its `tokenizer_config.json`.
+
+    Raises `UserError` for one that is not there, or if the hub does not answer.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    advice = "data.tokenizer must be 'bpe', a tokenizer.json, a folder with one, or a model of the hub that has one"
+    with _answering(f"the tokenizer {hub}", advice):
+        tokenizer = Path(hf_hub_download(hub, "tokenizer.json"))
+        try:
+            return tokenizer, Path(hf_hub_download(hub, "tokenizer_config.json"))
+        except LocalEntryNotFoundError:  # no answer
+            raise
+        except EntryNotFoundError:
+            return tokenizer, None
+
+
+@contextmanager
+def _answering(what: str, advice: str) -> Iterator[None]:
+    """Whatever the libraries raise while they talk to the hub, as one line."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # of four libraries, with no common ancestor
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"cannot get {what} from the hub: {reason}; {advice}") from None

@@ -1,0 +1,67 @@
+"""A prepared corpus, mapped from disk: no network, no raw text, nothing read that is not needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from chtexp.data.prepared import check, prepared_otherwise, read_manifest, token_type
+from chtexp.data.text.cache import Manifest, cache_folder
+from chtexp.data.text.config import TextDataConfig
+from chtexp.data.text.sources import TRAIN, VALIDATION
+from chtexp.data.text.stream import TextData, TokenStream
+from chtexp.data.text.tokenizer import TOKENIZER, TextTokenizer
+from chtexp.errors import UserError
+
+
+def load_text(config: TextDataConfig, root: Path | None, cache: Path | None = None) -> TextData:
+    """The corpus that `prepare_text` left below `cache`, or below the data root where that is None.
+
+    Every file's size is compared with the manifest's, and every small file's checksum. Raises `UserError` for data that are not
+    prepared as `config` says, for damaged files, and for a split that is too small for one sequence.
+    """
+    folder = cache_folder(config, root, cache)
+    manifest = read_manifest(Manifest, folder)
+    if manifest is None:
+        advice = "or set paths.data and paths.cache (CHTEXP_DATA, CHTEXP_CACHE) to where it was done"
+        raise UserError(
+            f"{config.title} is {prepared_otherwise(folder)}: no {folder}; "
+            f"run 'chtexp prepare data={config.name}', {advice}"
+        )
+    check(folder, manifest, every_byte=False)
+    train, validation = (_stream(config, manifest, folder, split) for split in (TRAIN, VALIDATION))
+    return TextData(
+        train=train,
+        validation=validation,
+        tokenizer=TextTokenizer.read(folder / TOKENIZER, manifest.end_of_text),
+        source=_in_words(config, manifest),
+    )
+
+
+def vocabulary_size(config: TextDataConfig, root: Path | None, cache: Path | None = None) -> int:
+    """Entries of the prepared tokenizer; of data that are not prepared, what it will have at the most."""
+    if root is None and cache is None:
+        return config.vocabulary
+    manifest = read_manifest(Manifest, cache_folder(config, root, cache))
+    return manifest.vocabulary if manifest else config.vocabulary
+
+
+def _stream(config: TextDataConfig, manifest: Manifest, folder: Path, split: str) -> TokenStream:
+    kind = token_type(manifest.vocabulary)
+    paths = sorted(folder / name for name in manifest.files if name.startswith(f"{split}."))
+    # As plain arrays: numpy's memmap class costs more than the look-up itself.
+    stream = TokenStream([np.asarray(np.memmap(path, kind, mode="r")) for path in paths])
+    if not stream.sequences(config.sequence_length):
+        raise UserError(
+            f"{config.title} has {len(stream)} {split} tokens, too few for one sequence of {config.sequence_length} and its "
+            "target; take a smaller data.sequence_length, or more text"
+        )
+    return stream
+
+
+def _in_words(config: TextDataConfig, manifest: Manifest) -> str:
+    libraries = ", ".join(f"{library} {number}" for library, number in manifest.versions.items())
+    tokenizer = "byte-level sub-words learnt from it" if config.learnt else f"sub-words of {config.tokenizer}"
+    size = f"{manifest.documents[TRAIN]} documents, {manifest.tokens[TRAIN]} tokens"
+    return f"{config.title}: {size}, {manifest.vocabulary} {tokenizer} ({libraries})"

@@ -1,0 +1,82 @@
+"""The tokens of a split on disk: one flat stream, cut into files of the same size.
+
+Shapes: T tokens.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+SHARD = 1 << 26  # tokens of every file but the last: 128 MiB of uint16
+
+
+class ShardWriter:
+    """Appends to the stream of a split, which goes on after its first `tokens`; what is written beyond them is forgotten.
+
+    kind: the type of the tokens on disk. most: tokens after which the stream is full and takes no more; None: never.
+    Raises `ValueError` if the files hold fewer than `tokens`.
+    """
+
+    def __init__(self, folder: Path, split: str, kind: np.dtype, tokens: int = 0, most: int | None = None) -> None:
+        self._folder, self._split, self._kind, self._most = folder, split, kind, most
+        self._file: BinaryIO | None = None
+        self.tokens = tokens
+        self._forget_the_rest()
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more is taken."""
+        return self.tokens == self._most
+
+    @property
+    def whole_shards(self) -> int:
+        """Files that will not change any more."""
+        return self.tokens // SHARD
+
+    def append(self, tokens_T: np.ndarray) -> None:
+        """Write tokens, int [T], as many as there is room for."""
+        rest = tokens_T if self._most is None else tokens_T[: self._most - self.tokens]
+        while len(rest):
+            room = SHARD - self.tokens % SHARD
+            self._open().write(rest[:room].astype(self._kind).tobytes())
+            self.tokens += len(rest[:room])
+            rest = rest[room:]
+            if self.tokens % SHARD == 0:
+                self.close()
+
+    def settle(self) -> None:
+        """Let what was written survive a loss of power."""
+        if self._file is not None:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """No more for now."""
+        if self._file is not None:
+            self.settle()
+            self._file.close()
+            self._file = None
+
+    def _open(self) -> BinaryIO:
+        if self._file is None:
+            self._file = self._path(self.whole_shards).open("ab")
+        return self._file
+
+    def _path(self, shard: int) -> Path:
+        return self._folder / f"{self._split}.{shard:05d}.tokens"
+
+    def _forget_the_rest(self) -> None:
+        whole, begun = divmod(self.tokens, SHARD)
+        sizes = {self._path(shard): SHARD * self._kind.itemsize for shard in range(whole)}
+        if begun:
+            sizes[self._path(whole)] = begun * self._kind.itemsize
+        for path, size in sizes.items():
+            if not path.is_file() or path.stat().st_size < size:
+                raise ValueError(f"{path} lacks tokens")
+            os.truncate(path, size)
+        for path in set(self._folder.glob(f"{self._split}.*.tokens")) - set(sizes):
+            path.unlink()

@@ -1,0 +1,142 @@
+"""Text to tokens and back: byte-level byte-pair encoding learnt here, or a tokenizer that is given.
+
+Source: R. Sennrich, B. Haddow, A. Birch, "Neural machine translation of rare words with subword units", ACL 2016, on bytes, and
+words cut as GPT-2 cuts them (A. Radford et al., "Language models are unsupervised multitask learners", 2019), as the library
+`tokenizers`: every text can be encoded, and decoding gives it back exactly.
+
+Shapes: T tokens.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from chtexp.data.text.config import TextDataConfig
+from chtexp.data.text.hub import fetch_tokenizer
+from chtexp.errors import UserError
+
+TOKENIZER = "tokenizer.json"
+SETTINGS = "tokenizer_config.json"
+END_OF_TEXT = "<|endoftext|>"
+USUAL_ENDS = (END_OF_TEXT, "</s>", "<eos>", "<|end_of_text|>")
+END = -1  # no id: where a document ends, before that is a token
+
+
+class TextTokenizer:
+    """A tokenizer of the library, and the token that ends a document; text never encodes to that one."""
+
+    def __init__(self, tokenizer: Tokenizer, end_token: str) -> None:
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        tokenizer.encode_special_tokens = True  # a special token that is written in a text is text
+        ids = tokenizer.get_vocab()
+        self._tokenizer = tokenizer
+        self.end_token, self.end_of_text = end_token, ids[end_token]
+        self.vocabulary = max(ids.values()) + 1
+
+    @classmethod
+    def read(cls, path: Path, end_token: str) -> TextTokenizer:
+        """The one in a `tokenizer.json`. Raises `UserError` if it is none, or has no `end_token`."""
+        tokenizer = _from_file(path)
+        if tokenizer.token_to_id(end_token) is None:
+            raise UserError(f"{path} has no token '{end_token}'; set data.end_of_text to the one that ends a text")
+        return cls(tokenizer, end_token)
+
+    def encode(self, text: str) -> list[int]:
+        """A text, without the end-of-text token."""
+        return self.encode_documents([text])[:-1].tolist()
+
+    def encode_documents(self, texts: Sequence[str]) -> np.ndarray:
+        """The tokens of several documents, one after the other, each with its end: int64 [T]; on all cores."""
+        encoded = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        flat = chain.from_iterable(chain(one.ids, (END,)) for one in encoded)
+        tokens_T = np.fromiter(flat, np.int64)
+        tokens_T = tokens_T[tokens_T != self.end_of_text]  # e.g. T5's, from the strike-through of HTML
+        tokens_T[tokens_T == END] = self.end_of_text
+        return tokens_T
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of tokens; ends of text stand between documents."""
+        return str(self._tokenizer.decode([int(one) for one in ids], skip_special_tokens=False))
+
+    def text(self) -> str:
+        """What a `tokenizer.json` holds."""
+        return str(self._tokenizer.to_str())
+
+    def save(self, folder: Path) -> None:
+        """Write a folder that `transformers.AutoTokenizer` loads, the end-of-text token set."""
+        from transformers import PreTrainedTokenizerFast
+
+        own = Tokenizer.from_str(self.text())
+        PreTrainedTokenizerFast(tokenizer_object=own, eos_token=self.end_token).save_pretrained(folder)
+
+
+def learn_bpe(texts: Iterable[str], vocabulary: int) -> TextTokenizer:
+    """The encoding learnt from texts: the end of text, 256 bytes, and merges of pairs seen twice, up to `vocabulary` entries."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    # No pair of merged words can spell it: it is cut into three.
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        min_frequency=2,
+        special_tokens=[END_OF_TEXT],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return TextTokenizer(tokenizer, END_OF_TEXT)
+
+
+def given_file(config: TextDataConfig) -> Path | None:
+    """The file of a given tokenizer on this machine; None if it is learnt or on the hub."""
+    path = Path(config.tokenizer).expanduser()
+    if config.learnt:
+        return None
+    if path.is_dir():
+        return path / TOKENIZER
+    return path if path.is_file() or path.suffix == ".json" else None
+
+
+def given_tokenizer(config: TextDataConfig) -> TextTokenizer:
+    """The tokenizer that `config` names. Raises `UserError` if there is none, or it is not what `config` says."""
+    path = given_file(config)
+    found, settings = (path, path.with_name(SETTINGS)) if path else fetch_tokenizer(config.tokenizer)
+    tokenizer = _from_file(found)
+    end = config.end_of_text or _own_end(tokenizer, settings) or " or ".join(USUAL_ENDS)
+    if tokenizer.token_to_id(end) is None:
+        raise UserError(f"{config.tokenizer} has no token '{end}'; set data.end_of_text to the one that ends a text")
+    given = TextTokenizer(tokenizer, end)
+    if given.vocabulary != config.vocabulary:
+        raise UserError(
+            f"data.vocabulary is {config.vocabulary}, but {config.tokenizer} has {given.vocabulary} entries; "
+            f"set data.vocabulary={given.vocabulary}"
+        )
+    return given
+
+
+def _from_file(path: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read the tokenizer {path}: {error.strerror or error}; see data.tokenizer") from None
+    except Exception as error:  # the library knows no narrower one
+        raise UserError(f"{path} is no tokenizer of the library tokenizers: {error}; see data.tokenizer") from None
+
+
+def _own_end(tokenizer: Tokenizer, settings: Path | None) -> str | None:
+    """The token that ends a text by the tokenizer's settings, or else the first usual one that it has."""
+    if settings is not None and settings.is_file():
+        try:
+            token = json.loads(settings.read_bytes()).get("eos_token")
+        except ValueError as error:
+            raise UserError(f"{settings} is no JSON ({error}); see data.tokenizer") from None
+        if token is not None:
+            return str(token["content"] if isinstance(token, dict) else token)
+    return next((token for token in USUAL_ENDS if tokenizer.token_to_id(token) is not None), None)

@@ -58,8 +58,8 @@ class Network:
 
 
 def network_names() -> list[str]:
-    """The data sets that a network can be for."""
-    return sorted(path.stem for path in (conf_dir() / "data").glob("*.yaml"))
+    """The data sets that a network can be for: those of images."""
+    return sorted(path.stem for path in (conf_dir() / "data").glob("*.yaml") if "shape" in read_yaml(path))
 
 
 def check_network(name: str) -> str:

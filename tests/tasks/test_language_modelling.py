@@ -60,8 +60,8 @@ def test_the_parts_of_a_step_are_its_batch_and_its_loss(small_text: Callable[...
     for (one,), parts in zip(whole.batches(2), parted.batches(2), strict=True):
         assert [len(part.tokens) for part in parts] == [3, 3, 2]
         assert torch.equal(torch.cat([part.tokens for part in parts]), one.tokens)
-    assert sum(float(parted.loss(model, part)) for part in parts) == pytest.approx(
-        float(whole.loss(model, one)), rel=1e-5
+    assert sum(parted.loss(model, part).item() for part in parts) == pytest.approx(
+        whole.loss(model, one).item(), rel=1e-5
     )
 
 
@@ -73,8 +73,8 @@ def test_ranks_share_every_step_and_its_loss(small_text: Callable[..., Run]) -> 
     for parts, *of_ranks in zip(alone.batches(0), *(task.batches(0) for task in ranks), strict=True):
         sequences = sorted(tuple(row) for part in parts for row in part.tokens.tolist())
         assert sorted(tuple(row) for parts_ in of_ranks for part in parts_ for row in part.tokens.tolist()) == sequences
-    loss = sum(float(alone.loss(model, part)) for part in parts)
-    means = [sum(float(alone.loss(model, part)) for part in parts_) for parts_ in of_ranks]
+    loss = sum(alone.loss(model, part).item() for part in parts)
+    means = [sum(alone.loss(model, part).item() for part in parts_) for parts_ in of_ranks]
     assert sum(means) / 3 == pytest.approx(loss, rel=1e-5)
 
 

@@ -15,6 +15,7 @@ from chtexp.report import paper_numbers
 from chtexp.resources import conf_dir
 from chtexp.sparse import load_method, method_names
 
+NOT_REPORTED = {"table3": {("CHT", "llama_1b_70")}}
 GRIDS = grid_names([conf_dir()])
 
 
@@ -35,8 +36,10 @@ def test_every_cell_of_every_grid_is_a_run_that_can_be_costed(name: str) -> None
 
 @pytest.mark.parametrize("name", [name for name in GRIDS if name.startswith("table")])
 def test_a_papers_table_has_exactly_the_cells_that_the_paper_reports(name: str) -> None:
-    cells = select(load_grid(name, [conf_dir()]), []).cells
-    assert {(cell.row, cell.column) for cell in cells} == set(paper_numbers(name))
+    cells = {(cell.row, cell.column) for cell in select(load_grid(name, [conf_dir()]), []).cells}
+    reported = set(paper_numbers(name))
+    assert reported <= cells
+    assert cells - reported == (cells if name == "table16" else NOT_REPORTED.get(name, set()))  # which has means alone
 
 
 def test_an_override_of_an_axis_chooses_cells_and_others_change_them() -> None:

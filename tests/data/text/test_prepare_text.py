@@ -423,7 +423,9 @@ def test_real_speed(real_root, real_webmix, config, tmp_path, capsys):
     """At least one megabyte of text a second and core."""
     path = tmp_path / "tokenizer.json"
     path.write_text(real_webmix.tokenizer.text())
-    described = config(tokenizer=str(path), vocabulary=8000, sequence_length=256, documents=1000, validation_tokens=1000)
+    described = config(
+        tokenizer=str(path), vocabulary=8000, sequence_length=256, documents=1000, validation_tokens=1000
+    )
     start, used = time.perf_counter(), time.process_time()
     data = prepare_text(described, real_root, quiet, tmp_path / "cache")
     wall, cores = time.perf_counter() - start, time.process_time() - used

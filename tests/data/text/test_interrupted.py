@@ -146,6 +146,15 @@ def test_what_was_written_after_the_last_whole_shard_is_forgotten(config, small_
     assert contents(cache_folder(config(), None, tmp_path / "cache")) == undisturbed
 
 
+def test_a_limit_counts_from_the_beginning(config, small_webmix, small_shards, tmp_path):
+    described = config(documents=150)
+    interrupted(described, small_webmix, tmp_path / "cache")
+    assert any("going on after" in line for line in resumed(described, small_webmix, tmp_path / "cache"))
+    prepare_text(described, small_webmix, quiet, tmp_path / "fresh")
+    one, two = (contents(cache_folder(described, None, tmp_path / name)) for name in ("cache", "fresh"))
+    assert one == two
+
+
 def cut_a_shard(unfinished: Path, root: Path) -> str:
     os.truncate(unfinished / "train.00001.tokens", 100)
     return "train.00001.tokens lacks tokens"

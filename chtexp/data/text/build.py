@@ -18,7 +18,7 @@ from chtexp.data.prepared import store, token_type, versions
 from chtexp.data.text.cache import LIBRARIES, Manifest
 from chtexp.data.text.config import TextDataConfig
 from chtexp.data.text.documents import EMPTY, HELD_OUT, Corpus, Document, batched
-from chtexp.data.text.progress import Progress, forget, save, saved
+from chtexp.data.text.progress import Checkpoint, Progress, forget, save, saved
 from chtexp.data.text.shards import ShardWriter
 from chtexp.data.text.sources import TRAIN, VALIDATION
 from chtexp.data.text.tokenizer import TOKENIZER, TextTokenizer, given_file, given_tokenizer, learn_bpe
@@ -42,12 +42,11 @@ def build(corpus: Corpus, folder: Path, log: Log) -> Manifest:
     if progress.documents.get(EMPTY) or progress.documents.get(HELD_OUT):
         log(f"{corpus.config.title}: {_left_out(progress)}")
     forget(folder)
-    limited = progress.taken == corpus.config.documents
     given = given_file(corpus.config)
     return Manifest(
         config=corpus.config,
         versions=versions(LIBRARIES),
-        raw={one.name: one.raw for one in corpus.sources[: progress.source + 1 if limited else None]},
+        raw={one.name: one.raw for one in corpus.sources[: corpus.opened]},
         tokenizer=None if given is None else checksum(given),
         documents=progress.documents,
         tokens=progress.tokens,
@@ -60,6 +59,7 @@ def build(corpus: Corpus, folder: Path, log: Log) -> Manifest:
 def _begun(corpus: Corpus, folder: Path, log: Log) -> tuple[TextTokenizer, Progress, Writers]:
     """From the beginning."""
     config = corpus.config
+    corpus.opened = 0
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     if config.learnt:
@@ -69,7 +69,7 @@ def _begun(corpus: Corpus, folder: Path, log: Log) -> tuple[TextTokenizer, Progr
         tokenizer = given_tokenizer(config)
     (folder / TOKENIZER).write_text(tokenizer.text(), encoding="utf-8")
     progress = Progress()
-    save(folder, progress, _made_of(corpus, folder, progress, tokenizer.end_token))
+    save(folder, _checkpoint(corpus, folder, progress, tokenizer.end_token))
     return tokenizer, progress, _writers(config, tokenizer, folder, progress)
 
 
@@ -80,7 +80,8 @@ def _resumed(corpus: Corpus, folder: Path, log: Log) -> tuple[TextTokenizer, Pro
         return None
     title, progress, end_token = corpus.config.title, found.progress, found.made_of.get("end of text", "")
     try:
-        if _made_of(corpus, folder, progress, end_token) != found.made_of:
+        corpus.opened = found.opened
+        if _checkpoint(corpus, folder, progress, end_token) != found:
             raise ValueError("the raw text or the tokenizer changed")
         tokenizer = TextTokenizer.read(folder / TOKENIZER, end_token)
         writers = _writers(corpus.config, tokenizer, folder, progress)
@@ -91,15 +92,16 @@ def _resumed(corpus: Corpus, folder: Path, log: Log) -> tuple[TextTokenizer, Pro
     return tokenizer, progress, writers
 
 
-def _made_of(corpus: Corpus, folder: Path, progress: Progress, end_token: str) -> dict[str, str]:
-    """Checksums of all that was read so far, by name."""
+def _checkpoint(corpus: Corpus, folder: Path, progress: Progress, end_token: str) -> Checkpoint:
+    """With the checksums of all that was read so far, be it to learn the tokenizer."""
     given = given_file(corpus.config)
-    return {
-        **{one.name: one.raw.checksum for one in corpus.sources[: progress.source + 1]},
+    made_of = {
+        **{one.name: one.raw.checksum for one in corpus.sources[: corpus.opened]},
         **({} if given is None else {"given tokenizer": checksum(given)}),
         "tokenizer": checksum(folder / TOKENIZER),
         "end of text": end_token,
     }
+    return Checkpoint(progress=progress, opened=corpus.opened, made_of=made_of)
 
 
 def _writers(config: TextDataConfig, tokenizer: TextTokenizer, folder: Path, progress: Progress) -> Writers:
@@ -127,7 +129,7 @@ def _encode(
             whole = writers[TRAIN].whole_shards
             for writer in writers.values():
                 writer.settle()
-            save(folder, progress, _made_of(corpus, folder, progress, tokenizer.end_token))
+            save(folder, _checkpoint(corpus, folder, progress, tokenizer.end_token))
             speed = (progress.characters - before) / 1e6 / (time.perf_counter() - start)
             log(f"{corpus.config.title}: {progress.taken} training documents encoded, {speed:.1f} MB/s")
     log(f"{corpus.config.title}: {progress.taken} training documents encoded, that is all")

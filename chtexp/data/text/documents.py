@@ -29,10 +29,11 @@ class Document(NamedTuple):
 
 
 class Corpus:
-    """sources: as `find_sources` gives them."""
+    """sources: as `find_sources` gives them. opened: how many of them, from the first on, documents were asked of."""
 
     def __init__(self, config: TextDataConfig, sources: list[Source]) -> None:
         self.config, self.sources = config, sources
+        self.opened = 0
 
     def documents(self, source: int = 0, read: int = 0, taken: int = 0) -> Iterator[Document]:
         """All documents up to the last training document that is taken.
@@ -40,8 +41,11 @@ class Corpus:
         They start after the first `read` of source number `source`, of which, and of those before, `taken` were for training.
         """
         for place, one in enumerate(self.sources[source:], source):
+            if taken == self.config.documents:
+                return
+            self.opened = max(self.opened, place + 1)
             number = read if place == source else 0
-            for text in self._unless_enough(one.documents(number), taken):
+            for text in one.documents(number):
                 number += 1
                 document = Document(place, number, self._split(one, text), text)
                 yield document
@@ -53,9 +57,6 @@ class Corpus:
         """The first `most` training documents; None: all of them."""
         first = next(place for place, one in enumerate(self.sources) if one.split == TRAIN)
         return islice((one.text for one in self.documents(first) if one.split == TRAIN), most)
-
-    def _unless_enough(self, texts: Iterator[str], taken: int) -> Iterable[str]:
-        return () if taken == self.config.documents else texts
 
     def _split(self, source: Source, text: str) -> str:
         if not text.strip():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Mapping
@@ -47,17 +46,18 @@ class Progress(Description):
 
 
 class Checkpoint(Description):
-    """progress, and what it depends on: the raw sources that were read so far, and the tokenizer, by their checksums."""
+    """progress, and what it depends on: the `opened` first sources, and the tokenizer, by their checksums."""
 
     progress: Progress
+    opened: int
     made_of: dict[str, str]
 
 
-def save(folder: Path, progress: Progress, made_of: Mapping[str, str]) -> None:
+def save(folder: Path, checkpoint: Checkpoint) -> None:
     """In one step: who is killed here leaves the last one."""
     draft = folder / f"{PROGRESS}.draft"
     with draft.open("w", encoding="utf-8") as file:
-        json.dump(Checkpoint(progress=progress, made_of=dict(made_of)).model_dump(), file)
+        file.write(checkpoint.model_dump_json())
         file.flush()
         os.fsync(file.fileno())
     draft.replace(folder / PROGRESS)

@@ -146,6 +146,15 @@ def test_what_was_written_after_the_last_whole_shard_is_forgotten(config, small_
     assert contents(cache_folder(config(), None, tmp_path / "cache")) == undisturbed
 
 
+def test_a_limit_counts_from_the_beginning(config, small_webmix, small_shards, tmp_path):
+    described = config(documents=150)
+    interrupted(described, small_webmix, tmp_path / "cache")
+    assert any("going on after" in line for line in resumed(described, small_webmix, tmp_path / "cache"))
+    prepare_text(described, small_webmix, quiet, tmp_path / "fresh")
+    one, two = (contents(cache_folder(described, None, tmp_path / name)) for name in ("cache", "fresh"))
+    assert one == two
+
+
 def cut_a_shard(unfinished: Path, root: Path) -> str:
     os.truncate(unfinished / "train.00001.tokens", 100)
     return "train.00001.tokens lacks tokens"
@@ -190,6 +199,24 @@ def test_other_raw_text_meanwhile_is_begun_anew(config, small_webmix, write_json
     assert "(the raw text or the tokenizer changed), and begins anew" in said[1]
     prepare_text(config(), small_webmix, quiet, tmp_path / "fresh")
     one, two = (contents(cache_folder(config(), None, tmp_path / name)) for name in ("cache", "fresh"))
+    assert one == two
+
+
+def test_text_that_only_the_tokenizer_has_seen_is_begun_anew_too(
+    config, small_shards, write_jsonl, sentences, tmp_path
+):
+    for name in "abc":
+        write_jsonl(tmp_path / f"{name}.jsonl", sentences(100, salt=100 * ord(name)))
+    write_jsonl(tmp_path / "v.json", sentences(10))
+    described = config("text", train=["*.jsonl"], validation=["v.json"], tokenizer_documents=110)
+    interrupted(described, tmp_path, tmp_path / "cache")  # in a.jsonl, the tokenizer learnt from b.jsonl, too
+    write_jsonl(tmp_path / "c.jsonl", ["other"] * 100)
+    with pytest.raises(Interrupted):
+        prepare_text(described, tmp_path, interrupt_after(2), tmp_path / "cache")
+    write_jsonl(tmp_path / "b.jsonl", ["zebra zebra"] * 100)
+    assert "begins anew" in resumed(described, tmp_path, tmp_path / "cache")[1]
+    prepare_text(described, tmp_path, quiet, tmp_path / "fresh")
+    one, two = (contents(cache_folder(described, None, tmp_path / name)) for name in ("cache", "fresh"))
     assert one == two
 
 

@@ -90,6 +90,18 @@ def test_translation_with_steps_of_two_batches(small_translation: Callable[..., 
     assert_together_as_alone(2, tmp_path, cases)
 
 
+@pytest.mark.slow
+def test_language_modelling_with_steps_of_several_parts(small_text: Callable[..., Run], tmp_path: Path) -> None:
+    methods = [name for name in method_names() if name.startswith("llama/")]
+    cases = {
+        f"{method} {execution}": small_text("task.at_once=2", f"method={method}", f"hardware.execution={execution}")
+        for method in methods
+        for execution in EXECUTIONS
+        if execution == "dense" or method in ("llama/chtss", "llama/rigl")
+    }
+    assert_together_as_alone(2, tmp_path, cases)
+
+
 def test_one_process_alone_tells_itself_everything() -> None:
     tensor = torch.arange(3)
     assert ALONE.leads

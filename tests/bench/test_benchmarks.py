@@ -25,6 +25,10 @@ TINY = {
     "memory": SMALL,
     "epoch": ["data=digits", "hidden=48,48", "density=0.3", "batch=16", "threads=1", "steps=20", "train_limit=640"],
     "checkpoint": [*SMALL, "rounds=3", "every=0.05"],
+    "run": [
+        "data=digits", "budget=smoke", "method=set", "method.sparsity=0.8", "model.hidden=[40,40]", "task.epochs=400",
+        "hardware.threads=1", "updates=2", *TIMED,
+    ],
 }  # fmt: skip
 
 
@@ -60,6 +64,7 @@ def test_every_benchmark_prints_one_json_object(name: str, bench: Callable[..., 
     assert set(found["settings"]) == set(BENCHMARKS[name].settings.model_fields) - {
         "paths",
         "folder",
+        "run",
     }  # where data lie is nobody's affair
     assert found["rows"]
     assert found["seconds"] > 0

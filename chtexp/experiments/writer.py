@@ -30,7 +30,7 @@ class Writer:
         built = build_llama_for(self.run.model, self.tokenizer.vocabulary, self.run.data.sequence_length, self.run.seed)
         model = with_selected_weights(built.model, folder, device)
         assert isinstance(model, Llama)
-        self.network, self._device = model.network, device
+        self.network, self.device = model.network, device
         for settings in (self.network.config, self.network.generation_config):
             settings.eos_token_id = settings.pad_token_id = self.tokenizer.end_of_text
 
@@ -50,7 +50,7 @@ class Writer:
             )
         torch.manual_seed(seed)
         drawn = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature > 0 else {"do_sample": False}
-        start_1T = torch.tensor([ids], device=self._device)
+        start_1T = torch.tensor([ids], device=self.device)
         found_1T = self.network.generate(
             start_1T, attention_mask=torch.ones_like(start_1T), max_new_tokens=tokens, **drawn
         )
@@ -64,4 +64,4 @@ class Writer:
         if folder.exists() and any(folder.iterdir()):
             raise UserError(f"{folder} is not empty; name a new folder")
         self.network.save_pretrained(folder)
-        self.tokenizer.save(folder)
+        self.tokenizer.hugging_face().save_pretrained(folder)

@@ -23,14 +23,10 @@ def stream(
 ) -> Iterator[str]:
     """The texts of a split, from number `first` on, as they arrive.
 
-    Raises `UserError` for a data set that cannot be read, and without the library `datasets`.
+    Raises `UserError` for a data set that cannot be read.
     """
-    try:
-        from datasets import load_dataset
-    except ImportError:
-        raise UserError(
-            f"streaming {hub} needs the library datasets: pip install 'chtexp[hub]', or put its files there by hand: {by_hand}"
-        ) from None
+    from datasets import load_dataset
+
     with _answering(f"the data set {hub}", f"put its files there by hand: {by_hand}"):
         commit = revision.removeprefix("revision:")
         rows = load_dataset(hub, config, split=split, revision=commit, streaming=True).skip(first)

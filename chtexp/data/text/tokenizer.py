@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -20,6 +21,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from chtexp.data.text.config import TextDataConfig
 from chtexp.data.text.hub import fetch_tokenizer
 from chtexp.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 TOKENIZER = "tokenizer.json"
 SETTINGS = "tokenizer_config.json"
@@ -69,12 +73,11 @@ class TextTokenizer:
         """What a `tokenizer.json` holds."""
         return str(self._tokenizer.to_str())
 
-    def save(self, folder: Path) -> None:
-        """Write a folder that `transformers.AutoTokenizer` loads, the end-of-text token set."""
+    def hugging_face(self) -> PreTrainedTokenizerFast:
+        """The same for transformers, the end-of-text token set: `save_pretrained` writes what `AutoTokenizer` loads."""
         from transformers import PreTrainedTokenizerFast
 
-        own = Tokenizer.from_str(self.text())
-        PreTrainedTokenizerFast(tokenizer_object=own, eos_token=self.end_token).save_pretrained(folder)
+        return PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(self.text()), eos_token=self.end_token)
 
 
 def learn_bpe(texts: Iterable[str], vocabulary: int) -> TextTokenizer:

@@ -119,14 +119,6 @@ def test_rows_that_are_wrong(config, hub, tmp_path, monkeypatch, error_of):
     ) or message.startswith("allenai/c4, train, row 2: the field 'text' is not text, but null")
 
 
-def test_without_the_library(config, hub, tmp_path, monkeypatch, error_of):
-    monkeypatch.setitem(sys.modules, "datasets", None)
-    assert error_of(prepare_text, config("openwebtext"), tmp_path, quiet) == (
-        "streaming Skylion007/openwebtext needs the library datasets: pip install 'chtexp[hub]', "
-        f"or put its files there by hand: {tmp_path}/openwebtext/**/*.parquet"
-    )
-
-
 def test_without_a_network(config, tmp_path, monkeypatch, error_of):
     """There is none in any test."""
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
@@ -179,9 +171,8 @@ def test_a_tokenizer_of_the_hub(config, small_webmix, tmp_path, monkeypatch, set
 
 @pytest.fixture
 def library(monkeypatch, tmp_path):
-    """`datasets`, if it is installed."""
+    """`datasets`, its hub aside."""
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    pytest.importorskip("datasets", reason="the library datasets (chtexp[hub]) is not installed")
     monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", lambda self, name: SimpleNamespace(sha="abc"))
 
 

@@ -152,7 +152,7 @@ def test_wrong_tokenizers(config, tmp_path, error_of):
 
 
 def test_transformers_loads_what_is_saved(learnt, tmp_path):
-    learnt.save(tmp_path / "folder")
+    learnt.hugging_face().save_pretrained(tmp_path / "folder")
     code = """
 import json, sys
 from transformers import AutoTokenizer, PreTrainedTokenizerFast

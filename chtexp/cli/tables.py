@@ -30,6 +30,7 @@ def add(commands: Any) -> None:
         "chtexp plan table7 data=mnist budget=cpu",
     )
     plan_.add_argument("--json", action="store_true", help="as JSON")
+    plan_.add_argument("--gpu", metavar="A100|H100", help="also what each run takes of such GPUs, by a stated model")
     table_ = subcommand(
         commands,
         "table",
@@ -58,10 +59,14 @@ def plan(parsed: argparse.Namespace) -> int:
 
     from chtexp.compose import train_command
     from chtexp.experiments.cost import cost
+    from chtexp.experiments.gpu import GPUS, UTILISATION, gpu_cost
     from chtexp.report.formats import lines_of
 
+    if parsed.gpu is not None and parsed.gpu not in GPUS:
+        raise unknown("GPU", parsed.gpu, GPUS)
     planned = planned_runs(parsed, parsed.overrides)
     found = conditions([item.run.folder for item in planned])
+    on_gpus = {item.run.id: gpu_cost(item.run, GPUS[parsed.gpu]) for item in planned} if parsed.gpu else {}
     rows: list[dict[str, Any]] = []
     for item, condition in zip(planned, found, strict=True):
         estimate = cost(item.run)
@@ -81,6 +86,9 @@ def plan(parsed: argparse.Namespace) -> int:
                 "command": train_command(item.overrides, parsed.config_dir),
             }
         )
+        if parsed.gpu:
+            taken = on_gpus[item.run.id]
+            rows[-1] |= {"gpu": parsed.gpu, "gpu_hours": taken.hours, "gpu_gigabytes": taken.gigabytes}
     if parsed.json:
         print(json.dumps(rows, indent=2))
         return 0
@@ -101,6 +109,12 @@ def plan(parsed: argparse.Namespace) -> int:
          f"{r['flops_dense']:.2e}", f"{r['flops_sparse']:.2e}"]
         for r in rows
     ]  # fmt: skip
+    if parsed.gpu:
+        heads += [f"{parsed.gpu} hours", "GB"]
+        shown = [
+            [*cells, f"{row['gpu_hours']:,.2f}", f"{row['gpu_gigabytes']:.1f}"]
+            for cells, row in zip(shown, rows, strict=True)
+        ]
     print(f"{parsed.name} at budget {' and '.join(sorted({item.run.budget.name for item in planned}))}")
     print(lines_of(shown, heads))
     counts = {
@@ -112,6 +126,12 @@ def plan(parsed: argparse.Namespace) -> int:
         f"still to train: {sum(row['flops_dense'] for row in left):.2e} FLOPs dense, "
         f"{sum(row['flops_sparse'] for row in left):.2e} if the sparsity is executed (training, linear layers)"
     )
+    if parsed.gpu:
+        hours = sum(row["gpu_hours"] for row in left)
+        print(
+            f"{hours:,.1f} {parsed.gpu} hours: dense FLOPs at {UTILISATION:.0%} of the peak. GB of one GPU: weights, gradients, "
+            "optimizer, masks and what one forward pass keeps (task.at_once, task.batch_tokens)"
+        )
     return 0
 
 

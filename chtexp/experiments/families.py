@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from chtexp.data import load_images, prepare_images
 from chtexp.data.text import TextDataConfig, load_text, prepare_text
@@ -31,9 +33,12 @@ from chtexp.tasks.language_modelling import (
     LanguageModellingRecipe,
     build_llama_for,
 )
+from chtexp.tasks.smoothed_loss import smoothed_loss_sum
 from chtexp.tasks.translation import Translation, TranslationLength, TranslationRecipe, build_transformer_for
 from chtexp.train.learning_rate import inoam, linear, noam, ramped, warmup_cosine
 from chtexp.typed import Description
+
+EXAMPLE_TOKENS = 32  # of an example sentence
 
 
 class Length(Protocol):
@@ -68,7 +73,10 @@ class BuildTask(Protocol):
 
 @dataclass(frozen=True)
 class Family:
-    """recipe, data, model: the descriptions. The functions make what their names say from a run's descriptions."""
+    """recipe, data, model: the descriptions. The functions make what their names say from a run's descriptions.
+
+    example_loss: of as much data as one forward pass takes in, of the right shapes, on torch's default device.
+    """
 
     recipe: type[Description]
     data: type[Description]
@@ -79,6 +87,7 @@ class Family:
     build_optimizer: Callable[[Any, torch.nn.Module], torch.optim.Optimizer]
     learning_rate: Callable[[Parts, int], Callable[[int], float]]
     prepare: Callable[[Parts], None]
+    example_loss: Callable[[Parts, torch.nn.Module], Callable[[], Tensor]]
 
 
 def _image_task(run: Parts, root: Path | None, device: torch.device, processes: Processes = ALONE) -> tuple[Task, str]:
@@ -179,6 +188,22 @@ def _inverse_root_rate(run: Parts, total_steps: int) -> Callable[[int], float]:
     return inoam(rate.factor, run.model.width, length.warmup, length.update_interval, last_update, ramp)
 
 
+def _example_of_images(run: Parts, model: torch.nn.Module) -> Callable[[], Tensor]:
+    images = torch.zeros(run.task.batch_size, *run.data.shape)
+    labels = torch.zeros(run.task.batch_size, dtype=torch.long)
+    return lambda: cross_entropy(model(images), labels)
+
+
+def _example_of_pairs(run: Parts, model: torch.nn.Module) -> Callable[[], Tensor]:
+    tokens = torch.ones(max(1, run.task.batch_tokens // EXAMPLE_TOKENS), EXAMPLE_TOKENS, dtype=torch.long)
+    return lambda: smoothed_loss_sum(model(tokens, tokens), tokens, 0, run.task.smoothing)[0]
+
+
+def _example_of_text(run: Parts, model: torch.nn.Module) -> Callable[[], Tensor]:
+    tokens = torch.zeros(min(run.task.at_once, run.task.batch), run.data.sequence_length + 1, dtype=torch.long)
+    return lambda: cross_entropy(model(tokens[:, :-1]).flatten(0, 1).float(), tokens[:, 1:].flatten())
+
+
 def _prepare_images(run: Parts) -> None:
     prepare_images(run.data.name, run.paths.data)
 
@@ -198,6 +223,7 @@ FAMILIES: dict[str, Family] = {
         build_optimizer=_sgd,
         learning_rate=_linear_rate,
         prepare=_prepare_images,
+        example_loss=_example_of_images,
     ),
     "translation": Family(
         recipe=TranslationRecipe,
@@ -209,6 +235,7 @@ FAMILIES: dict[str, Family] = {
         build_optimizer=_adam,
         learning_rate=_inverse_root_rate,
         prepare=_prepare_translation,
+        example_loss=_example_of_pairs,
     ),
     "language_modelling": Family(
         recipe=LanguageModellingRecipe,
@@ -220,5 +247,6 @@ FAMILIES: dict[str, Family] = {
         build_optimizer=_adam,
         learning_rate=_cosine_rate,
         prepare=_prepare_text,
+        example_loss=_example_of_text,
     ),
 }

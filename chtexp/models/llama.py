@@ -3,7 +3,7 @@
 The network is Hugging Face's, so that generation, export and evaluation harnesses come with it; the first weights are our own.
 transformers is imported where a model is built: it takes seconds.
 
-Shapes: B batch, T tokens, V vocabulary.
+Shapes: B batch, T tokens, V vocabulary, E width.
 """
 
 from __future__ import annotations
@@ -112,9 +112,19 @@ class Llama(nn.Module):
         self.network = build_llama(config, vocabulary, positions)
 
     def forward(self, tokens_BT: Tensor) -> Tensor:
-        """No padding: sequences are packed, and every token sees all before it."""
-        logits: Tensor = self.network(input_ids=tokens_BT, use_cache=False).logits
-        return logits
+        """No padding: sequences are packed, and every token sees all before it.
+
+        The layers are called one by one: Hugging Face's own forward pass looks for sequences packed by position, and waits for
+        the device to say that there are none.
+        """
+        network = self.network.model
+        hidden_BTE = network.embed_tokens(tokens_BT)
+        positions_1T = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)[None]
+        rotations = network.rotary_emb(hidden_BTE, position_ids=positions_1T)
+        for layer in network.layers:
+            hidden_BTE = layer(hidden_BTE, attention_mask=None, position_embeddings=rotations)  # no mask: causal
+        logits_BTV: Tensor = self.network.lm_head(network.norm(hidden_BTE))
+        return logits_BTV
 
     def sparse_layers(self) -> list[str]:
         """The linear maps that may be sparse, in forward order: all but the embedding and the head."""

@@ -140,13 +140,26 @@ def target_logits(model: PegasusForConditionalGeneration, source_BS: Tensor, tar
             f"a sentence has {longest} tokens, but model.max_positions is {positions}; cut it or raise that"
         )
     inputs_BT = nn.functional.pad(target_BT[:, :-1], (1, 0), value=model.config.decoder_start_token_id)
-    hidden_BTE = model.model(
-        input_ids=source_BS,
-        attention_mask=(source_BS != model.config.pad_token_id)[:, None, None],  # heads and queries share it
-        decoder_input_ids=inputs_BT,
-        use_cache=False,
-    ).last_hidden_state
-    return model.lm_head(hidden_BTE)
+    present_B11S = (source_BS != model.config.pad_token_id)[:, None, None]  # heads and queries share it
+    memory_BSE = model.model.encoder(input_ids=source_BS, attention_mask=present_B11S).last_hidden_state
+    logits_BTV: Tensor = model.lm_head(_decoded(model, inputs_BT, memory_BSE, present_B11S))
+    return logits_BTV
+
+
+def _decoded(
+    model: PegasusForConditionalGeneration, inputs_BT: Tensor, memory_BSE: Tensor, present_B11S: Tensor
+) -> Tensor:
+    """What the decoder makes of tokens [B, T, E]. Its layers are called one by one: Hugging Face's own forward pass makes a mask
+    of ones, and waits for the device to say that they are all ones.
+    """
+    decoder = model.model.decoder
+    hidden_BTE = decoder.embed_tokens(inputs_BT) * decoder.embed_scale
+    places_T = torch.arange(inputs_BT.shape[1], device=inputs_BT.device)
+    hidden_BTE = hidden_BTE + decoder.embed_positions(tuple(inputs_BT.shape), 0, position_ids=places_T)
+    hidden_BTE = nn.functional.dropout(hidden_BTE, decoder.dropout, decoder.training)
+    for layer in decoder.layers:  # no mask of its own: causal
+        hidden_BTE = layer(hidden_BTE, None, memory_BSE, encoder_attention_mask=present_B11S)
+    return decoder.layer_norm(hidden_BTE)
 
 
 class Transformer(nn.Module):

@@ -234,4 +234,4 @@ def test_transformers_is_imported_where_a_model_is_built_and_not_before(tmp_path
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "AssertionError" not in done.stderr
     assert "SystemExit" not in done.stderr
-    assert done.returncode in (0, 1), done.stderr
+    assert done.returncode == 2, done.stderr  # there are no runs here

@@ -19,7 +19,6 @@ from chtexp.experiments.work import prepared
 from chtexp.processes import ALONE
 from chtexp.sparse import threads_for_kernels
 from chtexp.tasks import Task
-from chtexp.train.averaging import averaging
 from chtexp.train.loop import Training
 
 MILLISECONDS = 1000
@@ -72,8 +71,7 @@ def measure_run(settings: RunSettings) -> Findings:
     run = settings.run
     say(f"preparing {run.data.name} {run.method.name}")
     task, source, training = prepared(run, ALONE, lambda: None)
-    training._averaging = averaging(training.model, training.sparsity, ALONE)  # as `Training.run` begins
-    training.model.train()
+    training.begin()
     finish = torch.cuda.synchronize if training.device.type == "cuda" else lambda: None
     evaluation = _evaluation(training, task, finish)
     updates = _updates(training, task, settings.updates, finish)
@@ -145,7 +143,7 @@ def _steps(training: Training, task: Task, settings: RunSettings, finish: Callab
             with threads_for_kernels(training.sparsity.on_kernels):
                 for part in parts:
                     with training.precision.autocast():
-                        loss = task.loss(training.model, part)
+                        loss = task.loss(training._forward, part)
                     training.precision.backward(loss)
                 training.precision.step(training.optimizer, lambda step: step())
                 training.optimizer.zero_grad(set_to_none=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import torch
+from torch import nn
 
 from chtexp.errors import UserError
 from chtexp.experiments.description import Run
@@ -20,6 +21,8 @@ def assemble(run: Run, task: Task, device: torch.device, processes: Processes = 
     family = run.family
     built = family.build_model(run)
     model = with_weights_in(run.hardware.precision, built.model.to(device))
+    if run.hardware.recompute:
+        recompute_activations(model)
     optimizer = family.build_optimizer(run.task, model)
     sparsity = DynamicSparsity(
         model,
@@ -37,8 +40,26 @@ def assemble(run: Run, task: Task, device: torch.device, processes: Processes = 
     )
     rate = family.learning_rate(run, task.total_steps)
     return Training(
-        model, task, optimizer, sparsity, rate, device=device, precision=run.hardware.precision, processes=processes
+        model,
+        task,
+        optimizer,
+        sparsity,
+        rate,
+        device=device,
+        precision=run.hardware.precision,
+        compiled=run.hardware.compile,
+        processes=processes,
     )
+
+
+def recompute_activations(model: nn.Module) -> None:
+    """Have the layers of a Transformer compute their activations again in the backward pass. UserError for another model."""
+    network = getattr(model, "network", None)
+    if network is None:
+        raise UserError(
+            f"hardware.recompute is for Transformers, and the model is a {type(model).__name__}: leave it out"
+        )
+    network.activation_checkpointing_enable({"use_reentrant": False})
 
 
 def device_of(run: Run) -> torch.device:

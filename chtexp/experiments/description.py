@@ -28,6 +28,9 @@ class Hardware(Description):
 
     execution: of sparse layers: `csr` computes with their links alone, `dense` with masked matrices, `auto` takes the
     faster of both, layer by layer. It changes the time of a run, and its numbers only by rounding.
+
+    compile: training passes through torch.compile; masks are no part of what is compiled, so updates compile nothing anew.
+    recompute: activations inside the layers of a Transformer are not kept for the backward pass but computed again.
     """
 
     name: str
@@ -35,11 +38,13 @@ class Hardware(Description):
     threads: Annotated[int, Field(ge=1)] | None = None
     precision: Literal["float32", "bf16", "pure_bf16", "fp16"] = "float32"
     execution: Choice = "auto"
+    compile: bool = False
+    recompute: bool = False
     processes: Annotated[int, Field(ge=1)] = 1
     nodes: Annotated[int, Field(ge=1)] = 1
 
     @model_validator(mode="after")
-    def _links_in_float32(self) -> Hardware:
+    def _links_as_they_come(self) -> Hardware:
         if self.execution == "csr" and self.device != "cpu":
             raise UserError(
                 f"hardware.execution csr is for the CPU, not for {self.device}: use hardware.execution=dense or auto"
@@ -48,6 +53,11 @@ class Hardware(Description):
             raise UserError(
                 f"hardware.execution csr computes in float32, not in {self.precision}: use hardware.precision=float32, "
                 "or hardware.execution=dense"
+            )
+        if self.execution == "csr" and (self.compile or self.recompute):
+            raise UserError(
+                "hardware.execution csr has compiled code of its own: leave out hardware.compile and hardware.recompute, or use "
+                "hardware.execution=dense"
             )
         return self
 
@@ -58,8 +68,8 @@ class Hardware(Description):
 
     @property
     def sparse_execution(self) -> Choice:
-        """The execution that sparse layers get at this precision."""
-        return self.execution if self.precision == "float32" else "dense"
+        """The execution that sparse layers get at this precision, and in networks that torch compiles or computes twice."""
+        return self.execution if self.precision == "float32" and not (self.compile or self.recompute) else "dense"
 
 
 class Checkpointing(Description):

@@ -90,7 +90,8 @@ class Training:
     """A model, a task, an optimizer and the sparsity between them; `run` trains from where `step` stands to the end.
 
     learning_rate: a function of the step. precision: `float32`, or `bf16` or `fp16` for autocast with float32 weights.
-    processes: they train together; each runs this with its part of every batch.
+    compiled: training passes go through torch.compile. processes: they train together; each runs this with its part of every
+    batch.
     """
 
     def __init__(
@@ -103,9 +104,10 @@ class Training:
         *,
         device: torch.device,
         precision: str = "float32",
+        compiled: bool = False,
         processes: Processes = ALONE,
     ) -> None:
-        self.processes = processes
+        self.processes, self._compiled = processes, compiled
         self.model, self.task, self.optimizer, self.sparsity = model, task, optimizer, sparsity
         self.learning_rate, self.device, self.precision = learning_rate, device, Precision(precision, device)
         self._trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -117,8 +119,7 @@ class Training:
 
     def run(self, observer: Observer) -> Judged:
         """Train to the end. Raises Diverged when the loss is not finite."""
-        self.model.train()
-        self._averaging = averaging(self.model, self.sparsity, self.processes)
+        self.begin()
         self._since = time.perf_counter()
         batches = self.task.batches(self.step)
         while self.step < self.task.total_steps:
@@ -139,6 +140,12 @@ class Training:
             observer.checkpoint(self.state_dict, last=self.step == self.task.total_steps)
         return self.judged
 
+    def begin(self) -> None:
+        """Make ready for steps."""
+        self.model.train()
+        self._averaging = averaging(self.model, self.sparsity, self.processes)
+        self._forward: Any = torch.compile(self._averaging.model) if self._compiled else self._averaging.model
+
     def _train_on(self, parts: Sequence[Any]) -> None:
         """One optimizer step."""
         for group in self.optimizer.param_groups:
@@ -156,7 +163,7 @@ class Training:
 
     def _backward(self, part: Any) -> None:
         with self.precision.autocast():
-            loss = self.task.loss(self._averaging.model, part)
+            loss = self.task.loss(self._forward, part)
         self.precision.backward(loss)
         self._loss_sum += loss.detach()
 

@@ -35,6 +35,7 @@ MISTAKES = {
     "model.hidden=[4,4,4]": "without any link",
     "seed=first": "seed should be a valid integer",
     "seed=-1": "seed should be greater than or equal to 0",
+    "hardware.execution=csr hardware.compile=true": "has compiled code of its own",
     "hardware.device=tpu": "hardware.device should be 'cpu' or 'cuda'",
     "task=vision": "unknown task 'vision'; choose one of: image_classification",
     "method=fc method.sparsity=0.5": "its sparsity must be 0",

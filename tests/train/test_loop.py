@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
+from chtexp.errors import UserError
 from chtexp.experiments.description import Run
 from chtexp.experiments.run import execute
 from chtexp.tasks import ImageClassification
@@ -137,3 +139,38 @@ def _kaiming_as_the_engine(model: torch.nn.Module, run: Run) -> None:
     linears = sparse_linears(model, model.sparse_layers())
     with torch.no_grad():
         initialise_weights(linears, [1.0] * len(linears), run.method.weight_init, run.seed)
+
+
+@pytest.mark.parametrize("family", ["translation", "text"])
+def test_recomputed_activations_change_nothing_but_memory(
+    family: str, small_translation: Callable[..., Run], small_text: Callable[..., Run], tmp_path: Path
+) -> None:
+    """Dropout, where there is any, is drawn as it was."""
+    describe = small_translation if family == "translation" else small_text
+    losses = []
+    for recompute in ("false", "true"):
+        run = describe(
+            "hardware.execution=dense", f"hardware.recompute={recompute}", f"paths.runs={tmp_path / recompute}"
+        )
+        execute(run, "test")
+        losses.append([line["train_loss"] for line in run.folder.read_metrics() if line["kind"] == "evaluation"])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-6)
+
+
+def test_recomputing_is_for_transformers(small_run: Callable[..., Run]) -> None:
+    with pytest.raises(UserError, match="is for Transformers, and the model is a MLP"):
+        execute(small_run("hardware.recompute=true"), "test")
+
+
+@pytest.mark.slow
+def test_a_compiled_training_is_the_same_but_for_rounding(small_text: Callable[..., Run], tmp_path: Path) -> None:
+    records = []
+    for compiled in ("false", "true"):
+        run = small_text(
+            "hardware.execution=dense", f"hardware.compile={compiled}", f"paths.runs={tmp_path / compiled}"
+        )
+        execute(run, "test")
+        records.append(run.folder.read_metrics())
+    for one, other in zip(*records, strict=True):
+        numbers = {key: value for key, value in one.items() if isinstance(value, int | float) and key != "seconds"}
+        assert {key: other[key] for key in numbers} == pytest.approx(numbers, rel=1e-3)

@@ -33,17 +33,21 @@ class PixelScale:
         return images_uint8.to(torch.float32).sub_(self._centre).div_(self._spread)
 
 
-def random_crop_flip(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
+def random_crop_flip(
+    images: Tensor, padding: int, generator: torch.Generator, *, of: int | None = None, part: slice = slice(None)
+) -> Tensor:
     """Pad with zeros, cut an H x W window at a random place, and mirror left to right with probability 1/2.
 
     `images`: [B, C, H, W] of any type; on raw uint8 images (before `PixelScale`) the border is black.
     `padding`: pixels on each side. `generator` lives on the images' device and alone decides the outcome.
+    `of`, `part`: `images` are that part of a batch of so many, and become what they would in the whole batch.
     Returns [B, C, H, W] of the same type, on the same device.
     """
     B, C, H, W = images.shape
     device = images.device
-    top, left = torch.randint(2 * padding + 1, (2, B, 1), generator=generator, device=device)
-    mirrored = torch.randint(2, (B, 1), generator=generator, device=device, dtype=torch.bool)
+    many = B if of is None else of
+    top, left = torch.randint(2 * padding + 1, (2, many, 1), generator=generator, device=device)[:, part]
+    mirrored = torch.randint(2, (many, 1), generator=generator, device=device, dtype=torch.bool)[part]
 
     row, column = torch.arange(H, device=device), torch.arange(W, device=device)
     rows = top + row  # [B, H]

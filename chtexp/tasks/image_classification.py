@@ -195,16 +195,14 @@ class ImageClassification:
             if position == 0 or step == first_step:
                 order = torch.randperm(len(labels), generator=generator(self.seed, "order", epoch)).to(self.device)
             chosen = order[position * size : (position + 1) * size]
-            batch = images.index_select(0, chosen)
+            part = slice(rank, None, world) if rank < len(chosen) else slice(0, 1)  # none left: one that counts 0
+            mine = chosen[part]
+            batch = images.index_select(0, mine)
             if self.config.augment == "crop_flip":
-                batch = random_crop_flip(batch, CROP_PADDING, generator(self.seed, "augment", step, device=self.device))
-            if world == 1:
-                yield (Batch(self._scale(batch), labels[chosen], 1.0),)
-            else:
-                part = slice(rank, None, world) if rank < len(chosen) else slice(0, 1)  # none left: one that counts 0
-                mine = labels[chosen[part]]
-                weight = world * len(mine) / len(chosen) if rank < len(chosen) else 0.0
-                yield (Batch(self._scale(batch[part]), mine, weight),)
+                draws = generator(self.seed, "augment", step, device=self.device)
+                batch = random_crop_flip(batch, CROP_PADDING, draws, of=len(chosen), part=part)
+            weight = world * len(mine) / len(chosen) if rank < len(chosen) else 0.0
+            yield (Batch(self._scale(batch), labels[mine], weight),)
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Mean cross-entropy, in nats; its mean over all processes is that of the whole batch."""

@@ -52,6 +52,14 @@ def test_crop_flip_depends_on_the_generator_alone():
     assert torch.equal(images, before)
 
 
+@pytest.mark.parametrize("part", [slice(0, None, 3), slice(2, None, 3), slice(0, 1)], ids=str)
+def test_a_part_of_a_batch_becomes_what_it_would_in_the_whole(part: slice) -> None:
+    images = batch(64)
+    whole = random_crop_flip(images, 4, torch.Generator().manual_seed(1))
+    mine = random_crop_flip(images[part], 4, torch.Generator().manual_seed(1), of=64, part=part)
+    assert torch.equal(mine, whole[part])
+
+
 def test_every_place_and_both_sides_occur_equally_often():
     marked = torch.zeros(20000, 1, 5, 5, dtype=torch.uint8)
     marked[:, :, 2, 1] = 1  # off the middle column, so that a mirrored image can be told

@@ -22,7 +22,7 @@ from chtexp.tasks import Task
 from chtexp.train.loop import Training
 
 MILLISECONDS = 1000
-BATCHES = 8  # that steps take in turn: the sentences of one are longer than another's
+BATCHES = 4  # that steps take in turn: the sentences of one are longer than another's
 COLUMNS = (
     Column("part", "part"),
     Column("ms", "ms"),

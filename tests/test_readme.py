@@ -32,7 +32,7 @@ def test_the_python_examples_run(code: str) -> None:
     exec(compile(code, "README.md", "exec"), {})
 
 
-@pytest.mark.parametrize("name", ["quickstart", "table7", "bench/step"])
+@pytest.mark.parametrize("name", ["quickstart", "table7", "table2", "bench/step"])
 def test_the_tables_shown_are_those_in_results(name: str) -> None:
     shown = README.partition(f"<!-- {name} -->\n")[2].partition(f"<!-- /{name} -->")[0]
     assert shown.strip() == next((ROOT / "results").glob(f"{name}*.md")).read_text().strip()

@@ -49,7 +49,7 @@ def remove(
     score_K = score_K.double()
     log_weight_K = exponent * score_K.log() if exponent else torch.zeros_like(score_K)  # 0^0 = 1, not NaN
     kept_K = torch.zeros_like(score_K, dtype=torch.bool)
-    kept_K[gumbel_top_k(log_weight_K, keep, generator=generator)] = True
+    kept_K[gumbel_top_k(log_weight_K, keep, generator=generator, ordered=False)] = True
     return kept_K
 
 

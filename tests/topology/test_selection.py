@@ -173,3 +173,13 @@ def test_bad_log_weights_are_named() -> None:
         gumbel_top_k(torch.zeros(2), 3, generator=seeded(0))
     with pytest.raises(UserError, match="one-dimensional"):
         gumbel_top_k(torch.zeros(2, 2), 1, generator=seeded(0))
+
+
+def test_without_its_order_a_draw_is_the_same_set() -> None:
+    weights = torch.randn(500, generator=torch.Generator().manual_seed(0)).double()
+    for k in (0, 1, 400, 500):
+        drawn, bare = (
+            gumbel_top_k(weights, k, generator=torch.Generator().manual_seed(1), ordered=ordered)
+            for ordered in (True, False)
+        )
+        assert sorted(drawn.tolist()) == sorted(bare.tolist())

@@ -79,7 +79,7 @@ def test_a_read_only_folder(small_disk: Path, chtexp: Callable) -> None:
     assert len(done.stderr.strip().splitlines()) == 1
     done = chtexp("sweep", "quickstart", "budget=smoke", f"paths.runs={small_disk}/runs", check=2)
     assert "Read-only file system" in done.stderr
-    assert "0 runs" in chtexp("status", f"paths.runs={small_disk}/runs").stdout
+    assert "there is no folder" in chtexp("status", f"paths.runs={small_disk}/runs", check=2).stderr
 
 
 def stopped_at(step: int, stopped: Run, monkeypatch) -> list[Path]:

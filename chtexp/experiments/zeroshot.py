@@ -119,6 +119,8 @@ def score(task: str, answers: Sequence[tuple[int, int]]) -> Score:
 
 def matthews(right: np.ndarray, given: np.ndarray) -> float:
     """Matthews' correlation of two lists of labels, of any number of classes; 0 where one of them never varies."""
+    if min(len(np.unique(labels)) for labels in (right, given)) == 1:
+        return 0.0
     from sklearn.metrics import matthews_corrcoef
 
     return float(matthews_corrcoef(right, given))

@@ -124,30 +124,6 @@ def test_killed_and_stopped_and_resumed_to_the_same_end(tmp_path: Path) -> None:
     assert timeless(runs) == timeless(whole)
 
 
-@pytest.mark.slow
-def test_stopped_and_left_alone_while_it_is_getting_ready(tmp_path: Path) -> None:
-    runs = tmp_path / "runs"
-    process = started(runs, *LONG)
-    while not ranks(process.pid):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
-    said, _ = process.communicate(timeout=100)
-    assert process.returncode == 128 + signal.SIGTERM, said
-    assert ending(runs)["state"] == "preempted"
-
-    process = started(runs, *LONG)
-    while not (before := ranks(process.pid)):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-    process.kill()
-    process.communicate()
-    deadline = time.monotonic() + 60
-    while any(Path(f"/proc/{pid}").exists() for pid in before.values()):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def test_a_run_begun_alone_goes_on_with_two_processes(chtexp: Callable, tmp_path: Path, monkeypatch) -> None:
     """It ends where one process would, but for rounding, and says that the processes are others."""
     alone = [part for part in RUN if part != "hardware=ddp"]

@@ -10,6 +10,6 @@ to=results/bench
 "$chtexp" bench update methods=chts_n,chts_p,cht,set,rigl --output "$to/update.json" --output "$to/update.md"
 "$chtexp" bench memory --output "$to/memory.json" --output "$to/memory.md"
 "$chtexp" bench checkpoint --output "$to/checkpoint.json" --output "$to/checkpoint.md"
-"$chtexp" bench run data=multi30k model=transformer_base method=transformer/chtss seconds=300 --output "$to/run-transformer_base.json" \
+"$chtexp" bench run data=multi30k model=transformer_base method=transformer/chtss hardware.threads=2 seconds=100 rounds=5 updates=2 --output "$to/run-transformer_base.json" \
     --output "$to/run-transformer_base.md"
 "$chtexp" bench linkpred "figure=$to/figure2.png" --output "$to/linkpred.json" --output "$to/linkpred.md"

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -90,12 +90,13 @@ class StopSignals:
         self.asked = Stopped(number, "SIGTERM: the process that led it was killed" if orphaned else None)
 
 
-def stop_with_parent() -> None:
-    """Have the system send SIGTERM when the parent dies, where it can (Linux)."""
-    parent = os.getppid()
-    try:
+def stop_with_parent(parent: int) -> None:
+    """Have the system send SIGTERM when the parent dies, where it can (Linux); exit if it is dead already.
+
+    parent: its process number, as it told this process itself. One that asked the system would be told who has adopted it
+    if its parent died while it was starting, and would live on alone.
+    """
+    with suppress(OSError, AttributeError):
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    except (OSError, AttributeError):
-        return
-    if os.getppid() != parent:  # it died just before
+    if os.getppid() != parent:
         sys.exit(1)

@@ -56,7 +56,7 @@ def main(folder: Path) -> int:
 
     def launch() -> None:
         try:
-            elastic_launch(config, sys.executable)("-P", "-m", "chtexp.experiments.rank", str(folder))
+            elastic_launch(config, sys.executable)("-P", "-m", "chtexp.experiments.rank", str(folder), str(os.getpid()))
             through.append(True)
         except ChildFailedError as error:
             ran_out = memory_kills() > kills_before

@@ -1,25 +1,44 @@
-"""One of the processes that train a run together: `python -m chtexp.experiments.rank FOLDER`, started by torchrun's agent."""
+"""One of the processes that train a run together, started by torchrun's agent: `python -m chtexp.experiments.rank FOLDER PARENT`."""
 
 from __future__ import annotations
 
 import os
 import sys
+import threading
+import time
 import traceback
 from pathlib import Path
 
 from chtexp.cores import share_cores
 from chtexp.stopping import Stopped, StopSignals, stop_with_parent
 
+LOOK_SECONDS = 1.0  # for the parent
+LAST_WORDS_SECONDS = 120  # to save the run once the parent is dead
 
-def main(folder: Path) -> int:
+
+def main(folder: Path, parent: int) -> int:
     """Train; the exit code is 0 also where all stopped together, as they were asked to."""
     with StopSignals().heard() as signals:  # before torch is loaded, which takes seconds
-        stop_with_parent()
+        stop_with_parent(parent)
         share_cores()
-        return _train(folder, signals)
+        found = threading.Event()
+        threading.Thread(target=_end_with_parent, args=(parent, found), daemon=True).start()
+        return _train(folder, signals, found)
 
 
-def _train(folder: Path, signals: StopSignals) -> int:
+def _end_with_parent(parent: int, found: threading.Event) -> None:
+    """Exit soon after the parent has died: what waits in torch for others, which may be gone, hears no signal.
+
+    found: set once the processes have found each other, for which they need the parent. From then on they can save the run.
+    """
+    while os.getppid() == parent:
+        time.sleep(LOOK_SECONDS)
+    if found.is_set():
+        time.sleep(LAST_WORDS_SECONDS)
+    os._exit(1)
+
+
+def _train(folder: Path, signals: StopSignals, found: threading.Event) -> int:
     from chtexp.errors import UserError
     from chtexp.experiments.assembly import device_of
     from chtexp.experiments.orders import Ending, Orders, now, write_ending
@@ -36,6 +55,7 @@ def _train(folder: Path, signals: StopSignals) -> int:
         orders = Orders.read(folder)
         run = orders.run
         with joined(device_of(run)) as processes:
+            found.set()
             if processes.leads:
                 start = Start(folder.parent, int(folder.name.partition(".")[0]))
                 log = RunLog(run.folder, start)
@@ -60,7 +80,7 @@ def _train(folder: Path, signals: StopSignals) -> int:
 
 
 if __name__ == "__main__":
-    code = main(Path(sys.argv[1]))
+    code = main(Path(sys.argv[1]), int(sys.argv[2]))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # what waits for processes that are gone must not keep this one

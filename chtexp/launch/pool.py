@@ -168,7 +168,7 @@ class _Worker:
         place.log.parent.mkdir(parents=True, exist_ok=True)
         with place.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "chtexp.launch.worker", str(theirs)],
+                [sys.executable, "-P", "-m", "chtexp.launch.worker", str(theirs), str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,

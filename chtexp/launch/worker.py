@@ -1,4 +1,4 @@
-"""A process that carries out one run after the other: `python -m chtexp.launch.worker REPLIES`.
+"""A process that carries out one run after the other: `python -m chtexp.launch.worker REPLIES PARENT`.
 
 It reads a task a line from its standard input, and writes a Reply a line to the file descriptor REPLIES when it is through
 with it. What becomes of a run is in the run's folder. A worker that a run takes down with it (out of memory, SIGKILL) takes
@@ -25,7 +25,7 @@ class Reply:
 
 
 def main() -> None:
-    stop_with_parent()
+    stop_with_parent(int(sys.argv[2]))
     share_cores()
     from chtexp.errors import UserError
     from chtexp.experiments.environment import provenance

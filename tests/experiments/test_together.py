@@ -75,6 +75,14 @@ def wait_for_leader(process: subprocess.Popen[str], folder: Path) -> None:
         time.sleep(0.05)
 
 
+def wait_for_ranks(process: subprocess.Popen[str]) -> dict[int, int]:
+    """Until both are there; what `ranks` found."""
+    while len(found := ranks(process.pid)) < 2:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    return found
+
+
 def ending(folder: Path) -> dict:
     return json.loads(max(folder.glob("*/seed-0/starts/*.end.json")).read_text())
 
@@ -122,6 +130,26 @@ def test_killed_and_stopped_and_resumed_to_the_same_end(tmp_path: Path) -> None:
     whole = tmp_path / "whole"
     said, _ = started(whole, *LONG).communicate(timeout=200)
     assert timeless(runs) == timeless(whole)
+
+
+@pytest.mark.slow
+def test_stopped_and_left_alone_while_it_is_getting_ready(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    process = started(runs, *LONG)
+    wait_for_ranks(process)
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=200)
+    assert process.returncode == 128 + signal.SIGTERM, said
+    assert ending(runs)["state"] == "preempted"
+
+    process = started(runs, *LONG)
+    before = wait_for_ranks(process)  # so young that they have not looked for their parent yet
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 100
+    while any(Path(f"/proc/{pid}").exists() for pid in before.values()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_a_run_begun_alone_goes_on_with_two_processes(chtexp: Callable, tmp_path: Path, monkeypatch) -> None:

@@ -1,4 +1,4 @@
-"""One of the processes that train a run together, started by torchrun's agent: `python -m chtexp.experiments.rank FOLDER PARENT`."""
+"""One of the processes that train a run together, started by torchrun: `python -m chtexp.experiments.rank FOLDER PARENT`."""
 
 from __future__ import annotations
 

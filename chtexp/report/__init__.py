@@ -1,4 +1,6 @@
-"""Tables from chtexp.report.claims import Claim
+"""Tables from results: reads what runs left behind, never trains."""
+
+from chtexp.report.claims import Claim
 from chtexp.report.formats import FORMATS, render
 from chtexp.report.layout import CellResults, Layout
 from chtexp.report.means import MeanOver

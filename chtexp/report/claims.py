@@ -12,9 +12,9 @@ from chtexp.report.statistics import Comparison, compare
 SIGNIFICANT = 0.05
 
 CLAIMS_RULE = (
-    "Above means the higher number, whichever is better. A claim holds where our difference of means has its sign, and fails "
-    "elsewhere; p, two-sided, is of no difference: paired t-test over the seeds that both have (at least 3), the exact permutation of "
-    "signs where so marked, Welch's t-test where no seed is common, Wilcoxon's over columns for means. "
+    "Above means the higher number, whichever is better. A claim holds where our difference of means is above zero, and fails "
+    "where not; p, two-sided, is that of no difference: paired t-test over the seeds that both rows have (at least 3), exact "
+    "permutation of signs where it says exact, Welch's t-test where no seed is common, Wilcoxon's test over columns for means. "
     f"Not significant: p >= {SIGNIFICANT}, not corrected for the number of claims."
 )
 

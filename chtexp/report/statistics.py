@@ -135,9 +135,7 @@ def wilcoxon(differences: Sequence[float]) -> Comparison:
     return Comparison(mean.mean, p, over, reason)
 
 
-def win_rate(
-    mine: Mapping[Place, float], others: Sequence[Mapping[Place, float]], *, higher_is_better: bool
-) -> Rate:
+def win_rate(mine: Mapping[Place, float], others: Sequence[Mapping[Place, float]], *, higher_is_better: bool) -> Rate:
     """How often `mine` beats `others` where both have a value (a place is a column and a seed); a tie is half a win.
 
     The interval is Wilson's at 95%, which stays within 0 and 1; it takes comparisons for independent, which those of one

@@ -19,10 +19,10 @@ STAND_IN = ("stand-in", "JPEG")  # words by which results tell of data that are 
 
 RULE = (
     f"Verdict: consistent where |difference| <= {WIDTH} sqrt(e^2 + p^2), otherwise higher or lower than the paper; e and p are "
-    "our standard error and the paper's. One that is missing is estimated by a single run of the other side (its standard error x "
-    f"sqrt(its seeds), the paper's being {PAPER_SEEDS}); the root counts as at least {SMALLEST}, half the paper's last digit. "
-    "Not comparable: another budget than the paper's, stand-in data, no value in the paper, or one seed where the paper gives no "
-    "standard error."
+    "our standard error and the paper's. One that is missing is estimated as that of a single run of the other side (its "
+    f"standard error x sqrt(its seeds), which are {PAPER_SEEDS} in the paper); the root counts as at least {SMALLEST}, half the "
+    "paper's last digit. Not comparable: another budget than the paper's, stand-in data, changed runs, no value in the paper, or "
+    "one seed where the paper gives no standard error."
 )
 
 

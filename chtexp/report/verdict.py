@@ -54,7 +54,7 @@ def verdict(ours: Mean, seeds: int, paper: PaperNumber | None, marked: Sequence[
         return Verdict("not comparable", "no value in the paper")
     error, papers_error = ours.standard_error, paper.standard_error
     if error is None and papers_error is None:
-        return Verdict("not comparable", "one seed, no standard error in the paper")
+        return Verdict("not comparable", "one seed, no paper error")
     if error is None and papers_error is not None:
         error = papers_error * math.sqrt(PAPER_SEEDS)
     elif papers_error is None and error is not None:

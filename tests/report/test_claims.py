@@ -17,7 +17,7 @@ from chtexp.store import run_id
 
 PAPER = {("A", "x"): PaperNumber(70.0, 0.1), ("B", "x"): PaperNumber(60.0, 0.1), ("A", "y"): PaperNumber(50.0)}
 COLUMNS = ("x", "y", "z")
-Values = dict[tuple[str, str], dict[int, float]]
+Values = dict[tuple[str, str], dict[int, float | None]]
 
 
 def table(
@@ -95,6 +95,13 @@ def test_a_significant_claim_an_exact_one_and_equal_rows() -> None:
     assert said(equal, Claim("A", "B", "x")).startswith("fails, ")
 
 
+def test_a_seed_that_reports_nothing_is_left_out() -> None:
+    values: Values = {("A", "x"): {0: None, 1: 5.0, 2: 6.0, 3: 8.0}, ("B", "x"): {0: 9.0, 1: 4.0, 2: 4.0, 3: 5.0}}
+    made = table(values, Claim("A", "B", "x"))
+    assert made.claims[0].said == f"holds, p = {P:.3f} (3 paired seeds), not significant"
+    assert (made.rows[0].n, made.rows[0].values) == (3, (None, 5.0, 6.0, 8.0))
+
+
 def test_p_in_words() -> None:
     assert [p_in_words(p) for p in (0.03125, 0.001, 0.00099, 1.0)] == [
         "p = 0.031",
@@ -139,7 +146,7 @@ def test_a_cell_has_the_verdict_of_its_seeds() -> None:
     words = {(row.row, row.column): (row.verdict, row.verdict_reason) for row in made.rows}
     assert words == {
         ("A", "x"): ("higher", None),
-        ("A", "y"): ("not comparable", "one seed, no standard error in the paper"),
+        ("A", "y"): ("not comparable", "one seed, no paper error"),
         ("A", "z"): ("no result", None),
         ("B", "x"): ("higher", None),
         ("B", "y"): ("not comparable", "no value in the paper"),
@@ -180,7 +187,7 @@ def test_every_format_marks_what_is_not_the_papers(case: str, style: str) -> Non
 @pytest.mark.parametrize("style", ["md", "latex", "html"])
 def test_readers_see_verdicts_rule_means_and_claims(style: str) -> None:
     shown = render(table(THREE, Claim("A", "B", "x", exact=True), means=(MeanOver("all", ("A", "B"), COLUMNS),)), style)
-    for text in ("higher", "no result", "one seed, no standard error", "Claims", "A above B (exact)", "70.00 against 60.00",
+    for text in ("higher", "no result", "one seed, no paper error", "Claims", "A above B (exact)", "70.00 against 60.00",
                  "holds, p = 0.250 (3 paired seeds)", "36.50 against 36.00", "12.00 against 11.00", "0.031", "2 of 3",
                  "exact Wilcoxon", "Not significant"):  # fmt: skip
         assert text in shown

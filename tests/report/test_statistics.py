@@ -112,7 +112,8 @@ def test_six_differences_of_one_sign_have_the_papers_p() -> None:
 def test_wilcoxon_with_ties_and_zeros_is_exact() -> None:
     # ranks 1.5, 1.5, 3 of 1, -1, 2; sum 3; |sums| of all signs: 6, 3, 3, 0, twice each
     assert wilcoxon([1.0, -1.0, 2.0]).p == 6 / 8
-    assert wilcoxon([1.0, 0.0, -1.0, 2.0]).p == 6 / 8
+    # ranks 1 to 4, sum 2: all signs but the two with sum 0 reach it; the zero takes no rank
+    assert wilcoxon([1.0, 0.0, 2.0, 3.0, -4.0]).p == 14 / 16
     assert wilcoxon([0.3, 0.1 + 0.2, -0.3, 0.6]).p == wilcoxon([3.0, 3.0, -3.0, 6.0]).p  # equal but for rounding
 
 

@@ -116,6 +116,7 @@ def test_markdown_shows_the_budget_the_gaps_and_the_marks() -> None:
     text = render(table(VALUES), "md")
     assert "Budget: cpu (10% of the paper's training length)" in text
     assert "**98.60 ± 0.06*†**" in text
+    assert text.count("**") == 2
     assert "98.78 ± 0.02" in text
     assert "-1.14" in text
     gap = next(line for line in text.splitlines() if "emnist" in line and "SET" in line)

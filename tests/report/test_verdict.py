@@ -45,7 +45,7 @@ def test_what_cannot_be_compared_says_why() -> None:
     assert verdict(mean_and_error([math.nan]), 1, paper, ()) == Verdict("no result", "a value is not finite")
     assert verdict(Mean(98.0, 0.1), 3, None, ()) == Verdict("not comparable", "no value in the paper")
     assert verdict(Mean(98.0, 0.1), 3, paper, ("budget cpu",)) == Verdict("not comparable", "budget cpu")
-    single = Verdict("not comparable", "one seed, no standard error in the paper")
+    single = Verdict("not comparable", "one seed, no paper error")
     assert verdict(mean_and_error([98.0]), 1, PaperNumber(98.0), ()) == single
 
 

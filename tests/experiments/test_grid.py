@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import product
 from pathlib import Path
 
@@ -81,6 +82,33 @@ def test_claims_and_means_follow_the_cells_that_are_chosen(tmp_path: Path) -> No
     assert finished_table("table16", ["row=CHTs", runs], None).means == ()
     changed = finished_table("table16", ["task.batch=64", runs], None)
     assert {mean.paper for mean in changed.means} == {(None, None)}
+
+
+def test_table_16_tells_its_mean_and_p_from_results(tmp_path: Path) -> None:
+    sizes = ",".join(f"llama_{size}_90" for size in ("20m", "35m", "60m", "130m", "350m", "1b"))
+    asked = [f"column={sizes}", f"paths.runs={tmp_path}"]
+    environment = {
+        "commit": "c",
+        "uncommitted_changes": False,
+        "cpu": "c",
+        "threads": 1,
+        "gpus": [],
+        "libraries": {"torch": "2"},
+    }
+    for place, item in enumerate(plan_runs("table16", asked, None)):
+        value = 20.0 + place % 6 + (2.0 if item.cell.row == "CHTs" else 0.0)
+        result = {
+            "id": item.run.id, "science": item.run.science, "seed": item.seed, "budget": "paper", "metric": "perplexity",
+            "higher_is_better": False, "reported": value, "selected_by": "s", "last": value, "anp": 1.0, "nonzeros": 1,
+            "density": 0.1, "seconds": 1.0, "data": "openwebtext", "data_source": "s", "environment": environment, "command": "c",
+        }  # fmt: skip
+        item.run.folder.path.mkdir(parents=True)
+        (item.run.folder.path / "result.json").write_text(json.dumps(result))
+    table = finished_table("table16", asked, None)
+    (mean,) = table.means
+    assert (mean.means, mean.columns, mean.comparison.p) == ((24.5, 22.5), 6, 2 / 64)
+    assert (mean.paper, mean.paper_p, mean.marks) == ((28.47, 26.51), 0.031, ())
+    assert [claim.said for claim in table.claims] == ["holds, p = 0.031 (6 paired columns)"]
 
 
 SMALL_GRID = {"title": "t", "seeds": [0], "columns": {"x": [], "y": []}, "groups": {"g": {"A": [], "B": [], "C": []}}}

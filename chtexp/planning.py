@@ -10,7 +10,16 @@ from chtexp.compose import compose_run
 from chtexp.errors import UserError
 from chtexp.experiments.description import Run
 from chtexp.experiments.grid import Cell, Selection, load_grid, select
-from chtexp.report import CellResults, Layout, Table, build_table, paper_numbers
+from chtexp.report import (
+    CellResults,
+    Claim,
+    Layout,
+    MeanOver,
+    Table,
+    build_table,
+    paper_means,
+    paper_numbers,
+)
 from chtexp.resources import conf_dir
 from chtexp.store import RunFolder
 from chtexp.store.collection import Collection, Result, merged, read_collection
@@ -76,8 +85,15 @@ def finished_table(
     ]
     if changes:
         others.append(f"The runs differ from the paper's by {' '.join(changes)}, so its values are not shown.")
-    paper = {} if changes else paper_numbers(name)
-    return build_table(_layout(name, selection), filled[shown], paper, budget=shown, notes=others)
+    return build_table(
+        _layout(name, selection),
+        filled[shown],
+        {} if changes else paper_numbers(name),
+        budget=shown,
+        paper_means={} if changes else paper_means(name),
+        changes=changes,
+        notes=others,
+    )
 
 
 def _cells(
@@ -132,6 +148,7 @@ def _budgets_tried(name: str, overrides: Sequence[str], config_dir: Path | None,
 
 def _layout(name: str, selection: Selection) -> Layout:
     grid, groups = selection.grid, dict.fromkeys(cell.group for cell in selection.cells)
+    means = _means(selection)
     return Layout(
         name=name,
         title=grid.title,
@@ -140,5 +157,31 @@ def _layout(name: str, selection: Selection) -> Layout:
         reference=grid.reference,
         seeds=len(selection.seeds),
         metric=grid.metric,
+        means=means,
+        claims=_claims(selection, means),
         notes=grid.notes,
+    )
+
+
+def _means(selection: Selection) -> tuple[MeanOver, ...]:
+    """The grid's means of which any column was chosen; they count the others as missing."""
+    chosen = {(cell.row, cell.column) for cell in selection.cells}
+    return tuple(
+        MeanOver(name, mean.rows, mean.columns)
+        for name, mean in selection.grid.means.items()
+        if any(all((row, column) in chosen for row in mean.rows) for column in mean.columns)
+    )
+
+
+def _claims(selection: Selection, means: Sequence[MeanOver]) -> tuple[Claim, ...]:
+    """The grid's claims, one by one, of the cells and means that were chosen."""
+    chosen = {(cell.row, cell.column) for cell in selection.cells}
+    chosen |= {(row, mean.name) for mean in means for row in mean.rows}
+    return tuple(
+        Claim(above, below, column, claim.exact)
+        for claim in selection.grid.claims
+        for column in claim.columns
+        for above in claim.above
+        for below in claim.below
+        if {(above, column), (below, column)} <= chosen
     )

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
+import yaml
+
+from chtexp.experiments.grid import Grid
+from chtexp.typed import describe
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -30,6 +35,14 @@ def test_the_map_of_the_code_names_every_module_and_nothing_else() -> None:
 @pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
 def test_the_python_examples_run(code: str) -> None:
     exec(compile(code, "README.md", "exec"), {})
+
+
+def test_the_grid_shown_is_one() -> None:
+    shown = re.search(r'(    title: "Two ways to regrow"\n(?:    .*\n)*)', README)
+    assert shown
+    grid = describe(Grid, yaml.safe_load(dedent(shown[1])))
+    assert grid.claims
+    assert grid.means
 
 
 @pytest.mark.parametrize("name", ["quickstart", "table7", "table2", "bench/step"])

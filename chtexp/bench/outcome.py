@@ -14,7 +14,8 @@ from chtexp.bench.machine import machine_in_words
 from chtexp.bench.measure import Spread
 from chtexp.bench.others import DISTURBED
 from chtexp.errors import unknown
-from chtexp.report.formats import GAP, lines_of
+from chtexp.report.formats import lines_of
+from chtexp.report.words import GAP
 
 SUFFIXES = (".json", ".md")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from chtexp.errors import UserError, unknown
 from chtexp.resources import read_yaml
@@ -16,6 +16,9 @@ from chtexp.typed import Description, describe
 Overrides = tuple[str, ...]
 NAMES = ("row", "column")  # by which cells may be chosen
 Seed = Annotated[int, Field(ge=0)]
+Names = Annotated[  # one name may stand without brackets
+    tuple[str, ...], BeforeValidator(lambda value: [value] if isinstance(value, str) else value), Field(min_length=1)
+]
 
 
 class GridException(Description):
@@ -26,10 +29,30 @@ class GridException(Description):
     overrides: Overrides
 
 
+class GridMean(Description):
+    """Two rows compared over several columns: their means, and a Wilcoxon signed-rank test."""
+
+    rows: tuple[str, str]
+    columns: Names
+
+
+class GridClaim(Description):
+    """In each of `columns` (or means), each row of `above` has a higher number than each of `below`, whichever is better.
+
+    exact: tested by the exact permutation of signs instead of the paired t-test.
+    """
+
+    above: Names
+    below: Names
+    columns: Names
+    exact: bool = False
+
+
 class Grid(Description):
     """rows stand in groups, within which they compete; `reference` is the row that a star is measured against.
 
     metric: what its runs report. budgets: what all cells are changed by at a budget, e.g. a smaller model at `cpu`.
+    means: by a name of their own. claims: orders that the paper reports, to be checked one by one.
     """
 
     title: str
@@ -40,14 +63,33 @@ class Grid(Description):
     reference: str | None = None
     exceptions: tuple[GridException, ...] = ()
     budgets: dict[str, Overrides] = Field(default_factory=dict)
+    means: dict[str, GridMean] = Field(default_factory=dict)
+    claims: tuple[GridClaim, ...] = ()
     notes: tuple[str, ...] = ()
 
     @model_validator(mode="after")
-    def _reference_is_a_row(self) -> Grid:
+    def _names_are_those_of_rows_and_columns(self) -> Grid:
         rows = [row for members in self.groups.values() for row in members]
-        if self.reference is not None and self.reference not in rows:
-            raise unknown("reference row", self.reference, rows)
+        if self.reference is not None:
+            _refuse_others("reference row", [self.reference], rows)
+        for name, mean in self.means.items():
+            _refuse_others("row of a mean", mean.rows, rows)
+            _refuse_others("column of a mean", mean.columns, self.columns)
+            if name in self.columns:
+                raise UserError(f"'{name}' is both a column and a mean; give the mean another name")
+        for claim in self.claims:
+            _refuse_others("row of a claim", [*claim.above, *claim.below], rows)
+            _refuse_others("column of a claim", claim.columns, [*self.columns, *self.means])
+            for mean in (self.means[column] for column in claim.columns if column in self.means):
+                _refuse_others("row of a claim about a mean", [*claim.above, *claim.below], mean.rows)
         return self
+
+
+def _refuse_others(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
+    known = list(known)
+    for name in names:
+        if name not in known:
+            raise unknown(kind, name, known)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,22 @@
 """Tables from results: reads what runs left behind, never trains."""
 
+from chtexp.report.claims import Claim
 from chtexp.report.formats import FORMATS, render
-from chtexp.report.paper_numbers import paper_numbers
-from chtexp.report.table import CellResults, Layout, Row, Table, build_table
+from chtexp.report.layout import CellResults, Layout
+from chtexp.report.means import MeanOver
+from chtexp.report.paper_numbers import paper_means, paper_numbers
+from chtexp.report.table import Row, Table, build_table
 
-__all__ = ["FORMATS", "CellResults", "Layout", "Row", "Table", "build_table", "paper_numbers", "render"]
+__all__ = [
+    "FORMATS",
+    "CellResults",
+    "Claim",
+    "Layout",
+    "MeanOver",
+    "Row",
+    "Table",
+    "build_table",
+    "paper_means",
+    "paper_numbers",
+    "render",
+]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -11,14 +13,15 @@ import pandas as pd
 from tabulate import tabulate
 
 from chtexp.errors import unknown
-from chtexp.report.table import Row, Table
+from chtexp.report.records import records
+from chtexp.report.sections import Section, ordered, sections
+from chtexp.report.table import Table
+from chtexp.report.words import GAP, MARK
 
-GAP = "–"
-BOLD = ("\ue000", "\ue001")  # private letters, put in before escaping and turned into LaTeX after it
 LATEX = {letter: "\\" + letter for letter in "&%_#${}"} | {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "×": r"$\times$", GAP: "--",
+    MARK: r"$\dagger$", "<": r"$<$", ">": r"$>$", "|": r"$|$",
 }  # fmt: skip
-PAPER_COLUMNS = ("paper", "difference", "paper ANP %")
 
 
 def render(table: Table, style: str) -> str:
@@ -28,96 +31,31 @@ def render(table: Table, style: str) -> str:
     return FORMATS[style](table).rstrip("\n") + "\n"
 
 
-def caption(table: Table) -> list[str]:
-    """What must be said with the numbers, a sentence a line."""
-    lines = [
-        f"Budget: {table.budget}{table.budget_said}. Every cell is measured at this budget"
-        + (
-            "; the paper's values are at its full training."
-            if _of_the_paper(table) and table.budget != "paper"
-            else "."
-        ),
-        f"{table.metric}: at the evaluation of best {' or '.join(table.selected_by) or table.metric} once the final density "
-        "is reached, mean ± standard error over seeds; "
-        f"n of {table.layout.seeds} wanted seeds; last: the last evaluation, where it tests; seconds: training time of a run; "
-        f"{GAP} is a gap.",
-        "Bold: best of its group."
-        + (f" *: above {table.layout.reference}." if table.layout.reference else "")
-        + (" Difference: ours minus the paper's." if _of_the_paper(table) else ""),
-    ]
-    if table.sources:
-        lines.append(f"Data: {'; '.join(table.sources)}.")
-    if table.hardware:
-        lines.append(f"Hardware: {'; '.join(table.hardware)}.")
-    if table.code:
-        lines.append(f"Code: {'; '.join(table.code)}.")
-    return [*lines, *table.notes]
-
-
-def _of_the_paper(table: Table) -> bool:
-    return any(row.paper is not None for row in table.rows)
-
-
-def _heads(table: Table) -> list[str]:
-    return [
-        "data", "group", "method", table.metric, "n", "last", "paper", "difference", "ANP %", "paper ANP %",
-        "non-zeros", "seconds",
-    ]  # fmt: skip
-
-
-def _fields(row: Row, bold: Callable[[str], str]) -> list[str]:
-    value = _pm(row.mean, row.standard_error) + ("*" if row.above else "")
-    return [
-        row.column,
-        row.group,
-        row.row,
-        bold(value) if row.best else value,
-        str(row.n),
-        _number(row.last, ".2f"),
-        _pm(row.paper, row.paper_standard_error),
-        _number(row.difference, "+.2f"),
-        _number(row.anp, ".0f"),
-        _number(row.paper_anp, ".0f"),
-        _number(row.nonzeros, ",.0f"),
-        _number(row.seconds, ".1f"),
-    ]
-
-
-def _number(value: float | None, form: str) -> str:
-    return GAP if value is None else format(value, form)
-
-
-def _pm(mean: float | None, error: float | None) -> str:
-    if mean is None:
-        return GAP
-    return f"{mean:.2f}" + ("" if error is None else f" ± {error:.2f}")
-
-
-def _ordered(table: Table) -> list[Row]:
-    """Column by column, groups and rows as in the layout."""
-    return sorted(table.rows, key=lambda row: table.layout.columns.index(row.column))
-
-
-def _frame(table: Table, bold: Callable[[str], str]) -> pd.DataFrame:
-    frame = pd.DataFrame([_fields(row, bold) for row in _ordered(table)], columns=_heads(table))
-    return frame if _of_the_paper(table) else frame.drop(columns=list(PAPER_COLUMNS))
-
-
 def _markdown(table: Table) -> str:
-    frame = _frame(table, lambda text: f"**{text}**")
-    right = ["left"] * 3 + ["right"] * (frame.shape[1] - 3)
+    return "\n\n".join(
+        _markdown_section(section, "#" * (4 if place else 3)) for place, section in enumerate(sections(table))
+    )
+
+
+def _markdown_section(section: Section, level: str) -> str:
     body = tabulate(
-        frame.values.tolist(),
-        headers=list(frame.columns),
+        _emphasised(section, lambda text: text, lambda text: f"**{text}**"),
+        headers=section.heads,
         tablefmt="pipe",
-        colalign=right,
+        colalign=["left" if place < section.left else "right" for place in range(len(section.heads))],
         disable_numparse=True,
     )
-    return "\n".join([f"### {table.layout.title}", "", body, "", *(f"{line}  " for line in caption(table))])
+    return "\n".join([f"{level} {section.title}", "", body, "", *(f"{line}  " for line in section.lines)])
 
 
 def _csv(table: Table) -> str:
-    return pd.DataFrame([_record(table, row) for row in _ordered(table)]).to_csv(index=False, lineterminator="\n")
+    """One record a line, of three kinds: cell, mean and claim; what a kind does not know is empty."""
+    lines = list(records(table))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(key for line in lines for key in line)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
 
 
 def _json(table: Table) -> str:
@@ -126,37 +64,35 @@ def _json(table: Table) -> str:
         "title": table.layout.title,
         "metric": table.metric,
         "budget": table.budget,
-        "caption": caption(table),
-        "rows": [{**asdict(row), "budget": table.budget} for row in _ordered(table)],
+        "caption": [line for section in sections(table) for line in section.lines],
+        "rows": [{**asdict(row), "budget": table.budget} for row in ordered(table)],
+        "means": [asdict(mean) for mean in table.means],
+        "claims": [asdict(claim) for claim in table.claims],
     }
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def _record(table: Table, row: Row) -> dict[str, object]:
-    record = asdict(row)
-    return {
-        "table": table.layout.name,
-        "budget": table.budget,
-        "metric": table.metric,
-        **record,
-        "seeds": " ".join(map(str, row.seeds)),
-        "commands": "; ".join(row.commands),
-    }
-
-
 def _latex(table: Table) -> str:
-    plain = _frame(table, lambda text: f"{BOLD[0]}{text}{BOLD[1]}")
-    body = plain.map(lambda text: _escape_latex(text).replace(BOLD[0], r"\textbf{").replace(BOLD[1], "}"))
-    body.columns = [_escape_latex(head) for head in plain.columns]
-    tabular = body.style.hide(axis="index").to_latex(hrules=True, column_format="lll" + "r" * (plain.shape[1] - 3))
-    notes = " ".join(_escape_latex(line) for line in caption(table))
-    lines = [
-        "\\begin{table}",
-        "\\centering\\small",
-        f"\\caption{{{_escape_latex(table.layout.title)}. {notes}}}",
-        tabular,
+    first, *more = sections(table)
+    notes = " ".join(_escape_latex(line) for line in first.lines)
+    below = [
+        line
+        for section in more
+        for line in (
+            f"\\medskip\\textbf{{{_escape_latex(section.title)}}}\\par",
+            _tabular(section),
+            f"\\par {_escape_latex(' '.join(section.lines))}",
+        )
     ]
-    return "\n".join([*lines, "\\end{table}"])
+    title = f"\\caption{{{_escape_latex(first.title)}. {notes}}}"
+    return "\n".join(["\\begin{table}", "\\centering\\small", title, _tabular(first), *below, "\\end{table}"])
+
+
+def _tabular(section: Section) -> str:
+    rows = _emphasised(section, _escape_latex, lambda text: f"\\textbf{{{text}}}")
+    frame = pd.DataFrame(rows, columns=[_escape_latex(head) for head in section.heads])
+    alignment = "l" * section.left + "r" * (len(section.heads) - section.left)
+    return frame.style.hide(axis="index").to_latex(hrules=True, column_format=alignment)
 
 
 def _escape_latex(text: str) -> str:
@@ -164,13 +100,25 @@ def _escape_latex(text: str) -> str:
 
 
 def _html(table: Table) -> str:
-    frame = _frame(table, lambda text: text)
-    best = [row.best for row in _ordered(table)]
+    return "\n".join(_html_section(section) for section in sections(table))
+
+
+def _html_section(section: Section) -> str:
+    frame = pd.DataFrame(section.rows, columns=section.heads)
     styles = pd.DataFrame("", index=frame.index, columns=frame.columns)
-    styles.loc[best, table.metric] = "font-weight: bold"
+    for row, column in section.bold:
+        styles.iloc[row, column] = "font-weight: bold"
     shown = frame.style.hide(axis="index").format(escape="html").apply(lambda _: styles, axis=None)
-    lines = "<br>\n".join(html.escape(line) for line in caption(table))
-    return f"{shown.set_caption(html.escape(table.layout.title)).to_html()}\n<p>{lines}</p>"
+    lines = "<br>\n".join(html.escape(line) for line in section.lines)
+    return f"{shown.set_caption(html.escape(section.title)).to_html()}\n<p>{lines}</p>"
+
+
+def _emphasised(section: Section, plain: Callable[[str], str], bold: Callable[[str], str]) -> list[list[str]]:
+    """The rows of `section`, all made `plain`, and the best ones `bold` as well."""
+    return [
+        [bold(plain(text)) if (row, column) in section.bold else plain(text) for column, text in enumerate(texts)]
+        for row, texts in enumerate(section.rows)
+    ]
 
 
 FORMATS: dict[str, Callable[[Table], str]] = {

@@ -6,47 +6,25 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean, stdev
-from typing import Any
+from statistics import fmean
 
 from chtexp.errors import UserError
-from chtexp.report.paper_numbers import PaperNumber
+from chtexp.report.claims import CheckedClaim, check_claim
+from chtexp.report.layout import CellResults, Layout, Result
+from chtexp.report.means import MeanRow, compare_over
+from chtexp.report.paper_numbers import PaperMeans, PaperNumber
+from chtexp.report.statistics import mean_and_error
+from chtexp.report.verdict import Word, marks, verdict
 from chtexp.store import run_id
-
-Result = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What stands where. groups: rows by group, which compete within it. reference: the row a star is measured against."""
-
-    name: str
-    title: str
-    columns: tuple[str, ...]
-    groups: Mapping[str, tuple[str, ...]]
-    reference: str | None
-    seeds: int
-    metric: str = "accuracy"
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class CellResults:
-    """The finished runs of one cell. id: the identity of the config that the cell asks for."""
-
-    group: str
-    row: str
-    column: str
-    id: str
-    results: tuple[Result, ...]
 
 
 @dataclass(frozen=True)
 class Row:
     """One cell of the paper's table, as one row with all that is known of it.
 
-    mean, standard_error (None below two seeds), last: in the metric's unit; anp, paper_anp in percent; seconds: mean
-    training time of a run; best: the best of its group; above: better than the reference.
+    values (of the seeds, None of one that reports nothing), mean, standard_error (None below two seeds), last: in the metric's
+    unit; anp, paper_anp in percent; seconds: mean training time of a run; best: the best of its group; above: better than the
+    reference; marks: in what the runs are not the paper's; verdict: by `chtexp.report.verdict.RULE`.
     """
 
     column: str
@@ -54,12 +32,16 @@ class Row:
     row: str
     n: int
     seeds: tuple[int, ...]
+    values: tuple[float | None, ...]
     mean: float | None
     standard_error: float | None
     last: float | None
     paper: float | None
     paper_standard_error: float | None
     difference: float | None
+    verdict: Word
+    verdict_reason: str | None
+    marks: tuple[str, ...]
     anp: float | None
     paper_anp: float | None
     nonzeros: float | None
@@ -79,7 +61,10 @@ class Table:
     metric: str
     budget: str
     budget_said: str
+    higher_is_better: bool
     rows: tuple[Row, ...]
+    means: tuple[MeanRow, ...]
+    claims: tuple[CheckedClaim, ...]
     selected_by: tuple[str, ...]
     hardware: tuple[str, ...]
     code: tuple[str, ...]
@@ -93,9 +78,14 @@ def build_table(
     paper: Mapping[tuple[str, str], PaperNumber],
     *,
     budget: str,
+    paper_means: Mapping[str, PaperMeans] | None = None,
+    changes: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> Table:
     """The table of `cells`; cells without results stay gaps.
+
+    changes: overrides by which all its runs differ from the paper's.
+
 
     Raises UserError when the runs of a cell do not belong together: another config than the cell's, or other data files.
     """
@@ -104,13 +94,17 @@ def build_table(
     if len(metrics) > 1:
         raise UserError(f"table '{layout.name}' mixes metrics: {', '.join(sorted(name for name, _ in metrics))}")
     metric, higher = metrics.pop()
-    rows = [_row(cell, paper.get((cell.row, cell.column))) for cell in cells]
+    rows = [_row(cell, paper.get((cell.row, cell.column)), changes) for cell in cells]
+    means = _means(layout, rows, paper_means or {})
     return Table(
         layout=layout,
         metric=metric,
         budget=budget,
         budget_said=_budget_said(results),
+        higher_is_better=higher,
         rows=tuple(_marked(rows, layout.reference, higher)),
+        means=means,
+        claims=_claims(layout, rows, means, paper),
         selected_by=tuple(sorted({result["selected_by"] for result in results})),
         hardware=tuple(sorted({_hardware(result) for result in results})),
         code=tuple(sorted({_code(result) for result in results})),
@@ -119,23 +113,29 @@ def build_table(
     )
 
 
-def _row(cell: CellResults, paper: PaperNumber | None) -> Row:
+def _row(cell: CellResults, paper: PaperNumber | None, changes: Sequence[str]) -> Row:
     results = sorted(cell.results, key=lambda result: result["seed"])
     _refuse_mixed(cell, results)
     values = [result["reported"] for result in results if result["reported"] is not None]
-    mean = fmean(values) if values else None
+    ours = mean_and_error(values)
+    marked = marks(results, changes)
+    judged = verdict(ours, len(values), paper, marked)
     return Row(
         column=cell.column,
         group=cell.group,
         row=cell.row,
         n=len(values),
         seeds=tuple(result["seed"] for result in results),
-        mean=mean,
-        standard_error=stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None,
+        values=tuple(result["reported"] for result in results),
+        mean=ours.mean,
+        standard_error=ours.standard_error,
         last=_mean(results, "last"),
         paper=paper.mean if paper else None,
         paper_standard_error=paper.standard_error if paper else None,
-        difference=mean - paper.mean if paper and mean is not None else None,
+        difference=ours.mean - paper.mean if paper and ours.mean is not None else None,
+        verdict=judged.word,
+        verdict_reason=judged.reason,
+        marks=marked,
         anp=None if not results else 100 * fmean(result["anp"] for result in results),
         paper_anp=paper.anp if paper else None,
         nonzeros=_mean(results, "nonzeros"),
@@ -144,6 +144,24 @@ def _row(cell: CellResults, paper: PaperNumber | None) -> Row:
         id=cell.id,
         commands=tuple(result["command"] for result in results),
     )
+
+
+def _means(layout: Layout, rows: Sequence[Row], paper: Mapping[str, PaperMeans]) -> tuple[MeanRow, ...]:
+    cells = {(row.row, row.column): row.mean for row in rows if row.mean is not None}
+    marked = {(row.row, row.column): row.marks for row in rows}
+    return tuple(compare_over(wanted, cells, marked, paper.get(wanted.name)) for wanted in layout.means)
+
+
+def _claims(
+    layout: Layout, rows: Sequence[Row], means: Sequence[MeanRow], paper: Mapping[tuple[str, str], PaperNumber]
+) -> tuple[CheckedClaim, ...]:
+    seeds = {
+        (row.row, row.column): {seed: v for seed, v in zip(row.seeds, row.values, strict=True) if v is not None}
+        for row in rows
+    }
+    marked = {(row.row, row.column): row.marks for row in rows}
+    papers = {place: number.mean for place, number in paper.items()}
+    return tuple(check_claim(claim, seeds, means, papers, marked) for claim in layout.claims)
 
 
 def _mean(results: Sequence[Result], key: str) -> float | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -9,11 +11,12 @@ import pytest
 from chtexp.compose import compose_run
 from chtexp.errors import UserError
 from chtexp.experiments.cost import cost
-from chtexp.experiments.grid import grid_names, load_grid, select
-from chtexp.planning import plan_runs
-from chtexp.report import paper_numbers
+from chtexp.experiments.grid import Grid, grid_names, load_grid, select
+from chtexp.planning import finished_table, plan_runs
+from chtexp.report import Claim, paper_means, paper_numbers
 from chtexp.resources import conf_dir
 from chtexp.sparse import load_method, method_names
+from chtexp.typed import describe
 
 NOT_REPORTED = {"table3": {("CHT", "llama_1b_70")}}
 GRIDS = grid_names([conf_dir()])
@@ -40,6 +43,104 @@ def test_a_papers_table_has_exactly_the_cells_that_the_paper_reports(name: str) 
     reported = set(paper_numbers(name))
     assert reported <= cells
     assert cells - reported == (cells if name == "table16" else NOT_REPORTED.get(name, set()))  # which has means alone
+
+
+CLAIMED = ("table1", "table2", "table3", "table7", "table10", "table11", "table13", "table14", "table16")
+
+
+@pytest.mark.parametrize("name", CLAIMED)
+def test_the_papers_own_numbers_agree_with_every_claim(name: str) -> None:
+    reported = {place: number.mean for place, number in paper_numbers(name).items()}
+    reported |= {(row, mean): value for mean, means in paper_means(name).items() for row, value in means.means.items()}
+    claims = load_grid(name, [conf_dir()]).claims
+    single = [one for claim in claims for one in product(claim.above, claim.below, claim.columns)]
+    assert len(set(single)) == len(single) > 0
+    for above, below, column in single:
+        assert reported[above, column] > reported[below, column], (above, below, column)
+
+
+def test_every_grid_with_claims_is_tested_for_them() -> None:
+    assert {name for name in GRIDS if load_grid(name, [conf_dir()]).claims} == set(CLAIMED)
+
+
+def test_the_papers_means_are_those_that_grids_ask_for() -> None:
+    for name in GRIDS:
+        means = load_grid(name, [conf_dir()]).means
+        assert {key: set(mean.rows) for key, mean in means.items()} == {
+            key: set(mean.means) for key, mean in paper_means(name).items()
+        }
+
+
+def test_claims_and_means_follow_the_cells_that_are_chosen(tmp_path: Path) -> None:
+    runs = f"paths.runs={tmp_path}"
+    (found,) = finished_table("table1", ["method=chts_n,rigl", runs], None).claims
+    assert (found.claim, found.said) == (Claim("CHTs", "RigL", "cifar10"), "open: no results")
+    assert (found.paper_above, found.paper_below) == (69.97, 63.9)
+    table16 = finished_table("table16", ["column=llama_20m_90,llama_35m_90", runs], None)
+    assert [(mean.name, mean.columns, mean.of) for mean in table16.means] == [("sparsity_90", 0, 6)]
+    assert [claim.claim.column for claim in table16.claims] == ["sparsity_90"]
+    assert finished_table("table16", ["row=CHTs", runs], None).means == ()
+    changed = finished_table("table16", ["task.batch=64", runs], None)
+    assert {mean.paper for mean in changed.means} == {(None, None)}
+
+
+def test_table_16_tells_its_mean_and_p_from_results(tmp_path: Path) -> None:
+    sizes = ",".join(f"llama_{size}_90" for size in ("20m", "35m", "60m", "130m", "350m", "1b"))
+    asked = [f"column={sizes}", f"paths.runs={tmp_path}"]
+    environment = {
+        "commit": "c",
+        "uncommitted_changes": False,
+        "cpu": "c",
+        "threads": 1,
+        "gpus": [],
+        "libraries": {"torch": "2"},
+    }
+    for place, item in enumerate(plan_runs("table16", asked, None)):
+        value = 20.0 + place % 6 + (2.0 if item.cell.row == "CHTs" else 0.0)
+        result = {
+            "id": item.run.id, "science": item.run.science, "seed": item.seed, "budget": "paper", "metric": "perplexity",
+            "higher_is_better": False, "reported": value, "selected_by": "s", "last": value, "anp": 1.0, "nonzeros": 1,
+            "density": 0.1, "seconds": 1.0, "data": "openwebtext", "data_source": "s", "environment": environment, "command": "c",
+        }  # fmt: skip
+        item.run.folder.path.mkdir(parents=True)
+        (item.run.folder.path / "result.json").write_text(json.dumps(result))
+    table = finished_table("table16", asked, None)
+    (mean,) = table.means
+    assert (mean.means, mean.columns, mean.comparison.p) == ((24.5, 22.5), 6, 2 / 64)
+    assert (mean.paper, mean.paper_p, mean.marks) == ((28.47, 26.51), 0.031, ())
+    assert [claim.said for claim in table.claims] == ["holds, p = 0.031 (6 paired columns)"]
+
+
+SMALL_GRID = {"title": "t", "seeds": [0], "columns": {"x": [], "y": []}, "groups": {"g": {"A": [], "B": [], "C": []}}}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"claims": [{"above": "D", "below": "B", "columns": "x"}]}, "unknown row of a claim 'D'"),
+        ({"claims": [{"above": "A", "below": ["B", "E"], "columns": "x"}]}, "unknown row of a claim 'E'"),
+        ({"claims": [{"above": "A", "below": "B", "columns": "z"}]}, "unknown column of a claim 'z'"),
+        ({"claims": [{"above": "A", "below": [], "columns": "x"}]}, "claims.0.below"),
+        ({"means": {"m": {"rows": ["A", "D"], "columns": ["x"]}}}, "unknown row of a mean 'D'"),
+        ({"means": {"m": {"rows": ["A", "B"], "columns": ["z"]}}}, "unknown column of a mean 'z'"),
+        ({"means": {"x": {"rows": ["A", "B"], "columns": ["y"]}}}, "'x' is both a column and a mean"),
+        (
+            {
+                "means": {"m": {"rows": ["A", "B"], "columns": "x"}},
+                "claims": [{"above": "A", "below": "C", "columns": "m"}],
+            },
+            "unknown row of a claim about a mean 'C'",
+        ),
+    ],
+)
+def test_claims_and_means_of_what_there_is_not_are_refused(change: dict, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        describe(Grid, SMALL_GRID | change)
+
+
+def test_one_name_of_a_claim_needs_no_brackets() -> None:
+    grid = describe(Grid, SMALL_GRID | {"claims": [{"above": "A", "below": ["B", "C"], "columns": "x"}]})
+    assert (grid.claims[0].above, grid.claims[0].below, grid.claims[0].columns) == (("A",), ("B", "C"), ("x",))
 
 
 def test_an_override_of_an_axis_chooses_cells_and_others_change_them() -> None:

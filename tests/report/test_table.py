@@ -80,6 +80,7 @@ def test_mean_standard_error_difference_bold_and_star() -> None:
     assert set_.difference == pytest.approx(97.0 - 98.14)
     assert (set_.paper, set_.paper_anp, set_.anp) == (98.14, 100, 25)
     assert chts.difference is None
+    assert chts.values == (98.5, 98.6, 98.7)
     gap = row_of(made, "CHTs_n", "emnist")
     assert (gap.n, gap.mean, gap.seconds, gap.best) == (0, None, None, False)
 
@@ -114,7 +115,8 @@ def test_a_cell_of_runs_that_do_not_belong_together_is_refused(change: dict, sai
 def test_markdown_shows_the_budget_the_gaps_and_the_marks() -> None:
     text = render(table(VALUES), "md")
     assert "Budget: cpu (10% of the paper's training length)" in text
-    assert "**98.60 ± 0.06***" in text
+    assert "**98.60 ± 0.06*†**" in text
+    assert text.count("**") == 2
     assert "98.78 ± 0.02" in text
     assert "-1.14" in text
     gap = next(line for line in text.splitlines() if "emnist" in line and "SET" in line)
@@ -136,7 +138,7 @@ def test_csv_and_json_hold_the_same_numbers_in_full() -> None:
 def test_latex_is_escaped_and_has_booktabs_rules() -> None:
     text = render(table(VALUES), "latex")
     assert r"\toprule" in text
-    assert r"\textbf{98.60 $\pm$ 0.06*}" in text
+    assert r"\textbf{98.60 $\pm$ 0.06*$\dagger$}" in text
     assert r"CHTs\_n" in text
     assert r"accuracy (\%) \& more" in text
     assert not any(raw in text.replace("\\_", "").replace("\\%", "") for raw in ("_", "±", "–"))
@@ -144,7 +146,7 @@ def test_latex_is_escaped_and_has_booktabs_rules() -> None:
 
 def test_html_is_well_formed_and_bold_where_it_should_be() -> None:
     text = render(table(VALUES), "html")
-    assert "98.60 ± 0.06*" in text
+    assert "98.60 ± 0.06*†" in text
     assert text.count("font-weight: bold") == 1  # one rule, for all best cells
     assert "accuracy (%) &amp; more" in text
     HTMLParser().feed(text)

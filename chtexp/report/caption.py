@@ -1,0 +1,43 @@
+"""What must be said with the numbers of a table, a sentence a line."""
+
+from __future__ import annotations
+
+from chtexp.report.table import Table
+from chtexp.report.verdict import RULE
+from chtexp.report.words import GAP, MARK
+
+
+def caption(table: Table) -> list[str]:
+    """The sentences under the cells of `table`."""
+    lines = [
+        f"Budget: {table.budget}{table.budget_said}. Every cell is measured at this budget"
+        + (
+            "; the paper's values are at its full training." if of_the_paper(table) and table.budget != "paper" else "."
+        ),
+        f"{table.metric}: at the evaluation of best {' or '.join(table.selected_by) or table.metric} once the final density "
+        "is reached, mean ± standard error over seeds; "
+        f"n of {table.layout.seeds} wanted seeds; last: the last evaluation, where it tests; seconds: training time of a run; "
+        f"{GAP} is a gap.",
+        "Bold: best of its group."
+        + _star(table)
+        + (" Difference: ours minus the paper's." if of_the_paper(table) else ""),
+    ]
+    if of_the_paper(table):
+        lines.append(RULE)
+    if marks := dict.fromkeys(mark for row in table.rows for mark in row.marks):
+        lines.append(f"{MARK}: the runs are not the paper's: {'; '.join(marks)}.")
+    for head, facts in (("Data", table.sources), ("Hardware", table.hardware), ("Code", table.code)):
+        if facts:
+            lines.append(f"{head}: {'; '.join(facts)}.")
+    return [*lines, *table.notes]
+
+
+def of_the_paper(table: Table) -> bool:
+    """Whether any cell has a number in the paper."""
+    return any(row.paper is not None for row in table.rows)
+
+
+def _star(table: Table) -> str:
+    if not table.layout.reference:
+        return ""
+    return f" *: {'above' if table.higher_is_better else 'below'} {table.layout.reference}."

@@ -1,0 +1,42 @@
+"""What a table asks for: rows, columns and claims, and the results that fill them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chtexp.report.claims import Claim
+from chtexp.report.means import MeanOver
+
+Result = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What stands where. groups: rows by group, which compete within it. reference: the row a star is measured against.
+
+    means: rows compared over several columns. claims: orders that the paper reports, each to be checked.
+    """
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    groups: Mapping[str, tuple[str, ...]]
+    reference: str | None
+    seeds: int
+    metric: str = "accuracy"
+    means: tuple[MeanOver, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CellResults:
+    """The finished runs of one cell. id: the identity of the config that the cell asks for."""
+
+    group: str
+    row: str
+    column: str
+    id: str
+    results: tuple[Result, ...]

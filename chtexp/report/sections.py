@@ -1,0 +1,119 @@
+"""The parts of a table as a reader sees them, in plain words: its cells, means over columns, and claims."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from chtexp.report.caption import caption, of_the_paper
+from chtexp.report.claims import CLAIMS_RULE, CheckedClaim
+from chtexp.report.means import MEANS_RULE, MeanRow
+from chtexp.report.table import Row, Table
+from chtexp.report.words import GAP, MARK, number, with_error
+
+PAPER_COLUMNS = ("paper", "difference", "verdict", "paper ANP %")
+
+
+@dataclass(frozen=True)
+class Section:
+    """Rows of words under `heads`, of which the first `left` are of text. bold: places (row, column). lines: said below."""
+
+    title: str
+    heads: list[str]
+    rows: list[list[str]]
+    left: int
+    lines: list[str]
+    bold: frozenset[tuple[int, int]] = frozenset()
+
+
+def sections(table: Table) -> Iterator[Section]:
+    """The cells of `table`, then its means and its claims where it has any."""
+    yield _cells(table)
+    if table.means:
+        yield _means(table)
+    if table.claims:
+        yield _claims(table)
+
+
+def ordered(table: Table) -> list[Row]:
+    """Column by column, groups and rows as in the layout."""
+    return sorted(table.rows, key=lambda row: table.layout.columns.index(row.column))
+
+
+def _cells(table: Table) -> Section:
+    rows = ordered(table)
+    shown = [_fields(row, table.metric) for row in rows]
+    heads = [head for head in shown[0] if of_the_paper(table) or head not in PAPER_COLUMNS]
+    return Section(
+        title=table.layout.title,
+        heads=heads,
+        rows=[[fields[head] for head in heads] for fields in shown],
+        left=3,
+        lines=caption(table),
+        bold=frozenset((place, heads.index(table.metric)) for place, row in enumerate(rows) if row.best),
+    )
+
+
+def _fields(row: Row, metric: str) -> dict[str, str]:
+    return {
+        "data": row.column,
+        "group": row.group,
+        "method": row.row,
+        metric: with_error(row.mean, row.standard_error) + ("*" if row.above else "") + _mark(row),
+        "n": str(row.n),
+        "last": number(row.last, ".2f"),
+        "paper": with_error(row.paper, row.paper_standard_error),
+        "difference": number(row.difference, "+.2f"),
+        "verdict": _verdict(row),
+        "ANP %": number(row.anp, ".0f"),
+        "paper ANP %": number(row.paper_anp, ".0f"),
+        "non-zeros": number(row.nonzeros, ",.0f"),
+        "seconds": number(row.seconds, ".1f"),
+    }
+
+
+def _verdict(row: Row) -> str:
+    """Its word, and why where no mark beside the number says so already."""
+    return row.verdict if row.verdict_reason is None or row.marks else f"{row.verdict} ({row.verdict_reason})"
+
+
+def _mark(shown: Row | MeanRow | CheckedClaim) -> str:
+    return MARK if shown.marks else ""
+
+
+def _means(table: Table) -> Section:
+    heads = ["mean over", "columns", "rows", table.metric, "paper", "p", "paper p"]
+    return Section("Means", heads, [_mean_fields(mean) for mean in table.means], 3, [MEANS_RULE])
+
+
+def _mean_fields(mean: MeanRow) -> list[str]:
+    return [
+        mean.name,
+        f"{mean.columns} of {mean.of}",
+        " against ".join(mean.rows),
+        _pair(mean.means, " against ") + _mark(mean),
+        _pair(mean.paper, " against "),
+        number(mean.comparison.p, ".3f"),
+        number(mean.paper_p, ".3f"),
+    ]
+
+
+def _pair(numbers: Sequence[float | None], between: str) -> str:
+    """Two numbers, or one gap where either is missing."""
+    return GAP if None in numbers else between.join(number(value, ".2f") for value in numbers)
+
+
+def _claims(table: Table) -> Section:
+    heads = ["data", f"claim: {table.metric}", "paper", "results"]
+    return Section("Claims", heads, [_claim_fields(claim) for claim in table.claims], 4, [CLAIMS_RULE])
+
+
+def _claim_fields(checked: CheckedClaim) -> list[str]:
+    claim = checked.claim
+    exact = " (exact)" if claim.exact else ""
+    return [
+        claim.column,
+        f"{claim.above} above {claim.below}{exact}",
+        _pair((checked.paper_above, checked.paper_below), " against "),
+        checked.said + (f" {MARK}" if checked.marks else ""),
+    ]

@@ -84,7 +84,8 @@ TEXTS = [
 SMALL_TEXT = (
     "data=text", "data.validation_share=0.3", "data.vocabulary=300", "data.sequence_length=16", "model=llama_nano",
     "model.width=32", "model.feed_forward=48", "model.layers=1", "model.heads=2", "budget=smoke", "task.steps=700",
-    "task.batch=8", "task.at_once=4", "task.evaluations=3", "hardware.threads=1", "method.sparsity=0.5",
+    "task.learning_rate.warmup=1500", "task.batch=8", "task.at_once=4", "task.evaluations=3", "hardware.threads=1",
+    "method.sparsity=0.5",
 )  # fmt: skip
 
 

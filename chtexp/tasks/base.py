@@ -53,6 +53,7 @@ class Task(Protocol):
     validation_metric: the key of the held-out metric by which the best moment is selected, or None.
     tests_once: the metric is not one of `evaluate` but of `final_scores`, which judges the selected model alone, at the end.
     keeps_selected: the selected model is worth keeping, to be used when all is over.
+    chance_loss: the loss, in nats, where all classes or tokens are held as likely: of a network that has learned nothing.
     """
 
     total_steps: int
@@ -64,6 +65,7 @@ class Task(Protocol):
     validation_higher_is_better: bool
     tests_once: bool
     keeps_selected: bool
+    chance_loss: float
 
     def batches(self, first_step: int) -> Iterator[Sequence[Any]]:
         """Of every step from `first_step` (0-based) to the end: its parts, a function of the seed and the step alone.

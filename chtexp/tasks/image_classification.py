@@ -150,7 +150,7 @@ class ImageClassification:
         device: torch.device,
         processes: Processes = ALONE,
     ) -> None:
-        self.processes = processes
+        self.processes, self.chance_loss = processes, math.log(config.classes)
         self.length = ImageLength(recipe, config, budget)
         self._check(config, images)
         self.total_steps = self.length.total_steps

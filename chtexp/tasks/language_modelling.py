@@ -132,6 +132,7 @@ class LanguageModelling:
         self.evaluate_interval = self.length.evaluate_interval
         self.update_interval = self.length.update_interval
         self.recipe, self.device, self.processes, self.data = recipe, device, processes, data
+        self.chance_loss = math.log(data.vocabulary)
         self._tokens = sequence_length
         self._train = _at_most(data.train.sequences(sequence_length), budget.train_limit)
         self._validation = _at_most(data.validation.sequences(sequence_length), budget.test_limit)

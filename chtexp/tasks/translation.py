@@ -140,6 +140,7 @@ class Translation:
         self.update_interval = self.length.update_interval
         self.recipe, self.device, self.processes = recipe, device, processes
         self.vocabulary, self.lower_case = data.vocabulary, lower_case
+        self.chance_loss = math.log(data.vocabulary.size)
         self.train = _first(data.train, budget.train_limit)
         self.validation, self.test_pairs = (_first(pairs, budget.test_limit) for pairs in (data.validation, data.test))
         self._batches = TokenBatches(self.train.source_lengths, self.train.target_lengths, recipe.batch_tokens, seed)

@@ -27,10 +27,11 @@ from chtexp.train.checkpoint import random_state, restore_random_state
 from chtexp.train.precision import Precision
 
 FINITE_CHECK_STEPS = 200  # a look at the loss waits for the device, so it is rare
+DIVERGED = 1.1  # times the loss of guessing: a network that never learns stays closer to it
 
 
 class Diverged(RuntimeError):
-    """The loss is no longer a finite number."""
+    """The loss is no longer a finite number, or that of a network that has forgotten all it knew."""
 
 
 class Observer(Protocol):
@@ -55,7 +56,7 @@ class Judged:
 
     last: at the last evaluation. best: the best once the final density was reached (before, the network was not yet as
     sparse as claimed), with its step. selected: the metric where the validation metric was best, likewise; of a task that
-    tests once, it comes when all is over.
+    tests once, it comes when all is over. train_loss: the mean between the last two evaluations.
     """
 
     last: dict[str, float] = field(default_factory=dict)
@@ -64,6 +65,7 @@ class Judged:
     selected: float | None = None
     selected_by: float | None = None
     selected_step: int | None = None
+    train_loss: float | None = None
 
     def judge(self, task: Task, metrics: dict[str, float], step: int, at_final_density: bool) -> bool:
         """Take in one evaluation; whether it is the one to select, of those so far."""
@@ -118,7 +120,7 @@ class Training:
         self._since = time.perf_counter()
 
     def run(self, observer: Observer) -> Judged:
-        """Train to the end. Raises Diverged when the loss is not finite."""
+        """Train to the end. Raises Diverged when the loss is not finite, or was below that of guessing and is above it now."""
         self.begin()
         self._since = time.perf_counter()
         batches = self.task.batches(self.step)
@@ -173,6 +175,7 @@ class Training:
         Before any topology update at this step: a network is judged as it was trained.
         """
         train_loss = self._mean_loss()
+        self._check_progress(train_loss)
         self._loss_sum, self._summed = torch.zeros_like(self._loss_sum), 0
         self.model.eval()
         with self.precision.autocast(), threads_for_kernels(self.sparsity.on_kernels):
@@ -217,6 +220,15 @@ class Training:
                 "or look at the metrics before it"
             )
         return mean
+
+    def _check_progress(self, train_loss: float) -> None:
+        chance, before = self.task.chance_loss, self.judged.train_loss
+        if before is not None and before < chance and train_loss > DIVERGED * chance:
+            raise Diverged(
+                f"the training loss rose from {before:.3f} to {train_loss:.3f} by step {self.step}, more than by guessing "
+                f"({chance:.3f}): the training diverged; lower the learning rate"
+            )
+        self.judged.train_loss = train_loss
 
     def elapsed(self) -> float:
         """Seconds of training so far, over all starts."""

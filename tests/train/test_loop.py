@@ -10,7 +10,7 @@ import torch
 
 from chtexp.errors import UserError
 from chtexp.experiments.description import Run
-from chtexp.experiments.run import execute
+from chtexp.experiments.run import RunFailed, execute
 from chtexp.tasks import ImageClassification
 from chtexp.train.checkpoint import Checkpoints
 from chtexp.train.loop import Judged
@@ -87,6 +87,22 @@ def test_bf16_autocast_trains_with_float32_weights(small_run: Callable[..., Run]
     assert set(seen) == {(torch.bfloat16, torch.float32)}
     assert result["science"]["precision"] == "bf16"
     assert run.id != small_run("method=chts_n").id  # another arithmetic is another run
+
+
+def test_a_loss_that_forgets_everything_ends_the_run(small_run: Callable[..., Run], monkeypatch) -> None:
+    """Finite, but above ln 10 after having been below: not before, when the network had yet to learn."""
+    loss, factors = ImageClassification.loss, []
+
+    def scaled(self, model, batch):
+        return loss(self, model, batch) * factors.pop(0)
+
+    monkeypatch.setattr(ImageClassification, "loss", scaled)
+    factors += [100.0] * 5 + [1e-3] * 25  # five steps an epoch
+    run = small_run("method=set", "task.epochs=200")
+    assert execute(run, "test")["steps"] == 30
+    factors += [1e-3] * 12 + [100.0] * 3
+    with pytest.raises(RunFailed, match=r"rose from 0\.\d+ to \d+\.\d+ by step 15, more than by guessing \(2\.303\)"):
+        execute(run.model_copy(update={"seed": 1}), "test")
 
 
 def loaded(run: Run) -> dict:

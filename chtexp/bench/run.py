@@ -1,4 +1,4 @@
-"""`bench run`: where the time of a run goes, whatever its task: steps, batches, topology updates, evaluation."""
+"""`bench run`: where the time of a run goes, whatever its task: its start, steps, batches, topology updates, evaluation."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Self
 
 import torch
-from pydantic import ConfigDict, Field, SkipValidation
+from pydantic import AfterValidator, ConfigDict, Field, SkipValidation
 
 from chtexp.bench.measure import Candidate, Measured, Spread, interleave
 from chtexp.bench.outcome import Column, Findings
 from chtexp.bench.progress import say
-from chtexp.bench.settings import TimedSettings, read_settings
-from chtexp.errors import UserError
+from chtexp.bench.settings import Names, TimedSettings, read_settings
+from chtexp.errors import UserError, unknown
 from chtexp.experiments.description import Run
 from chtexp.experiments.work import prepared
 from chtexp.processes import ALONE
@@ -22,24 +22,38 @@ from chtexp.tasks import Task
 from chtexp.train.loop import Training
 
 MILLISECONDS = 1000
+PARTS = ("start", "evaluation", "updates", "steps")
 BATCHES = 4  # that steps take in turn: the sentences of one are longer than another's
 COLUMNS = (
     Column("part", "part"),
     Column("ms", "ms"),
-    Column("% of a step", "percent"),
+    Column("% of a step", "percent", lambda value: "–" if value is None else f"{value:.3g}"),
     Column("steps long", "steps", lambda value: "–" if value is None else f"{value:.2f}"),
 )
 
 
-class RunSettings(TimedSettings):
-    """Anything that describes a run (data=multi30k model=transformer_base ...), and how long it is measured.
+def _parts(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name not in PARTS:
+            raise unknown("part of a run", name, PARTS)
+    return names
 
-    rounds, seconds: of steps and of batches. updates: topology updates that are measured, from the middle of training on.
+
+class TimedRun(TimedSettings):
+    """rounds, seconds: of steps and of batches. updates: topology updates that are measured, from the middle of training on.
+
+    parts: what is measured. The start is data, network and first topology, up to the first step.
     """
+
+    updates: Annotated[int, Field(ge=0)] = 3
+    parts: Annotated[Names, AfterValidator(_parts)] = PARTS
+
+
+class RunSettings(TimedRun):
+    """Anything that describes a run (data=multi30k model=transformer_base ...), and how it is measured."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
-    updates: Annotated[int, Field(ge=0)] = 3
     run: SkipValidation[Run] = Field(exclude=True)
     overrides: tuple[str, ...] = ()
 
@@ -60,44 +74,48 @@ class RunSettings(TimedSettings):
         return cls(**found, run=run, overrides=tuple(rest))
 
 
-class TimedRun(TimedSettings):
-    """What RunSettings reads off the words themselves."""
-
-    updates: Annotated[int, Field(ge=0)] = 3
-
-
 def measure_run(settings: RunSettings) -> Findings:
     """Prepare the run as training would, then time its parts."""
-    run = settings.run
+    run, parts = settings.run, settings.parts
     say(f"preparing {run.data.name} {run.method.name}")
+    began = time.perf_counter()
     task, source, training = prepared(run, ALONE, lambda: None)
-    training.begin()
     finish = torch.cuda.synchronize if training.device.type == "cuda" else lambda: None
-    evaluation = _evaluation(training, task, finish)
-    updates = _updates(training, task, settings.updates, finish)
-    measured = _steps(training, task, settings, finish)
-    step = measured.spread("step").median
-    rows = [
-        _row("forward, backward, optimizer", measured.spread("bare", MILLISECONDS), step),
-        _row("the whole step", measured.spread("step", MILLISECONDS), step),
-        _row("of which anything else", measured.excess("step", over="bare", factor=MILLISECONDS), step),
-        _row("loading its batch", measured.spread("load", MILLISECONDS), step),
-        *([_row("a topology update", Spread.of(updates, MILLISECONDS), step)] if updates else []),
-        _row("an evaluation", Spread.of([evaluation], MILLISECONDS), step),
+    finish()
+    start = time.perf_counter() - began
+    training.begin()
+    evaluation = [_evaluation(training, task, finish)] if "evaluation" in parts else []
+    updates = _updates(training, task, settings.updates, finish) if "updates" in parts else []
+    measured = _steps(training, task, settings, finish) if "steps" in parts else None
+    step = measured.spread("step").median if measured else None
+    rows = [_row("a start", Spread.of([start], MILLISECONDS), step)] if "start" in parts else []
+    if measured:
+        rows += [
+            _row("forward, backward, optimizer", measured.spread("bare", MILLISECONDS), step),
+            _row("the whole step", measured.spread("step", MILLISECONDS), step),
+            _row("of which anything else", measured.excess("step", over="bare", factor=MILLISECONDS), step),
+            _row("loading its batch", measured.spread("load", MILLISECONDS), step),
+        ]
+    for part, seconds in (("a topology update", updates), ("an evaluation", evaluation)):
+        rows += [_row(part, Spread.of(seconds, MILLISECONDS), step)] if seconds else []
+    return Findings(rows, COLUMNS, _notes(settings, training, source, len(updates)))
+
+
+def _notes(settings: RunSettings, training: Training, source: str, updates: int) -> list[str]:
+    sparsity, parts = training.sparsity, settings.parts
+    executions = sorted(set(sparsity.executed.values())) or ["plain"]
+    notes = [
+        f"{' '.join(settings.overrides)}: {len(sparsity.layers)} sparse layers, {sparsity.pairs:,} pairs, "
+        f"{sparsity.links:,} links, executed {'+'.join(executions)}. Data: {source}."
     ]
-    executions = sorted(set(training.sparsity.executed.values())) or ["plain"]
-    return Findings(
-        rows,
-        COLUMNS,
-        [
-            f"{' '.join(settings.overrides)}: {len(training.sparsity.layers)} sparse layers, "
-            f"{training.sparsity.pairs:,} pairs, {training.sparsity.links:,} links, executed {'+'.join(executions)}. "
-            f"Data: {source}.",
-            f"Medians and quartiles; step and bare step on the same {BATCHES} batches in turn. {len(updates)} of "
-            f"{settings.updates if training.sparsity.layers else 0} updates: those due from the middle of training on, of a "
-            "network that was trained for a few steps; the first one, in which code is compiled, apart.",
-        ],
-    )
+    if "steps" in parts:
+        notes.append(f"Medians and quartiles; step and bare step on the same {BATCHES} batches in turn.")
+    if "updates" in parts:
+        notes.append(
+            f"{updates} of {settings.updates if sparsity.layers else 0} updates: those due from the middle of training on, of "
+            "a network that was trained for a few steps; the first one, in which code is compiled, apart."
+        )
+    return notes
 
 
 def _updates(training: Training, task: Task, wanted: int, finish: Callable[[], object]) -> list[float]:
@@ -172,6 +190,6 @@ def _evaluation(training: Training, task: Task, finish: Callable[[], object]) ->
     return time.perf_counter() - start
 
 
-def _row(part: str, ms: Spread, step_seconds: float) -> dict[str, Any]:
-    steps = ms.median / MILLISECONDS / step_seconds
-    return {"part": part, "ms": ms, "percent": 100 * steps, "steps": steps}
+def _row(part: str, ms: Spread, step_seconds: float | None) -> dict[str, Any]:
+    steps = ms.median / MILLISECONDS / step_seconds if step_seconds else None
+    return {"part": part, "ms": ms, "percent": None if steps is None else 100 * steps, "steps": steps}

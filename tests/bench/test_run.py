@@ -53,9 +53,19 @@ def test_a_dense_run_has_no_updates() -> None:
     assert "a topology update" not in {row["part"] for row in outcome.findings.rows}
 
 
+def test_a_run_that_only_starts_takes_no_step(monkeypatch) -> None:
+    monkeypatch.setattr(Training, "_train_on", None)
+    outcome = run_benchmark("run", [*DIGITS, "parts=start", "method=set"], compose_run)
+    (row,) = outcome.findings.rows
+    assert (row["part"], row["percent"], row["steps"]) == ("a start", None, None)
+    assert row["ms"].median > 0
+    assert len(outcome.findings.notes) == 1
+
+
 @pytest.mark.parametrize(
     ("words", "wanted"),
     [
+        (["data=digits", "parts=start,step"], "unknown part of a run 'step'"),
         (["data=digits", "hardware=ddp"], "measures one process"),
         (["data=digits", "threads=1"], "hardware.threads=N"),
         (["data=digits", "rounds=1"], "rounds"),

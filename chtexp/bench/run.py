@@ -10,8 +10,9 @@ import torch
 from pydantic import AfterValidator, ConfigDict, Field, SkipValidation
 
 from chtexp.bench.measure import Candidate, Measured, Spread, interleave
-from chtexp.bench.outcome import Column, Findings
+from chtexp.bench.outcome import Column, Findings, megabytes
 from chtexp.bench.progress import say
+from chtexp.bench.resident import peak_of
 from chtexp.bench.settings import Names, TimedSettings, read_settings
 from chtexp.errors import UserError, unknown
 from chtexp.experiments.description import Run
@@ -29,6 +30,7 @@ COLUMNS = (
     Column("ms", "ms"),
     Column("% of a step", "percent", lambda value: "–" if value is None else f"{value:.3g}"),
     Column("steps long", "steps", lambda value: "–" if value is None else f"{value:.2f}"),
+    Column("MB", "bytes", megabytes),
 )
 
 
@@ -85,7 +87,7 @@ def measure_run(settings: RunSettings) -> Findings:
     start = time.perf_counter() - began
     training.begin()
     evaluation = [_evaluation(training, task, finish)] if "evaluation" in parts else []
-    updates = _updates(training, task, settings.updates, finish) if "updates" in parts else []
+    updates, peaks = _updates(training, task, settings.updates, finish) if "updates" in parts else ([], [])
     measured = _steps(training, task, settings, finish) if "steps" in parts else None
     step = measured.spread("step").median if measured else None
     rows = [_row("a start", Spread.of([start], MILLISECONDS), step)] if "start" in parts else []
@@ -96,8 +98,12 @@ def measure_run(settings: RunSettings) -> Findings:
             _row("of which anything else", measured.excess("step", over="bare", factor=MILLISECONDS), step),
             _row("loading its batch", measured.spread("load", MILLISECONDS), step),
         ]
-    for part, seconds in (("a topology update", updates), ("an evaluation", evaluation)):
-        rows += [_row(part, Spread.of(seconds, MILLISECONDS), step)] if seconds else []
+    if updates:
+        rows.append(
+            {**_row("a topology update", Spread.of(updates, MILLISECONDS), step), "bytes": max(peaks, default=None)}
+        )
+    if evaluation:
+        rows.append(_row("an evaluation", Spread.of(evaluation, MILLISECONDS), step))
     return Findings(rows, COLUMNS, _notes(settings, training, source, len(updates)))
 
 
@@ -113,18 +119,23 @@ def _notes(settings: RunSettings, training: Training, source: str, updates: int)
     if "updates" in parts:
         notes.append(
             f"{updates} of {settings.updates if sparsity.layers else 0} updates: those due from the middle of training on, of "
-            "a network that was trained for a few steps; the first one, in which code is compiled, apart."
+            "a network that was trained for a few steps; the first one, in which code is compiled, apart. MB (10^6 bytes): the "
+            "most that one of them held at once, beyond the training's own."
         )
     return notes
 
 
-def _updates(training: Training, task: Task, wanted: int, finish: Callable[[], object]) -> list[float]:
-    """Seconds of updates, at their due steps from the middle on; the steps between them are passed over."""
-    sparsity, seconds = training.sparsity, []
+def _updates(
+    training: Training, task: Task, wanted: int, finish: Callable[[], object]
+) -> tuple[list[float], list[int]]:
+    """Seconds and bytes of updates, at their due steps from the middle on; the steps between them are passed over."""
+    sparsity = training.sparsity
+    seconds: list[float] = []
+    peaks: list[int] = []
     interval = task.update_interval
     due = [step for step in range(interval, task.total_steps, interval) if step >= task.total_steps // 2]
     if not sparsity.layers:
-        return []
+        return [], []
     batches = task.batches(0)
     for step in due[: wanted + 1]:
         say(f"update at step {step}")
@@ -134,11 +145,13 @@ def _updates(training: Training, task: Task, wanted: int, finish: Callable[[], o
                 training._train_on(next(batches))
         finish()
         start = time.perf_counter()
-        if sparsity.update_topology() is None:
+        update, peak = peak_of(sparsity.update_topology, training.device)
+        if update is None:
             break
         finish()
         seconds.append(time.perf_counter() - start)
-    return seconds[1:]  # compiled code and caches come with the first
+        peaks += [] if peak is None else [peak]
+    return seconds[1:], peaks[1:]  # compiled code and caches come with the first
 
 
 def _steps(training: Training, task: Task, settings: RunSettings, finish: Callable[[], object]) -> Measured:
@@ -192,4 +205,4 @@ def _evaluation(training: Training, task: Task, finish: Callable[[], object]) ->
 
 def _row(part: str, ms: Spread, step_seconds: float | None) -> dict[str, Any]:
     steps = ms.median / MILLISECONDS / step_seconds if step_seconds else None
-    return {"part": part, "ms": ms, "percent": None if steps is None else 100 * steps, "steps": steps}
+    return {"part": part, "ms": ms, "percent": None if steps is None else 100 * steps, "steps": steps, "bytes": None}

@@ -21,22 +21,13 @@ from chtexp.errors import UserError
 from chtexp.models.llama import Llama, LlamaConfig
 from chtexp.processes import ALONE, Processes
 from chtexp.randomness import derive_seed
+from chtexp.tasks.adam import Adam, Share
 from chtexp.tasks.base import Budget, Built, PositiveInt, Tested
 from chtexp.topology import Junction
 from chtexp.typed import Description
 
-Share = Annotated[float, Field(ge=0, lt=1)]
 FEWEST_UPDATES = 10
 TOKENIZER, SETTINGS = "tokenizer.json", "tokenizer_config.json"  # kept in a run's folder, to use its model anywhere
-
-
-class Adam(Description):
-    """Without weight decay or clipping [the paper names Adam alone; its coefficients are torch's, our choice]."""
-
-    name: Literal["adam"] = "adam"
-    beta1: Share = 0.9
-    beta2: Share = 0.999
-    epsilon: Annotated[float, Field(gt=0)] = 1e-8
 
 
 class WarmUpCosine(Description):
@@ -66,7 +57,7 @@ class LanguageModellingRecipe(Description):
     at_once: Annotated[int, Field(ge=1, json_schema_extra={"identity": False})] = 32
     update_steps: PositiveInt = 100
     evaluations: PositiveInt = 10
-    optimizer: Adam = Adam()
+    optimizer: Adam
     learning_rate: WarmUpCosine
     cpu_fraction: Annotated[float, Field(gt=0, le=1, json_schema_extra={"identity": False})] = 0.1
 

@@ -20,25 +20,16 @@ from chtexp.models.beam_search import translate
 from chtexp.models.transformer import Transformer, TransformerConfig
 from chtexp.processes import ALONE, Processes
 from chtexp.randomness import derive_seed
+from chtexp.tasks.adam import Adam, Share
 from chtexp.tasks.base import Budget, Built, PositiveInt, Tested
 from chtexp.tasks.smoothed_loss import smoothed_loss_sum
 from chtexp.tasks.translation_scores import score
 from chtexp.topology import Junction
 from chtexp.typed import Description
 
-Share = Annotated[float, Field(ge=0, lt=1)]
 FEWEST_UPDATES = 10
 EVALUATION_TOKENS = 4096
 VOCABULARY = "vocabulary.json"  # kept in a run's folder, so that its model can be used anywhere
-
-
-class Adam(Description):
-    """No weight decay and no clipping [the paper]; epsilon 1e-9 as Vaswani et al. 2017 [choice]."""
-
-    name: Literal["adam"] = "adam"
-    beta1: Share = 0.9
-    beta2: Share = 0.998
-    epsilon: Annotated[float, Field(gt=0)] = 1e-9
 
 
 class InverseRoot(Description):
@@ -67,7 +58,7 @@ class TranslationRecipe(Description):
     update_steps: PositiveInt = 100
     evaluations: PositiveInt = 20
     smoothing: Share = 0.1
-    optimizer: Adam = Adam()
+    optimizer: Adam
     learning_rate: InverseRoot
     beam: PositiveInt = 2
     length_penalty: float = 1.0

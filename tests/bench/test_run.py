@@ -37,6 +37,8 @@ def test_parts_of_a_run_and_a_network_that_stays_what_it_is(method: str, hardwar
     rows = {row["part"]: row for row in outcome.findings.rows}
     assert rows["the whole step"]["percent"] == pytest.approx(100)
     assert rows["a topology update"]["ms"].rounds == 2
+    assert rows["a topology update"]["bytes"] >= 0
+    assert rows["an evaluation"]["bytes"] is None
     assert rows["an evaluation"]["ms"].median > 0
     assert outcome.settings["threads"] == 1
     assert "2 of 2 updates" in " ".join(outcome.findings.notes)

@@ -1,4 +1,4 @@
-"""What README.md shows is true: the map names every file, and the example runs."""
+"""What README.md and docs/ show is true: the map names every file, links lead somewhere, and the examples run."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from chtexp.typed import describe
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+PAGES = {path: path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
+TEXT = "\n".join(PAGES.values())
 
 
 def test_the_map_of_the_code_names_every_module_and_nothing_else() -> None:
@@ -32,7 +34,7 @@ def test_the_map_of_the_code_names_every_module_and_nothing_else() -> None:
     assert named == modules
 
 
-@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
+@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL))
 def test_the_python_examples_run(code: str) -> None:
     exec(compile(code, "README.md", "exec"), {})
 
@@ -45,16 +47,30 @@ def test_the_grid_shown_is_one() -> None:
     assert grid.means
 
 
-@pytest.mark.parametrize("name", ["quickstart", "table7", "table2", "bench/step"])
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"<!-- (\w[\w/]*) -->", TEXT))))
 def test_the_tables_shown_are_those_in_results(name: str) -> None:
-    shown = README.partition(f"<!-- {name} -->\n")[2].partition(f"<!-- /{name} -->")[0]
+    shown = TEXT.partition(f"<!-- {name} -->\n")[2].partition(f"<!-- /{name} -->")[0]
     assert shown.strip() == next((ROOT / "results").glob(f"{name}*.md")).read_text().strip()
+
+
+def test_tables_are_shown() -> None:
+    assert {"quickstart", "table2", "bench/step"} <= set(re.findall(r"<!-- (\w[\w/]*) -->", TEXT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_between_files_lead_somewhere(page: Path) -> None:
+    for address in re.findall(r"\]\((?!https?:)([^)]+)\)", PAGES[page]):
+        path, _, heading = address.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), address
+        if heading:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE)
+            assert heading in {re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in headings}, address
 
 
 def test_every_chtexp_command_shown_is_one_that_there_is() -> None:
     from chtexp.cli.main import _parser
 
     _, known = _parser()
-    shown = set(re.findall(r"^ {4}(?:CHTEXP_DATA=\S+ )?chtexp (\w+)", README, re.MULTILINE))
-    assert shown
-    assert shown <= set(known)
+    shown = set(re.findall(r"^ {4}(?:CHTEXP_DATA=\S+ )?chtexp (\w+)", TEXT, re.MULTILINE))
+    assert {"train", "sweep", "table", "translate", "generate", "bench"} <= shown <= set(known)

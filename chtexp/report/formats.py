@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
-import pandas as pd
 from tabulate import tabulate
 
 from chtexp.errors import unknown
@@ -90,6 +89,8 @@ def _latex(table: Table) -> str:
 
 def _tabular(section: Section) -> str:
     rows = _emphasised(section, _escape_latex, lambda text: f"\\textbf{{{text}}}")
+    import pandas as pd  # half a second
+
     frame = pd.DataFrame(rows, columns=[_escape_latex(head) for head in section.heads])
     alignment = "l" * section.left + "r" * (len(section.heads) - section.left)
     return frame.style.hide(axis="index").to_latex(hrules=True, column_format=alignment)
@@ -104,6 +105,8 @@ def _html(table: Table) -> str:
 
 
 def _html_section(section: Section) -> str:
+    import pandas as pd
+
     frame = pd.DataFrame(section.rows, columns=section.heads)
     styles = pd.DataFrame("", index=frame.index, columns=frame.columns)
     for row, column in section.bold:

@@ -1,6 +1,7 @@
 """Moses' tokenisation and its undoing, and many sentences at a time in parallel processes.
 
-Source: P. Koehn et al., "Moses: open source toolkit for statistical machine translation", ACL 2007, as `sacremoses`.
+Source: P. Koehn et al., "Moses: open source toolkit for statistical machine translation", ACL 2007, as `sacremoses`,
+which is imported where it is used: that takes a second.
 [choice] Special characters are not escaped (' stays ', where Moses writes &apos;): the tokens are the same one to one, and so is
 every score.
 """
@@ -14,8 +15,6 @@ from functools import partial
 from itertools import islice
 from multiprocessing import get_context
 from typing import TypeVar
-
-from sacremoses import MosesDetokenizer, MosesPunctNormalizer, MosesTokenizer
 
 from chtexp.cores import available_cores
 from chtexp.data.translation.raw import Pair
@@ -33,10 +32,17 @@ def _straight_apostrophes(text: str) -> str:
     return text.replace("’", "'")
 
 
+def _plain_punctuation(language: str) -> Callable[[str], str]:
+    from sacremoses import MosesPunctNormalizer
+
+    normalise: Callable[[str], str] = MosesPunctNormalizer(language).normalize
+    return normalise
+
+
 NORMALISERS: dict[str, Callable[[str], Callable[[str], str]]] = {
     "none": lambda language: _as_it_is,
     "apostrophes": lambda language: _straight_apostrophes,
-    "punctuation": lambda language: MosesPunctNormalizer(language).normalize,
+    "punctuation": _plain_punctuation,
 }
 
 
@@ -44,6 +50,8 @@ class Moses:
     """From text of one language to tokens and back."""
 
     def __init__(self, language: str, normalise: str, lower_case: bool) -> None:
+        from sacremoses import MosesDetokenizer, MosesTokenizer
+
         self._normalise = NORMALISERS[normalise](language)
         self._tokenizer = MosesTokenizer(language)
         self._detokenizer = MosesDetokenizer(language)

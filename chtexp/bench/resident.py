@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +22,8 @@ def peak_of(call: Callable[[], T], device: torch.device) -> tuple[T, int | None]
         before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
         return call(), torch.cuda.max_memory_allocated(device) - before
+    with suppress(OSError, AttributeError):  # what was freed but kept would be used again, and not show
+        ctypes.CDLL(None).malloc_trim(0)
     try:
         (PROCESS / "clear_refs").write_text(RESET_PEAK)
         before = _bytes("VmRSS")

@@ -21,6 +21,12 @@ def test_what_was_given_back_counts_and_what_was_there_does_not() -> None:
     assert result == 2
     assert peak is not None
     assert 0.9 * LARGE < peak < 2 * LARGE  # the system counts in batches of pages
+    small = peak_of(lambda: len([bytes(1000) for _ in range(LARGE // 1000)]), CPU)[1]  # kept by malloc when it is freed
+    assert small is not None
+    assert 0.9 * LARGE < small < 2 * LARGE
+    again = peak_of(lambda: len([bytes(1000) for _ in range(LARGE // 1000)]), CPU)[1]
+    assert again is not None
+    assert 0.5 * LARGE < again < 2 * LARGE
     _, little = peak_of(lambda: None, CPU)
     assert little is not None
     assert little < LARGE / 8

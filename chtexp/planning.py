@@ -69,6 +69,17 @@ def finished_table(
 
     The budget is the one asked for, or the fullest that has results. accept: of `merged`; run folders come first.
     """
+    return finished_cells(name, overrides, config_dir, collected, accept)[0]
+
+
+def finished_cells(
+    name: str,
+    overrides: Sequence[str],
+    config_dir: Path | None,
+    collected: Sequence[Path] = (),
+    accept: Callable[[str], object] | None = None,
+) -> tuple[Table, list[CellResults]]:
+    """`finished_table`, and the results that it is made of."""
     more = merged({str(path): read_collection(path) for path in collected}, accept)
     asked = [override for override in overrides if override.startswith("budget=")]
     rest = [override for override in overrides if override not in asked]
@@ -85,7 +96,7 @@ def finished_table(
     ]
     if changes:
         others.append(f"The runs differ from the paper's by {' '.join(changes)}, so its values are not shown.")
-    return build_table(
+    table = build_table(
         _layout(name, selection),
         filled[shown],
         {} if changes else paper_numbers(name),
@@ -94,6 +105,7 @@ def finished_table(
         changes=changes,
         notes=others,
     )
+    return table, filled[shown]
 
 
 def _cells(

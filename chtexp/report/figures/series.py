@@ -1,0 +1,82 @@
+"""What a run recorded over its training, as series of (step, value), by quantity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from chtexp.report.statistics import mean_and_error
+
+Record = Mapping[str, Any]
+Points = tuple[tuple[float, float], ...]
+
+METRIC = "metric"  # stands for whatever a run reports
+INSTEAD = ("validation_perplexity", "perplexity", "accuracy", "validation_loss", "test_loss")
+
+
+class Quantity(NamedTuple):
+    """label: with its unit. of: its value in a record, None where the record has none."""
+
+    label: str
+    of: Callable[[Record], float | None]
+
+
+def _percent(key: str) -> Callable[[Record], float | None]:
+    return lambda record: None if record.get(key) is None else 100 * float(record[key])
+
+
+QUANTITIES: dict[str, Quantity] = {
+    "density": Quantity("density (%)", _percent("density")),
+    "anp": Quantity("ANP (%)", _percent("anp")),
+    "itop": Quantity("ITOP rate (%)", _percent("itop")),
+    "overlap": Quantity("overlap (%)", _percent("overlap")),
+    "train_loss": Quantity("training loss", lambda record: record.get("train_loss")),
+}
+
+
+def metric_quantity(metric: str, runs: Sequence[Sequence[Record]]) -> Quantity:
+    """What is followed over training: `metric` where it is recorded, else what was evaluated instead of it.
+
+    A translation run, e.g., knows its BLEU at the end alone.
+    """
+    known = {key for records in runs for record in records for key in record}
+    name = next((key for key in (metric, *INSTEAD) if key in known), metric)
+    label = f"{name} (%)" if name == "accuracy" else name.replace("_", " ")
+    return Quantity(label, lambda record: record.get(name))
+
+
+def quantity(name: str, metric: str, runs: Sequence[Sequence[Record]]) -> Quantity:
+    """The quantity `name`: METRIC, or one of QUANTITIES."""
+    return metric_quantity(metric, runs) if name == METRIC else QUANTITIES[name]
+
+
+def series(records: Sequence[Record], of: Callable[[Record], float | None], against: str = "step") -> Points:
+    """The values of one run in the order of time; of two records at a step the later counts.
+
+    against: the key of the horizontal axis; records without it are passed over.
+    """
+    found = {
+        float(record[against]): float(value)
+        for record in records
+        if against in record and (value := of(record)) is not None
+    }
+    return tuple(sorted(found.items()))
+
+
+class Band(NamedTuple):
+    """The mean over runs where all of them have a value, and its standard error (0 of one run)."""
+
+    places: tuple[float, ...]
+    means: tuple[float, ...]
+    errors: tuple[float, ...]
+
+
+def over_seeds(runs: Sequence[Points]) -> Band:
+    """One line of several seeds."""
+    runs = [run for run in runs if run]
+    values = [dict(run) for run in runs]
+    places = tuple(place for place, _ in runs[0] if all(place in value for value in values)) if runs else ()
+    columns = [[value[place] for value in values] for place in places]
+    errors = tuple(mean_and_error(column).standard_error or 0.0 for column in columns)
+    return Band(places, tuple(map(fmean, columns)), errors)

@@ -53,7 +53,10 @@ def _handler(make: Callable[[], str]) -> type[BaseHTTPRequestHandler]:
                 with one_at_a_time:
                     return HTTPStatus.OK, make()
             except UserError as error:
-                return HTTPStatus.INTERNAL_SERVER_ERROR, f"<!doctype html><title>chtexp</title><p>{html.escape(str(error))}</p>"
+                return (
+                    HTTPStatus.INTERNAL_SERVER_ERROR,
+                    f"<!doctype html><title>chtexp</title><p>{html.escape(str(error))}</p>",
+                )
 
         def _answer(self, status: HTTPStatus, text: str) -> None:
             content = text.encode()

@@ -22,15 +22,19 @@ from chtexp.report.words import GAP, MARK, number, with_error
 def render_page(page: Page) -> str:
     """`page` as HTML."""
     style, script = _source("page.css"), _source("page.js")
-    return _environment().get_template("page.html.j2").render(
-        page=page,
-        style=Markup(style),
-        script=Markup(script),
-        policy=_policy(script),
-        paper=summary.of_the_paper(page.tables),
-        sentences=summary.in_words(summary.of_the_paper(page.tables)),
-        runs_by_id=page.runs_by_id,
-        cells_by_run=page.cells_by_run,
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            page=page,
+            style=Markup(style),
+            script=Markup(script),
+            policy=_policy(script),
+            paper=summary.of_the_paper(page.tables),
+            sentences=summary.in_words(summary.of_the_paper(page.tables)),
+            runs_by_id=page.runs_by_id,
+            cells_by_run=page.cells_by_run,
+        )
     )
 
 

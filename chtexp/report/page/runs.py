@@ -132,7 +132,9 @@ def _of_result(result: Mapping[str, Any], environments: list[dict[str, Any]]) ->
     facts = {
         "selected by": str(result["selected_by"]),
         "last evaluation": number(result["last"], ".2f"),
-        **({name: number(_float(value), ".4g") for name, value in metrics.items()} if isinstance(metrics, dict) else {}),
+        **(
+            {name: number(_float(value), ".4g") for name, value in metrics.items()} if isinstance(metrics, dict) else {}
+        ),
         "steps": f"{result['steps']:,}",
         "density": f"{result['density']:.2%}",
         "active neurons (ANP)": f"{result['anp']:.1%}",
@@ -148,7 +150,9 @@ def _of_result(result: Mapping[str, Any], environments: list[dict[str, Any]]) ->
         "reported": result["reported"],
         "seconds": result["seconds"],
         "facts": facts,
-        "result": json.dumps({key: value for key, value in result.items() if key != "science"}, indent=2, ensure_ascii=False),
+        "result": json.dumps(
+            {key: value for key, value in result.items() if key != "science"}, indent=2, ensure_ascii=False
+        ),
     }
 
 
@@ -171,7 +175,11 @@ def _made_by(environments: list[dict[str, Any]]) -> dict[str, str]:
     last = environments[-1]
     dirty = " with uncommitted changes" if last.get("uncommitted_changes") else ""
     gpus = last.get("gpus")
-    hardware = [str(last.get("cpu")), f"{last.get('threads')} threads", *(map(str, gpus) if isinstance(gpus, list) else ())]
+    hardware = [
+        str(last.get("cpu")),
+        f"{last.get('threads')} threads",
+        *(map(str, gpus) if isinstance(gpus, list) else ()),
+    ]
     libraries = last.get("libraries")
     return {
         "commit": (str(last.get("commit")) if last.get("commit") else f"version {last.get('chtexp')}") + dirty,

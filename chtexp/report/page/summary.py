@@ -92,11 +92,14 @@ def _of_cells(found: Tally) -> list[str]:
         said.append("No cell can be compared with the paper yet, so nothing is said to be reproduced.")
     if found.marked:
         said.append(
-            f"{_cells(found.marked)} {MARK} differ in their runs from the paper ({'; '.join(found.marks)}): shown, never "
-            "counted as reproduced."
+            f"{_cells(found.marked)} {MARK} {_one(found.marked, 'differs', 'differ')} in the runs from the paper "
+            f"({'; '.join(found.marks)}): shown, never counted as reproduced."
         )
     if others := verdicts["not comparable"] - found.marked:
-        said.append(f"{_cells(others)} have results that the paper gives nothing to compare with.")
+        said.append(
+            f"{_cells(others)} {_one(others, 'has', 'have')} results and nothing to be compared with: no value in the paper, or "
+            "no error on either side."
+        )
     return said
 
 
@@ -117,4 +120,8 @@ def _of_claims(found: Tally) -> list[str]:
 
 
 def _cells(count: int) -> str:
-    return f"{count:,} cell{'' if count == 1 else 's'}"
+    return f"{count:,} {_one(count, 'cell', 'cells')}"
+
+
+def _one(count: int, singular: str, plural: str) -> str:
+    return singular if count == 1 else plural

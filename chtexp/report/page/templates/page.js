@@ -8,8 +8,8 @@ const GAPS = new Set(["", "–", "—", "-"]);
 // "69.97 ± 0.06*†" is 69.97, "1,234" is 1234, "12 %" is 12; undefined where there is no number at the beginning.
 function asNumber(text) {
   const found = /^[✓▲▼✗·†]?\s*([+\-−]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:e[+\-]?\d+)?)(?![\w.])/i.exec(text);
-  if (!found || !/\d/.test(found[1])) return undefined;
-  return Number(found[1].replaceAll(",", "").replace("−", "-"));
+  const number = found?.[1] ? Number(found[1].replaceAll(",", "").replace("−", "-")) : NaN;
+  return Number.isNaN(number) ? undefined : number;
 }
 
 const wordsOf = (cell) => cell.textContent.trim().replace(/\s+/g, " ");
@@ -62,12 +62,13 @@ function show(element, shown) {
 
 function search(typed) {
   const words = typed.toLowerCase().split(/\s+/).filter(Boolean);
-  const fits = (element) => words.every((word) => textOf(element).includes(word));
+  const fits = (element) => { // a line of table2 fits "table2", too
+    const text = `${element.closest("[data-part]")?.dataset.part ?? ""} ${textOf(element)}`;
+    return words.every((word) => text.includes(word));
+  };
   let found = 0;
   for (const element of document.querySelectorAll("[data-row], [data-run]")) {
-    const part = element.closest("[data-part]");
-    const text = element.matches("[data-row]") && part ? `${part.id} ${textOf(element)}` : textOf(element);
-    const shown = words.every((word) => text.includes(word));
+    const shown = fits(element);
     show(element, shown);
     found += shown;
   }

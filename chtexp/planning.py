@@ -73,6 +73,17 @@ def finished_table(
 
     The budget is the one asked for, or the fullest that has results. accept: of `merged`; run folders come first.
     """
+    return finished_cells(name, overrides, config_dir, collected, accept)[0]
+
+
+def finished_cells(
+    name: str,
+    overrides: Sequence[str],
+    config_dir: Path | None,
+    collected: Sequence[Path] = (),
+    accept: Callable[[str], object] | None = None,
+) -> tuple[Table, list[CellResults]]:
+    """`finished_table`, and the results that it is made of."""
     more = merged({str(path): read_collection(path) for path in collected}, accept)
     return _table(name, overrides, _Finished(more, accept, Compositions(config_dir)))
 
@@ -154,7 +165,7 @@ def _table(name: str, overrides: Sequence[str], finished: _Finished) -> Table:
     ]
     if changes:
         others.append(f"The runs differ from the paper's by {' '.join(changes)}, so its values are not shown.")
-    return build_table(
+    table = build_table(
         _layout(name, selection),
         filled[shown],
         {} if changes else paper_numbers(name),
@@ -163,6 +174,7 @@ def _table(name: str, overrides: Sequence[str], finished: _Finished) -> Table:
         changes=changes,
         notes=others,
     )
+    return table, filled[shown]
 
 
 def _cells(name: str, overrides: Sequence[str], finished: _Finished) -> list[CellResults]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,13 +10,13 @@ from typing import Annotated, Any
 import torch
 from pydantic import AfterValidator
 
-from chtexp.bench.figure import FIGURE_SUFFIXES, draw
 from chtexp.bench.machine import devices
 from chtexp.bench.measure import Candidate, interleave
 from chtexp.bench.outcome import Column, Findings, check_output
 from chtexp.bench.progress import say
 from chtexp.bench.settings import Densities, Density, PositiveInt, Sizes, TimedSettings
 from chtexp.randomness import generator
+from chtexp.report.figures import FIGURE_SUFFIXES, runtime, write
 from chtexp.topology import ch_scores, init_mask
 
 RULES = {"node based": "ch2_l3n", "path based": "ch3_l3p"}
@@ -64,7 +65,7 @@ def measure_link_prediction(settings: LinkPredictionSettings) -> Findings:
             say(f"panel {panel}: {size} x {size}, density {density:g}, {device.type}")
             rows += _compare(panel, size, density, device, settings)
     if settings.figure:
-        draw(rows, settings.figure)
+        write(runtime([{**row, "ms": asdict(row["ms"])} for row in rows]), settings.figure)
     return Findings(rows, COLUMNS, [*NOTES, *([f"Figure: {settings.figure}"] if settings.figure else [])])
 
 

@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from chtexp.errors import UserError, unknown
+from chtexp.experiments.grid_figure import GridFigure, Names
 from chtexp.resources import read_yaml
 from chtexp.typed import Description, describe
 
 Overrides = tuple[str, ...]
 NAMES = ("row", "column")  # by which cells may be chosen
 Seed = Annotated[int, Field(ge=0)]
-Names = Annotated[  # one name may stand without brackets
-    tuple[str, ...], BeforeValidator(lambda value: [value] if isinstance(value, str) else value), Field(min_length=1)
-]
 
 
 class GridException(Description):
@@ -52,7 +50,7 @@ class Grid(Description):
     """rows stand in groups, within which they compete; `reference` is the row that a star is measured against.
 
     metric: what its runs report. budgets: what all cells are changed by at a budget, e.g. a smaller model at `cpu`.
-    means: by a name of their own. claims: orders that the paper reports, to be checked one by one.
+    means: by a name of their own. claims: orders that the paper reports, to be checked one by one. figure: how it is drawn.
     """
 
     title: str
@@ -65,6 +63,7 @@ class Grid(Description):
     budgets: dict[str, Overrides] = Field(default_factory=dict)
     means: dict[str, GridMean] = Field(default_factory=dict)
     claims: tuple[GridClaim, ...] = ()
+    figure: GridFigure | None = None
     notes: tuple[str, ...] = ()
 
     @model_validator(mode="after")
@@ -77,6 +76,8 @@ class Grid(Description):
             _refuse_others("column of a mean", mean.columns, self.columns)
             if name in self.columns:
                 raise UserError(f"'{name}' is both a column and a mean; give the mean another name")
+        if self.figure is not None:
+            _refuse_others("row of a figure", self.figure.rows(), rows)
         for claim in self.claims:
             _refuse_others("row of a claim", [*claim.above, *claim.below], rows)
             _refuse_others("column of a claim", claim.columns, [*self.columns, *self.means])

@@ -79,6 +79,12 @@ def percolate(masks: Any, chains: Sequence[Chain]) -> Any:
     return _as_given(masks, {key: layer.mask_OI for key, layer in layers.items()})
 
 
+def active_shares(mask_OI: Tensor) -> tuple[float, float]:
+    """The shares, in [0, 1], of inputs and of outputs of one layer that have links. mask_OI: bool [O, I]."""
+    inputs, outputs = reversed(degrees(mask_OI))
+    return int(inputs.count_nonzero()) / inputs.numel(), int(outputs.count_nonzero()) / outputs.numel()
+
+
 def anp(masks: Mapping[Any, Tensor] | Sequence[Tensor]) -> float:
     """Active neuron post-percolation rate, in [0, 1]: neurons with links / all neurons (arXiv:2501.19107).
 

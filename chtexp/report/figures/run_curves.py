@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from chtexp.report.figures.series import METRIC, Record, quantity, series
 from chtexp.report.figures.sheet import Sheet
-from chtexp.report.figures.style import line, said, styled, svg_text
+from chtexp.report.figures.style import COLOURS, MARKERS, Line, empty, styled, svg_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN = (METRIC, "train_loss", "density", "anp", "itop", "overlap")
 MARKED = 12  # markers on a line, about
+LOOK = Line(COLOURS[1], MARKERS[0], "-")  # one line a panel: there is nothing to tell apart
 
 
 def run_curves(records: Sequence[Record], metric: str, title: str = "") -> Figure:
@@ -32,7 +33,7 @@ def run_curves(records: Sequence[Record], metric: str, title: str = "") -> Figur
                 axes.set_visible(False)
                 continue
             name = list(curves)[place]
-            _draw(axes, curves[name], found[name].label, place)
+            _draw(axes, curves[name], found[name].label)
         for axes in sheet.axes[-1]:
             axes.set_xlabel("step")
         if len(curves) % columns:  # the panel above the empty place
@@ -41,7 +42,7 @@ def run_curves(records: Sequence[Record], metric: str, title: str = "") -> Figur
             last.xaxis.set_tick_params(labelbottom=True)
         if not curves:
             sheet.axes[0, 0].set_visible(True)
-            said(sheet.axes[0, 0], "nothing recorded yet")
+            empty(sheet.axes[0, 0], "nothing recorded yet")
     return sheet.finish()
 
 
@@ -50,14 +51,13 @@ def run_curves_svg(records: Sequence[Record], metric: str, title: str = "") -> s
     return svg_text(run_curves(records, metric, title))
 
 
-def _draw(axes: Any, points: Sequence[tuple[float, float]], label: str, place: int) -> None:
-    look = line(place)
+def _draw(axes: Any, points: Sequence[tuple[float, float]], label: str) -> None:
     axes.plot(
         [step for step, _ in points],
         [value for _, value in points],
         markevery=max(1, len(points) // MARKED),
         gid=label,
-        **look.keywords(),
+        **LOOK.keywords(),
     )
     axes.set_title(label)
     axes.grid(axis="y")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 LINE = 1.35 * FONT / 72  # inches from one line of text to the next
 LETTER = 0.56 * FONT / 72  # inches that a letter takes on average
+BOLD = 0.85  # as many bold letters take that room
 NARROWEST = 11.0  # inches, so that title and notes find room
 MARGIN = 0.12
 
@@ -42,7 +43,7 @@ class Sheet:
         with styled():
             width, panels = self._size
             letters = int((width - 2 * MARGIN) / LETTER)
-            above = textwrap.wrap(self._title, letters)
+            above = textwrap.wrap(self._title, int(letters * BOLD))
             below = [line for note in notes for line in textwrap.wrap(note, letters)]
             columns = self._legend_columns(width)
             legend = -(-len(self._entries) // columns) * 1.1 * LINE + 0.1 if self._entries else 0.0
@@ -71,3 +72,9 @@ class Sheet:
     def _legend_columns(self, width: float) -> int:
         longest = max(map(len, self._entries), default=0)
         return max(1, int(width / ((longest + 1) * LETTER + 1.3)))
+
+
+def panel_places(panels: int, abreast: int) -> tuple[int, int]:
+    """Rows and columns of so many panels, at most `abreast` side by side."""
+    columns = max(1, min(panels, abreast))
+    return max(1, -(-panels // columns)), columns

@@ -26,6 +26,7 @@ DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.
 HATCHES = ("", "//", "..", "\\\\", "xx", "--")
 FAINT = "#D9D9D9"
 GREY = "#666666"  # of what is said beside the data, still legible on white
+LIGHTNESS = "cividis"  # of heat maps: from dark to light in grey as well, and the same to a colour-blind eye
 
 _SETTINGS: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # matplotlib brings it along: the same on every machine
@@ -114,9 +115,34 @@ def _content(figure: Figure, suffix: str) -> bytes:
     return content.getvalue()
 
 
+def empty(axes: Any, words: str) -> None:
+    """A panel that has nothing to show: no numbers at its axes, `words` in its middle."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    said(axes, words)
+
+
 def said(axes: Any, words: str) -> None:
-    """`words` in the middle of a panel that has nothing to show."""
+    """`words` in the middle of a panel."""
     axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=GREY, gid="said")
+
+
+def paper_point(axes: Any, across: float, up: float, *, color: str = "black", marker: str = "D", **more: Any) -> Any:
+    """A value of the paper: a hollow diamond, with its error where it has one; returns what stands for it in a legend."""
+    drawn = axes.errorbar(
+        across,
+        up,
+        fmt=marker,
+        markersize=9,
+        color=color,
+        markerfacecolor="white",
+        capsize=3,
+        clip_on=False,
+        zorder=5,
+        **more,
+    )
+    drawn.lines[0].set_gid("paper")
+    return drawn.lines[0]
 
 
 def spread_labels(axes: Any, ends: Sequence[tuple[float, str, str]], apart: float = 0.09) -> None:
@@ -125,9 +151,9 @@ def spread_labels(axes: Any, ends: Sequence[tuple[float, str, str]], apart: floa
     ends: height in data, name and colour of each line. apart: of the panel's height. The panel's limits must be final.
     """
     to_axes = axes.transData + axes.transAxes.inverted()
-    low, _ = axes.get_xlim()
+    left, _ = axes.get_xlim()
     height = -1.0
     for value, name, colour in sorted(ends):
-        own = float(to_axes.transform((low, value))[1])
+        own = float(to_axes.transform((left, value))[1])
         height = max(own, height + apart)
         axes.text(1.03, height, name, transform=axes.transAxes, color=colour, va="center")

@@ -1,0 +1,70 @@
+"""chtexp figure: a figure from the results there are."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from chtexp.cli.common import add_config_dir, add_keep_first, check_config_dir, keep_first, subcommand
+
+
+def add(commands: Any) -> None:
+    """The command."""
+    sub = subcommand(
+        commands,
+        "figure",
+        figure,
+        "draw a figure from the results there are, or any table by --kind",
+        "chtexp figure figure9 --output figure9.pdf --output figure9.png",
+    )
+    sub.add_argument("name", metavar="FIGURE", help="figure2, figure3, figure5 to figure12; with --kind any table")
+    sub.add_argument(
+        "overrides",
+        nargs="*",
+        default=[],
+        metavar="KEY=VALUE",
+        help="choose cells (data=mnist, row=CHTs,SET) and the budget (budget=cpu), as of a table",
+    )
+    sub.add_argument(
+        "--kind",
+        metavar="KIND",
+        help="bars, curves (over training), heat_map, win_rates, flops or seconds (the metric against them), "
+        "or neurons (active ones by layer); default: as the grid says",
+    )
+    sub.add_argument(
+        "--output",
+        type=Path,
+        action="append",
+        default=[],
+        help="*.svg, *.pdf or *.png; may be repeated (default: FIGURE.svg)",
+    )
+    sub.add_argument(
+        "--results",
+        type=Path,
+        action="append",
+        default=[],
+        help="also those that 'chtexp collect' wrote; of figure2, what 'chtexp bench linkpred' wrote",
+    )
+    add_keep_first(sub, "the run folders, then each --results")
+    add_config_dir(sub)
+
+
+def figure(parsed: argparse.Namespace) -> int:
+    """A figure, from results alone."""
+    from chtexp.figures import Wanted, draw_figure
+    from chtexp.report.figures import check_suffix, write
+
+    check_config_dir(parsed.config_dir)
+    outputs = parsed.output or [Path(f"{parsed.name}.svg")]
+    for path in outputs:
+        check_suffix(path)
+    accept = keep_first if parsed.keep_first else None
+    drawn = draw_figure(parsed.name, Wanted(parsed.overrides, parsed.config_dir, parsed.results, parsed.kind, accept))
+    for path in outputs:
+        write(drawn.figure, path)
+        print(f"written: {path}")
+    if drawn.results == 0:
+        print(f"chtexp: {parsed.name} shows no results: none was found", file=sys.stderr)
+    return 0

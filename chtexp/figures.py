@@ -1,0 +1,189 @@
+"""From a figure's name and what a person typed to the figure: of a grid, or of what needs no runs at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chtexp.errors import UserError, unknown
+from chtexp.report.figures import KINDS, Evidence, TrainedRun, adjacency, runtime, svg_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from chtexp.report import CellResults
+
+LINK_PREDICTION = Path("results/bench/linkpred.json")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What was typed. overrides: as for a table. collected: files of results. kind: another than the grid's own."""
+
+    overrides: Sequence[str] = ()
+    config_dir: Path | None = None
+    collected: Sequence[Path] = ()
+    kind: str | None = None
+    accept: Callable[[str], object] | None = None
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """figure: to be written. results: how many results it shows; None of one that needs none."""
+
+    figure: Figure
+    results: int | None = field(default=None)
+
+
+def figure_names(config_dir: Path | None = None) -> list[str]:
+    """The names that are drawn without asking for a kind: the grids with a `figure`, and those that need no runs."""
+    from chtexp.experiments.grid import grid_names, load_grid
+    from chtexp.planning import conf_folders
+
+    folders = conf_folders(config_dir)
+    drawn = [name for name in grid_names(folders) if load_grid(name, folders).figure is not None]
+    return sorted([*drawn, *WITHOUT_RUNS], key=lambda name: (len(name), name))
+
+
+def figure_svg(name: str, wanted: Wanted | None = None) -> str:
+    """The figure `name` as an <svg> element, to stand in a page; raises UserError as `draw_figure`."""
+    return svg_text(draw_figure(name, wanted or Wanted()).figure)
+
+
+def draw_figure(name: str, wanted: Wanted) -> Drawn:
+    """The figure `name`, with what results there are.
+
+    Raises UserError for an unknown name or kind, and for a table that is drawn by no kind of its own.
+    """
+    if wanted.kind is not None and wanted.kind not in KINDS:
+        raise unknown("kind of figure", wanted.kind, KINDS)
+    if name in WITHOUT_RUNS:
+        if wanted.kind or wanted.overrides:
+            raise UserError(f"{name} shows no runs: it takes neither --kind nor KEY=VALUE")
+        return WITHOUT_RUNS[name](wanted)
+    return _of_a_grid(name, wanted)
+
+
+def _of_a_grid(name: str, wanted: Wanted) -> Drawn:
+    from chtexp.experiments.grid import load_grid
+    from chtexp.planning import conf_folders, finished_cells
+
+    own = load_grid(name, conf_folders(wanted.config_dir)).figure
+    if own is None and wanted.kind is None:
+        raise UserError(
+            f"'{name}' does not say how it is drawn: choose --kind {' | '.join(KINDS)}, or one of: "
+            f"{', '.join(figure_names(wanted.config_dir))}"
+        )
+    kind = wanted.kind or (own.kind if own else "")
+    options = own.options() if own and own.kind == kind else {}
+    if kind == "heat_map" and not options:
+        options = {"across": "", "down": ""}
+    table, cells = finished_cells(name, wanted.overrides, wanted.config_dir, wanted.collected, wanted.accept)
+    evidence = Evidence(table, _runs(cells, wanted), _paper_flops(name, wanted) if kind == "flops" else {})
+    return Drawn(KINDS[kind](evidence, **options), sum(row.n for row in table.rows))
+
+
+def _runs(cells: Sequence[CellResults], wanted: Wanted) -> tuple[TrainedRun, ...]:
+    """Every result, with what its training recorded where its run folder is at hand."""
+    from chtexp.compose import compose_run
+
+    folder = [word for word in wanted.overrides if word.startswith("paths.")]
+    runs = compose_run(folder, wanted.config_dir).paths.runs
+    return tuple(
+        TrainedRun(cell.row, cell.column, result["seed"], result, _records(runs, result))
+        for cell in cells
+        for result in cell.results
+    )
+
+
+def _records(runs: Path, result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    from chtexp.store import RunFolder
+
+    labels = (result["data"], result["method"], result["budget"])
+    folder = RunFolder.of(runs, labels, result["id"], result["seed"])
+    return folder.read_metrics() if folder.result.exists() else []  # of another machine's run nothing is here
+
+
+def _paper_flops(name: str, wanted: Wanted) -> dict[tuple[str, str], float]:
+    """FLOPs of each cell's training at the paper's budget; a cell whose data are not prepared has none."""
+    from chtexp.experiments.cost import cost
+    from chtexp.planning import plan_runs
+
+    overrides = [word for word in wanted.overrides if not word.startswith(("budget", "seed="))]
+    found = {}
+    for item in plan_runs(name, [*overrides, "budget=paper", "seed=0"], wanted.config_dir):
+        try:
+            found[item.cell.row, item.cell.column] = cost(item.run).sparse_flops
+        except UserError:  # the vocabulary of text that is not prepared here
+            continue
+    return found
+
+
+# ---------------------------------------------------------------------- what needs no runs
+
+
+def _link_prediction(wanted: Wanted) -> Drawn:
+    """Figure 2, from what `chtexp bench linkpred` wrote."""
+    if len(wanted.collected) > 1:
+        raise UserError("figure2 shows one measurement: give --results once, what 'chtexp bench linkpred' wrote")
+    path = wanted.collected[0] if wanted.collected else LINK_PREDICTION
+    if not path.exists():
+        if wanted.collected:
+            raise UserError(f"{path} is not there; chtexp bench linkpred --output {path} measures it")
+        return Drawn(runtime([], [f"chtexp bench linkpred --output {path} measures it."]), 0)
+    try:
+        found = json.loads(path.read_text())
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or found.get("bench") != "linkpred":
+        raise UserError(f"{path} is not what 'chtexp bench linkpred --output FILE.json' writes")
+    rows, machine = found["rows"], found["machine"]
+    notes = [
+        "Median and quartiles; CH2-L3n is node based, CH3-L3p path based.",
+        f"Measured on {machine['cpu']}, {machine['threads']} threads, torch {machine['versions']['torch']}.",
+    ]
+    return Drawn(runtime(rows, notes), len(rows))
+
+
+SIZE, DENSITY = 64, 0.1  # of the matrices of Figure 5 [choice]: large enough to see, small enough to count
+MODELS: tuple[tuple[tuple[str, dict[str, Any]], ...], ...] = (
+    tuple((f"BSW({beta:g})", {"name": "bsw", "beta": beta}) for beta in (0.0, 0.2, 0.6, 1.0)),
+    *(
+        tuple((f"BRF {degree}({r:g})", {"name": "brf", "degree": degree, "r": r}) for r in (0.0, 0.1, 0.3, 1.0))
+        for degree in ("fixed", "uniform")
+    ),
+    (
+        ("BSF", {"name": "bsf"}),
+        ("BSF, equal inputs", {"name": "bsf", "equal_partition": True}),
+        ("ER", {"name": "er"}),
+    ),
+)
+
+
+def _adjacency(wanted: Wanted) -> Drawn:
+    """Figure 5: what `chtexp.topology` makes, without any run."""
+    from chtexp.randomness import generator
+    from chtexp.topology import init_mask
+
+    if wanted.collected:
+        raise UserError("figure5 takes no --results: its matrices are made when it is drawn")
+    masks = [
+        {
+            title: init_mask(
+                out_features=SIZE, in_features=SIZE, density=DENSITY, generator=generator(0, "figure5", title), **model
+            ).numpy()
+            for title, model in models
+        }
+        for models in MODELS
+    ]
+    title = (
+        "Figure 5: adjacency matrices of bipartite network models: scale free, small world(beta), receptive field(r)"
+    )
+    note = f"{SIZE} x {SIZE} neurons at {DENSITY:.0%} density, seed 0; a black place is a link. ER: uniformly random."
+    return Drawn(adjacency(title, masks, [note]))
+
+
+WITHOUT_RUNS: dict[str, Callable[[Wanted], Drawn]] = {"figure2": _link_prediction, "figure5": _adjacency}

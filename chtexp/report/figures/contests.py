@@ -1,0 +1,107 @@
+"""Win rates with Wilson's intervals: how often each contestant of a contest beats the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from chtexp.report.figures.evidence import NO_RESULTS, Evidence, notes
+from chtexp.report.figures.sheet import Sheet, panel_places
+from chtexp.report.figures.style import COLOURS, GREY, line, paper_point, said, styled
+from chtexp.report.statistics import Rate, win_rate
+from chtexp.report.words import GAP
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Contestants = Mapping[str, Sequence[str]]  # by a name of its own, the rows that it stands for
+Values = Mapping[str, Mapping[Any, float]]  # of each row, by place
+PANELS_ABREAST = 2
+ROW_INCHES = 0.42
+RULE = (
+    "Win rate: the share of comparisons (same column, same seed) with each other contestant of a panel that it wins, a tie "
+    "being half a win; the bar is Wilson’s 95% interval."
+)
+PAPER_RULE = "the same from the paper’s means, where it reports all of them"
+
+
+def win_rates(evidence: Evidence, contests: Mapping[str, Contestants] | None = None) -> Figure:
+    """A panel a contest, a point a contestant. contests: by title; without them every row competes with every other."""
+    contests = contests or {"all rows": {row: [row] for row in evidence.rows}}
+    rows = max(len(contestants) for contestants in contests.values())
+    down, across = panel_places(len(contests), PANELS_ABREAST)
+    sheet = Sheet(evidence.table.layout.title, down, across, panel=(5.5, ROW_INCHES * rows + 1.3))
+    papers: Values = {
+        row: {c: paper for c in evidence.columns if (paper := evidence.cell(row, c).paper) is not None}
+        for row in evidence.rows
+    }
+    with styled():
+        for place, axes in enumerate(sheet.axes.flat):
+            if place >= len(contests):
+                axes.set_visible(False)
+                continue
+            title = list(contests)[place]
+            _panel(sheet, axes, evidence, title, contests[title], papers)
+    said_of_paper = [f"◇: {PAPER_RULE}."] if any(papers.values()) else []
+    return sheet.finish(notes(evidence, RULE, *said_of_paper, paper=False))
+
+
+def rates(values: Values, contestants: Contestants, *, higher_is_better: bool) -> dict[str, Rate]:
+    """The win rate of each contestant against all others. values: of each row, by place (column and seed)."""
+    found = {}
+    for name, mine in contestants.items():
+        others = [row for other, members in contestants.items() if other != name for row in members]
+        own = {(row, place): value for row in mine for place, value in values.get(row, {}).items()}
+        against = [
+            {(row, place): value for row in mine for place, value in values.get(other, {}).items()} for other in others
+        ]
+        found[name] = win_rate(own, against, higher_is_better=higher_is_better)
+    return found
+
+
+def values_by_seed(evidence: Evidence) -> Values:
+    """Of each row, the value of each (column, seed)."""
+    found: dict[str, dict[tuple[str, int], float]] = {row: {} for row in evidence.rows}
+    for cell in evidence.table.rows:
+        for seed, value in zip(cell.seeds, cell.values, strict=True):
+            if value is not None:
+                found[cell.row][cell.column, seed] = value
+    return found
+
+
+def _panel(sheet: Sheet, axes: Any, evidence: Evidence, title: str, contestants: Contestants, papers: Values) -> None:
+    higher = evidence.table.higher_is_better
+    ours = rates(values_by_seed(evidence), contestants, higher_is_better=higher)
+    theirs = rates(papers, contestants, higher_is_better=higher)
+    complete = all(papers.get(row) for members in contestants.values() for row in members)
+    axes.set_title(title)
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("win rate (%)")
+    axes.axvline(50, color=GREY, linewidth=1.2, linestyle=(0, (4, 3)))
+    axes.grid(axis="x")
+    axes.set_yticks(range(len(contestants)), list(contestants))
+    axes.set_ylim(len(contestants) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    if all(rate.rate is None for rate in ours.values()) and not complete:
+        said(axes, NO_RESULTS)
+    for height, (name, rate) in enumerate(ours.items()):
+        text = GAP
+        if rate.rate is not None and rate.low is not None and rate.high is not None:
+            middle, reach = 100 * rate.rate, [[100 * (rate.rate - rate.low)], [100 * (rate.high - rate.rate)]]
+            drawn = axes.errorbar(
+                middle,
+                height,
+                xerr=reach,
+                fmt=line(0).marker,
+                color=COLOURS[1],
+                capsize=4,
+                markersize=9,
+                linewidth=2.2,
+                clip_on=False,
+            )
+            drawn.lines[0].set_gid(f"{title} {name}")
+            mark = "".join(sorted({evidence.marked(row) for row in contestants[name]}))
+            text = f"{middle:.0f}%{mark} of {rate.comparisons}"
+        if complete and (paper := theirs[name].rate) is not None:
+            sheet.entry("the paper", paper_point(axes, 100 * paper, height))
+        axes.text(1.02, height, text, transform=axes.get_yaxis_transform(), va="center")

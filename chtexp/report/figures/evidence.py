@@ -1,0 +1,106 @@
+"""What a figure of a grid is drawn from, and what must be said below it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from chtexp.report.figures.series import Record
+from chtexp.report.layout import Result
+from chtexp.report.table import Row, Table
+from chtexp.report.words import MARK
+
+Place = tuple[str, str]  # row, column
+PAPER_MARKER = "◇"
+NO_RESULTS = "no results"
+LISTED = 6  # names in a note before it counts the others
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A finished run of a cell. records: its `metrics.jsonl`; empty where its folder is not at hand."""
+
+    row: str
+    column: str
+    seed: int
+    result: Result
+    records: Sequence[Record] = ()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """table: the numbers. runs: what they come from. paper_flops: of the paper's own training of a cell, by the cost model."""
+
+    table: Table
+    runs: tuple[TrainedRun, ...] = ()
+    paper_flops: Mapping[Place, float] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """The names of the rows, in the order of the table."""
+        return tuple(row for rows in self.table.layout.groups.values() for row in rows)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.table.layout.columns
+
+    @property
+    def has_results(self) -> bool:
+        return any(row.mean is not None for row in self.table.rows)
+
+    def cell(self, row: str, column: str) -> Row:
+        """Raises KeyError where the table has no such cell."""
+        return self._cells()[row, column]
+
+    def _cells(self) -> dict[Place, Row]:
+        return {(cell.row, cell.column): cell for cell in self.table.rows}
+
+    def runs_of(self, row: str, column: str) -> tuple[TrainedRun, ...]:
+        return tuple(run for run in self.runs if (run.row, run.column) == (row, column))
+
+    def marked(self, row: str, columns: Iterable[str] | None = None) -> str:
+        """The mark of a row any of whose results (in these columns) are not of the paper's budget, data or settings."""
+        wanted = self.columns if columns is None else tuple(columns)
+        return MARK if any(cell.marks for cell in self.table.rows if cell.row == row and cell.column in wanted) else ""
+
+
+def metric_label(table: Table) -> str:
+    """`accuracy (%)`, `perplexity (lower is better)`."""
+    unit = " (%)" if table.metric == "accuracy" else ""
+    return table.metric + unit + ("" if table.higher_is_better else " (lower is better)")
+
+
+def notes(evidence: Evidence, *more: str, paper: bool) -> list[str]:
+    """What stands below a figure. paper: whether it shows the paper's values; more: what this kind of figure adds."""
+    table = evidence.table
+    said = list(more)
+    if not evidence.has_results:
+        said.insert(0, f"{NO_RESULTS}: {'the paper’s values alone.' if paper else 'nothing to draw yet.'}")
+    else:
+        said.append(
+            f"Budget: {table.budget}{table.budget_said}. Mean and standard error over seeds; one seed has no error."
+        )
+    if paper:
+        said.append(f"{PAPER_MARKER}: the paper’s value, at its full training.")
+    if found := dict.fromkeys(mark for row in table.rows for mark in row.marks):
+        said.append(f"{MARK}: not the paper’s runs: {'; '.join(found)}.")
+    if evidence.has_results and (empty := [row for row in table.rows if row.mean is None]):
+        said.append(f"Without results: {listed([f'{row.row} on {row.column}' for row in empty])}.")
+    return said
+
+
+def without_records(evidence: Evidence) -> list[str]:
+    """Which results came without the records of their training: a collection of results holds none."""
+    missing = dict.fromkeys(f"{run.row} on {run.column}" for run in evidence.runs if not run.records)
+    return [f"No curves of: {listed(list(missing))} (their run folders are not here)."] if missing else []
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = len(names) - LISTED
+    return ", ".join(names[:LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def has_paper(evidence: Evidence) -> bool:
+    """Whether the paper reports any of these cells."""
+    return any(row.paper is not None for row in evidence.table.rows)

@@ -1,0 +1,56 @@
+"""A heat map: rows down, columns across, every number written into its place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chtexp.report.figures.evidence import NO_RESULTS, Evidence, has_paper, metric_label, notes
+from chtexp.report.figures.sheet import Sheet
+from chtexp.report.figures.style import FAINT, GREY, LIGHTNESS, styled
+from chtexp.report.words import GAP, MARK
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def heat_map(evidence: Evidence, across: str = "", down: str = "") -> Figure:
+    """The means of a table; the paper's in brackets below ours. across, down: what columns and rows are."""
+    import numpy as np
+
+    rows, columns = evidence.rows, evidence.columns
+    cells = [[evidence.cell(row, column) for column in columns] for row in rows]
+    values = np.array([[np.nan if cell.mean is None else cell.mean for cell in line] for line in cells], dtype=float)
+    two_lines = has_paper(evidence)
+    size = (max(8.0, 1.5 * len(columns) + 3.5), (0.95 if two_lines else 0.75) * len(rows) + 1.3)
+    sheet = Sheet(evidence.table.layout.title, 1, 1, panel=size)
+    axes = sheet.axes[0, 0]
+    with styled():
+        image = axes.imshow(np.ma.masked_invalid(values), cmap=LIGHTNESS, aspect="auto", interpolation="none")
+        axes.set_xticks(range(len(columns)), columns)
+        axes.set_yticks(range(len(rows)), rows)
+        axes.tick_params(length=0)
+        axes.set_xlabel(across)
+        axes.set_ylabel(down)
+        axes.set_facecolor(FAINT)  # of empty places
+        axes.set_xticks([place - 0.5 for place in range(len(columns) + 1)], minor=True)
+        axes.set_yticks([place - 0.5 for place in range(len(rows) + 1)], minor=True)
+        axes.grid(which="minor", color="white", linewidth=2)
+        axes.tick_params(which="minor", length=0)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+        for height, line in enumerate(cells):
+            for place, cell in enumerate(line):
+                text = GAP if cell.mean is None else f"{cell.mean:.2f}{MARK if cell.marks else ''}"
+                text += f"\n({cell.paper:.2f})" if cell.paper is not None else ""
+                dark = cell.mean is not None and image.norm(cell.mean) < 0.5
+                ink = "white" if dark else "black"
+                axes.text(place, height, text, ha="center", va="center", color=ink, gid=f"{cell.row} {cell.column}")
+        if evidence.has_results:
+            bar = sheet.figure.colorbar(image, ax=axes, pad=0.02)
+            bar.set_label(metric_label(evidence.table))
+            bar.outline.set_visible(False)  # type: ignore[operator]
+        else:
+            axes.set_title(NO_RESULTS, color=GREY)
+    return sheet.finish(
+        notes(evidence, *(["In brackets: the paper’s value, at its full training."] if two_lines else []), paper=False)
+    )

@@ -30,6 +30,8 @@ from chtexp.store.folder import slug
 BUDGETS = ("paper", "cpu", "smoke")
 CHANGES_THE_SCIENCE = ("data", "model", "task", "method")
 
+Finished = tuple[Table, list[CellResults]]  # a table, and the results that it is made of
+
 
 @dataclass(frozen=True)
 class PlannedRun:
@@ -82,32 +84,32 @@ def finished_cells(
     config_dir: Path | None,
     collected: Sequence[Path] = (),
     accept: Callable[[str], object] | None = None,
-) -> tuple[Table, list[CellResults]]:
+) -> Finished:
     """`finished_table`, and the results that it is made of."""
     more = merged({str(path): read_collection(path) for path in collected}, accept)
-    return _table(name, overrides, _Finished(more, accept, Compositions(config_dir)))
+    return _table(name, overrides, _Evidence(more, accept, Compositions(config_dir)))
 
 
 def finished_tables(
     names: Sequence[str],
     overrides: Sequence[str],
     config_dir: Path | None,
+    runs: Path,
     more: Collection,
     accept: Callable[[str], object] | None = None,
-) -> dict[str, Table | UserError]:
-    """Many tables as `finished_table` makes them, or what is wrong with one; `more`: collected results.
+) -> dict[str, Finished | UserError]:
+    """Many tables as `finished_cells` makes them, or what is wrong with one.
 
-    Results that cannot be read are passed over, and a cell of which nothing was ever begun has no id: to know it takes
-    longer than all the rest.
+    runs: where run folders are; more: collected results. Results that cannot be read are passed over, and a cell of which
+    nothing was ever begun has no id: to know it takes longer than all the rest.
     """
-    runs = Compositions(config_dir).run([o for o in overrides if o.startswith("paths.")]).paths.runs
     begun = Labels.of(runs, more, conf_folders(config_dir))
-    finished = _Finished(more, accept, Compositions(config_dir), begun)
-    return {name: _table_or_error(name, overrides, finished) for name in names}
+    evidence = _Evidence(more, accept, Compositions(config_dir), begun)
+    return {name: _table_or_error(name, overrides, evidence) for name in names}
 
 
 @dataclass(frozen=True)
-class _Finished:
+class _Evidence:
     """Where tables get their results from. begun: what alone is looked for; damaged results are then passed over."""
 
     more: Collection
@@ -142,24 +144,24 @@ class _Finished:
         return None if self.begun is not None and result_damage(folder) else folder.read_result()
 
 
-def _table_or_error(name: str, overrides: Sequence[str], finished: _Finished) -> Table | UserError:
+def _table_or_error(name: str, overrides: Sequence[str], evidence: _Evidence) -> Finished | UserError:
     try:
-        return _table(name, overrides, finished)
+        return _table(name, overrides, evidence)
     except UserError as error:
         return error
 
 
-def _table(name: str, overrides: Sequence[str], finished: _Finished) -> Table:
+def _table(name: str, overrides: Sequence[str], evidence: _Evidence) -> Finished:
     asked = [override for override in overrides if override.startswith("budget=")]
     rest = [override for override in overrides if override not in asked]
-    budgets = [asked[-1].partition("=")[2]] if asked else _budgets_tried(name, rest, finished)
-    filled = {budget: _cells(name, [*rest, f"budget={budget}"], finished) for budget in budgets}
+    budgets = [asked[-1].partition("=")[2]] if asked else _budgets_tried(name, rest, evidence)
+    filled = {budget: _cells(name, [*rest, f"budget={budget}"], evidence) for budget in budgets}
     with_results = [budget for budget, cells in filled.items() if any(cell.results for cell in cells)]
     shown = (with_results or budgets)[0]
     others = [
         f"There are results at another budget: budget={other} shows them." for other in with_results if other != shown
     ]
-    selection = _selection(name, rest, finished.config_dir)
+    selection = _selection(name, rest, evidence.config_dir)
     changes = [
         change for change in selection.changes if change.lstrip("+~").split("/")[0].split(".")[0] in CHANGES_THE_SCIENCE
     ]
@@ -177,9 +179,9 @@ def _table(name: str, overrides: Sequence[str], finished: _Finished) -> Table:
     return table, filled[shown]
 
 
-def _cells(name: str, overrides: Sequence[str], finished: _Finished) -> list[CellResults]:
-    selection = _selection(name, overrides, finished.config_dir)
-    return [finished.cell(cell, selection) for cell in selection.cells]
+def _cells(name: str, overrides: Sequence[str], evidence: _Evidence) -> list[CellResults]:
+    selection = _selection(name, overrides, evidence.config_dir)
+    return [evidence.cell(cell, selection) for cell in selection.cells]
 
 
 def _selection(name: str, overrides: Sequence[str], config_dir: Path | None) -> Selection:
@@ -189,16 +191,16 @@ def _selection(name: str, overrides: Sequence[str], config_dir: Path | None) -> 
     return selection
 
 
-def _budgets_tried(name: str, overrides: Sequence[str], finished: _Finished) -> list[str]:
+def _budgets_tried(name: str, overrides: Sequence[str], evidence: _Evidence) -> list[str]:
     """Budgets at which anything is done, the fullest first; the paper's if nothing is."""
-    if finished.begun is not None:
-        done = set(finished.begun.budgets)
+    if evidence.begun is not None:
+        done = set(evidence.begun.budgets)
     else:
-        first = _selection(name, overrides, finished.config_dir).cells[0]
-        runs = finished.compositions.run(first.overrides).paths.runs
+        first = _selection(name, overrides, evidence.config_dir).cells[0]
+        runs = evidence.compositions.run(first.overrides).paths.runs
         done = {path.parent.parent.name.split("-")[-2] for path in runs.glob("*-*-*-*/seed-*/result.json")}
-        done |= {slug(result["budget"]) for result in finished.more.values()}
-    known = [path.stem for folder in conf_folders(finished.config_dir) for path in (folder / "budget").glob("*.yaml")]
+        done |= {slug(result["budget"]) for result in evidence.more.values()}
+    known = [path.stem for folder in conf_folders(evidence.config_dir) for path in (folder / "budget").glob("*.yaml")]
     found = {budget for budget in known if slug(budget) in done}
     return sorted(found, key=lambda budget: (BUDGETS.index(budget) if budget in BUDGETS else -1, budget)) or ["paper"]
 

@@ -12,7 +12,8 @@ from chtexp.cli.common import add_config_dir, add_keep_first, check_config_dir, 
 from chtexp.errors import UserError
 
 if TYPE_CHECKING:
-    from chtexp.report.page import FigurePart, RunPart, TablePart
+    from chtexp.planning import Finished
+    from chtexp.report.page import RunPart
     from chtexp.store import Condition, RunFolder
     from chtexp.store.collection import Collection
 
@@ -82,39 +83,41 @@ def _check_overrides(overrides: Sequence[str]) -> None:
 
 def _html(parsed: argparse.Namespace) -> str:
     from chtexp import __version__
+    from chtexp.cli.report_figures import figures
     from chtexp.compose import compose_run
-    from chtexp.report.page import Page, render_page
+    from chtexp.report.page import Page, TablePart, render_page
     from chtexp.store.collection import read_collection
 
     runs = compose_run([o for o in parsed.overrides if o.startswith("paths.")], parsed.config_dir).paths.runs
     collected = {path: read_collection(path) for path in parsed.results}
+    found = _tables(parsed, runs, collected)
     return render_page(
         Page(
             made=time.strftime("%Y-%m-%d %H:%M"),
             version=__version__,
             runs_from=(str(runs), *map(str, parsed.results)),
-            tables=_tables(parsed, collected),
-            figures=_figures(parsed, collected),
+            tables=[
+                TablePart(name, None, str(made)) if isinstance(made, UserError) else TablePart(name, made[0])
+                for name, made in found.items()
+            ],
+            figures=figures(found, parsed.overrides, parsed.config_dir, runs),
             runs=_runs(runs, collected),
         )
     )
 
 
-def _tables(parsed: argparse.Namespace, collected: dict[Path, Collection]) -> list[TablePart]:
+def _tables(
+    parsed: argparse.Namespace, runs: Path, collected: dict[Path, Collection]
+) -> dict[str, Finished | UserError]:
+    """Every table there is, in the order of their numbers."""
     from chtexp.experiments.grid import grid_names
     from chtexp.planning import conf_folders, finished_tables
-    from chtexp.report import Table
-    from chtexp.report.page import TablePart
     from chtexp.store.collection import merged
 
     accept = keep_first if parsed.keep_first else None
     more = merged({str(path): collection for path, collection in collected.items()}, accept)
     names = sorted(grid_names(conf_folders(parsed.config_dir)), key=_place)
-    found = finished_tables(names, parsed.overrides, parsed.config_dir, more, accept)
-    return [
-        TablePart(name, table) if isinstance(table, Table) else TablePart(name, None, str(table))
-        for name, table in found.items()
-    ]
+    return finished_tables(names, parsed.overrides, parsed.config_dir, runs, more, accept)
 
 
 def _place(name: str) -> tuple[int, int, str]:
@@ -122,10 +125,6 @@ def _place(name: str) -> tuple[int, int, str]:
     kind = name.rstrip("0123456789")
     numbered = kind in ("table", "figure") and kind != name
     return (("table", "figure").index(kind) if numbered else 2, int(name[len(kind) :]) if numbered else 0, name)
-
-
-def _figures(parsed: argparse.Namespace, collected: dict[Path, Collection]) -> list[FigurePart]:
-    return []
 
 
 def _runs(runs: Path, collected: dict[Path, Collection]) -> list[RunPart]:

@@ -57,12 +57,18 @@ class TablePart:
 
 @dataclass(frozen=True)
 class FigurePart:
-    """A figure as an SVG document, or (svg: "") why there is none. title: also its description for those who do not see it."""
+    """A figure as an SVG document, or (svg: "") why there is none. title: also its description for those who do not see it.
+
+    command: what draws it. table: the name of the table whose numbers it shows, if any. measured: whether any results are in it.
+    """
 
     name: str
     title: str
     svg: str
     problem: str = ""
+    command: str = ""
+    table: str = ""
+    measured: bool = True
 
 
 @dataclass(frozen=True)

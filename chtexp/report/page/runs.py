@@ -81,17 +81,21 @@ def run_of_folder(folder: RunFolder, condition: Condition) -> RunPart:
     """The run in `folder`, whatever is left of it. condition: its state, as the store and the scheduler have it."""
     reading = _Reading()
     name = folder.path.parent.name
-    config = reading.of(folder.config, lambda path: path.read_text(), "")
-    described = reading.of(folder.config, lambda path: dict(yaml.safe_load(path.read_text())), {})
-    environments = reading.of(folder.environment, lambda path: [dict(one) for one in read_json(path)], [])
-    commands = reading.of(folder.commands, lambda path: tuple(dict.fromkeys(path.read_text().splitlines())), ())
-    records = reading.of(folder.metrics, lambda _: folder.read_metrics(), [])
-    log = reading.of(folder.log, lambda _: tuple(folder.log_tail(LOG_LINES)), ())
+    config: str = reading.of(folder.config, lambda path: path.read_text(), "")
+    described: dict[str, Any] = reading.of(folder.config, lambda path: dict(yaml.safe_load(path.read_text())), {})
+    environments: list[dict[str, Any]] = reading.of(
+        folder.environment, lambda path: [dict(one) for one in read_json(path)], []
+    )
+    commands: tuple[str, ...] = reading.of(
+        folder.commands, lambda path: tuple(dict.fromkeys(path.read_text().splitlines())), ()
+    )
+    records: list[dict[str, Any]] = reading.of(folder.metrics, lambda _: folder.read_metrics(), [])
+    log: tuple[str, ...] = reading.of(folder.log, lambda _: tuple(folder.log_tail(LOG_LINES)), ())
     if damage := result_damage(folder):
         reading.damage.append(damage)
     result = None if damage else folder.read_result()
     shown = _of_result(result, environments) if result else _unfinished(name, described, environments, condition.step)
-    drawn = reading.of(folder.metrics, lambda _: curves(records, shown["metric"]), ())
+    drawn: tuple[Curve, ...] = reading.of(folder.metrics, lambda _: curves(records, shown["metric"]), ())
     if condition.state == DAMAGED and condition.reason not in reading.damage:
         reading.damage.append(condition.reason)
     return RunPart(

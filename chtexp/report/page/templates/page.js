@@ -72,12 +72,12 @@ function search(typed) {
     show(element, shown);
     found += shown;
   }
-  for (const part of document.querySelectorAll("[data-part]")) {
+  for (const part of [...document.querySelectorAll("[data-part]")].reverse()) { // inner parts first
     const rows = [...part.querySelectorAll("[data-row]")];
     const some = rows.length ? rows.some((row) => !row.hasAttribute("data-hidden")) : fits(part);
     show(part, some || !words.length);
     if (words.length && some) {
-      for (const details of [part.querySelector("details"), part.querySelector("details.numbers")]) {
+      for (const details of [part.matches("details") ? part : part.querySelector("details"), part.querySelector("details.numbers")]) {
         if (details && !details.open) { details.open = true; opened.add(details); }
       }
     }

@@ -88,7 +88,7 @@ def _html(parsed: argparse.Namespace) -> str:
     from chtexp.report.page import Page, TablePart, render_page
     from chtexp.store.collection import read_collection
 
-    runs = compose_run([o for o in parsed.overrides if o.startswith("paths.")], parsed.config_dir).paths.runs
+    runs = compose_run([o for o in parsed.overrides if not o.startswith("seed=")], parsed.config_dir).paths.runs
     collected = {path: read_collection(path) for path in parsed.results}
     found = _tables(parsed, runs, collected)
     return render_page(
@@ -110,13 +110,15 @@ def _tables(
     parsed: argparse.Namespace, runs: Path, collected: dict[Path, Collection]
 ) -> dict[str, Finished | UserError]:
     """Every table there is, in the order of their numbers."""
-    from chtexp.experiments.grid import grid_names
+    from chtexp.experiments.grid import grid_names, load_grid, select
     from chtexp.planning import conf_folders, finished_tables
     from chtexp.store.collection import merged
 
     accept = keep_first if parsed.keep_first else None
     more = merged({str(path): collection for path, collection in collected.items()}, accept)
-    names = sorted(grid_names(conf_folders(parsed.config_dir)), key=_place)
+    folders = conf_folders(parsed.config_dir)
+    names = sorted(grid_names(folders), key=_place)
+    select(load_grid(names[0], folders), parsed.overrides)  # what is wrong with these is no table's own mistake
     return finished_tables(names, parsed.overrides, parsed.config_dir, runs, more, accept)
 
 

@@ -208,3 +208,40 @@ def test_identity_is_the_science_alone(tmp_path: Path) -> None:
         "method.topology.rule=er",
     ]
     assert len({base.id, *(compose_run(["method=chts_n", change]).id for change in other)}) == 1 + len(other)
+
+
+TWO_ROWS = {"title": "t", "seeds": [0], "columns": {"c": ["data=mnist"]}, "groups": {"g": {"a": [], "b": []}}}
+
+
+def test_a_grid_says_how_it_is_drawn_by_data() -> None:
+    contests = {"ours": {"first": "a", "second": ["b"]}}
+    grid = describe(Grid, {**TWO_ROWS, "figure": {"kind": "win_rates", "contests": contests}})
+    assert grid.figure is not None
+    assert grid.figure.options() == {"contests": {"ours": {"first": ("a",), "second": ("b",)}}}
+
+
+@pytest.mark.parametrize(
+    ("figure", "said"),
+    [
+        ({"kind": "pie"}, "figure"),
+        ({"kind": "bars", "across": "x"}, "across"),  # an option of another kind
+        ({"kind": "heat_map", "across": "x"}, "down is required"),
+        ({"kind": "curves", "quantities": ["beauty"]}, "quantities"),
+        ({"kind": "win_rates", "contests": {"alone": {"one": "a"}}}, "contests"),
+        ({"kind": "win_rates", "contests": {"x": {"one": "a", "other": "z"}}}, "unknown row of a figure 'z'"),
+    ],
+)
+def test_a_figure_that_cannot_be_drawn_is_refused(figure: dict, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        describe(Grid, {**TWO_ROWS, "figure": figure})
+
+
+def test_the_drawings_take_what_grids_say() -> None:
+    from inspect import signature
+
+    from chtexp.report.figures import KINDS
+
+    figures = [grid.figure for name in GRIDS if (grid := load_grid(name, [conf_dir()])).figure]
+    assert {figure.kind for figure in figures} == {"bars", "curves", "heat_map", "win_rates"}
+    for figure in figures:
+        assert set(figure.options()) <= set(signature(KINDS[figure.kind]).parameters)

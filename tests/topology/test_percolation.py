@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from chtexp.errors import UserError
-from chtexp.topology import Junction, anp, percolate
+from chtexp.topology import Junction, active_shares, anp, percolate
 
 # How layers meet, as (rows, columns): written out apart from the chains that `percolate` gets.
 Meetings = list[tuple[tuple[object, ...], tuple[object, ...]]]
@@ -155,3 +155,9 @@ def test_anp_by_hand() -> None:
     assert anp([torch.zeros(2, 5, dtype=torch.bool)]) == 0.0
     with pytest.raises(UserError, match="at least one mask"):
         anp([])
+
+
+def test_active_shares_are_those_of_columns_and_rows_with_links() -> None:
+    mask_OI = torch.tensor([[1, 0, 0, 0], [1, 1, 0, 0]], dtype=torch.bool)
+    assert active_shares(mask_OI) == (0.5, 1.0)
+    assert active_shares(torch.zeros(2, 4, dtype=torch.bool)) == (0.0, 0.0)

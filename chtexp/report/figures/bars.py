@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chtexp.report.figures.evidence import NO_RESULTS, Evidence, has_paper, metric_label, notes
+from chtexp.report.figures.evidence import DIAMOND, NO_RESULTS, Evidence, has_paper, metric_label, notes
 from chtexp.report.figures.sheet import Sheet, panel_places
 from chtexp.report.figures.style import COLOURS, GREY, HATCHES, paper_point, said, styled
 from chtexp.report.table import Row
@@ -33,8 +33,8 @@ def bars(evidence: Evidence) -> Figure:
         for axes in sheet.axes[:, 0]:
             axes.set_yticks(range(len(rows)), rows)
             axes.set_ylim(len(rows) - 0.4, -0.6)  # the first row on top
-    more = ["The axes do not start at 0."] if cut else []
-    return sheet.finish(notes(evidence, *more, paper=has_paper(evidence)))
+    more = ["The bars are cut off on the left: their axes do not start at 0."] if cut else []
+    return sheet.finish(notes(evidence, *more, paper=DIAMOND if has_paper(evidence) else ""))
 
 
 def _panel(sheet: Sheet, axes: Any, evidence: Evidence, column: str) -> bool:

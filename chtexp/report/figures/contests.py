@@ -22,7 +22,7 @@ RULE = (
     "Win rate: the share of comparisons (same column, same seed) with each other contestant of a panel that it wins, a tie "
     "being half a win; the bar is Wilson’s 95% interval."
 )
-PAPER_RULE = "the same from the paper’s means, where it reports all of them"
+PAPER_RULE = "◇: the same from the paper’s means, where it reports all of them."
 
 
 def win_rates(evidence: Evidence, contests: Mapping[str, Contestants] | None = None) -> Figure:
@@ -42,8 +42,7 @@ def win_rates(evidence: Evidence, contests: Mapping[str, Contestants] | None = N
                 continue
             title = list(contests)[place]
             _panel(sheet, axes, evidence, title, contests[title], papers)
-    said_of_paper = [f"◇: {PAPER_RULE}."] if any(papers.values()) else []
-    return sheet.finish(notes(evidence, RULE, *said_of_paper, paper=False))
+    return sheet.finish(notes(evidence, RULE, paper=PAPER_RULE if any(papers.values()) else ""))
 
 
 def rates(values: Values, contestants: Contestants, *, higher_is_better: bool) -> dict[str, Rate]:

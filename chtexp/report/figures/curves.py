@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from chtexp.report.figures.evidence import NO_RESULTS, Evidence, notes, without_records
-from chtexp.report.figures.series import METRIC, Quantity, over_seeds, quantity, series
+from chtexp.report.figures.evidence import DIAMOND, NO_RESULTS, Evidence, notes, without_records
+from chtexp.report.figures.series import METRIC, Quantity, fit_scale, over_seeds, quantity, series
 from chtexp.report.figures.sheet import Sheet, panel_places
 from chtexp.report.figures.style import empty, line, paper_point, styled
 
@@ -35,6 +35,7 @@ def curves(evidence: Evidence, quantities: Sequence[str] = SHOWN, against: str =
                 continue
             wanted, column = panels[place]
             _panel(sheet, axes, evidence, wanted, column, against)
+            fit_scale(axes, wanted)
             papers |= wanted is found[0] and quantities[0] == METRIC and _papers(sheet, axes, evidence, wanted, column)
             if abreast:
                 axes.set_title(column if place < across else "")
@@ -42,7 +43,7 @@ def curves(evidence: Evidence, quantities: Sequence[str] = SHOWN, against: str =
             else:
                 axes.set_title(wanted.label)
             axes.set_xlabel(AXES[against] if place + across >= len(panels) else "")
-    return sheet.finish(notes(evidence, *without_records(evidence), paper=papers))
+    return sheet.finish(notes(evidence, *without_records(evidence), paper=DIAMOND if papers else ""))
 
 
 def _panel(sheet: Sheet, axes: Any, evidence: Evidence, wanted: Quantity, column: str, against: str) -> None:
@@ -71,7 +72,7 @@ def _panel(sheet: Sheet, axes: Any, evidence: Evidence, wanted: Quantity, column
 
 def _papers(sheet: Sheet, axes: Any, evidence: Evidence, wanted: Quantity, column: str) -> bool:
     """The paper's final values at the right edge, where the curves are of the metric that it reports."""
-    if wanted.label.partition(" (")[0] != evidence.table.metric:
+    if wanted.key != evidence.table.metric:
         return False
     drawn = False
     for place, row in enumerate(evidence.rows):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from chtexp.report.figures.series import Record
+from chtexp.report.figures.series import Record, label_of
 from chtexp.report.layout import Result
 from chtexp.report.table import Row, Table
 from chtexp.report.words import MARK
 
 Place = tuple[str, str]  # row, column
-PAPER_MARKER = "◇"
+DIAMOND = "◇: the paper’s value, at its full training."
 NO_RESULTS = "no results"
 LISTED = 6  # names in a note before it counts the others
 
@@ -66,22 +66,19 @@ class Evidence:
 
 def metric_label(table: Table) -> str:
     """`accuracy (%)`, `perplexity (lower is better)`."""
-    unit = " (%)" if table.metric == "accuracy" else ""
-    return table.metric + unit + ("" if table.higher_is_better else " (lower is better)")
+    return label_of(table.metric) + ("" if table.higher_is_better else " (lower is better)")
 
 
-def notes(evidence: Evidence, *more: str, paper: bool) -> list[str]:
-    """What stands below a figure. paper: whether it shows the paper's values; more: what this kind of figure adds."""
+def notes(evidence: Evidence, *more: str, paper: str = "") -> list[str]:
+    """What stands below a figure. paper: where it shows the paper's values, if it does; more: what this kind adds."""
     table = evidence.table
-    said = list(more)
-    if not evidence.has_results:
-        said.insert(0, f"{NO_RESULTS}: {'the paper’s values alone.' if paper else 'nothing to draw yet.'}")
-    else:
+    said = [*more, *([paper] if paper else [])]
+    if evidence.has_results:
         said.append(
             f"Budget: {table.budget}{table.budget_said}. Mean and standard error over seeds; one seed has no error."
         )
-    if paper:
-        said.append(f"{PAPER_MARKER}: the paper’s value, at its full training.")
+    else:
+        said.insert(0, f"{NO_RESULTS}: {'the paper’s values alone.' if paper else 'nothing to draw yet.'}")
     if found := dict.fromkeys(mark for row in table.rows for mark in row.marks):
         said.append(f"{MARK}: not the paper’s runs: {'; '.join(found)}.")
     if evidence.has_results and (empty := [row for row in table.rows if row.mean is None]):

@@ -12,6 +12,8 @@ from chtexp.report.words import GAP, MARK
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+BRACKETS = "In brackets: the paper’s value, at its full training."
+
 
 def heat_map(evidence: Evidence, across: str = "", down: str = "") -> Figure:
     """The means of a table; the paper's in brackets below ours. across, down: what columns and rows are."""
@@ -48,9 +50,7 @@ def heat_map(evidence: Evidence, across: str = "", down: str = "") -> Figure:
         if evidence.has_results:
             bar = sheet.figure.colorbar(image, ax=axes, pad=0.02)
             bar.set_label(metric_label(evidence.table))
-            bar.outline.set_visible(False)  # type: ignore[operator]
+            bar.outline.set_visible(False)
         else:
             axes.set_title(NO_RESULTS, color=GREY)
-    return sheet.finish(
-        notes(evidence, *(["In brackets: the paper’s value, at its full training."] if two_lines else []), paper=False)
-    )
+    return sheet.finish(notes(evidence, paper=BRACKETS if two_lines else ""))

@@ -39,7 +39,7 @@ def neurons(evidence: Evidence) -> Figure:
         if image is not None:
             bar = sheet.figure.colorbar(image, ax=sheet.axes, pad=0.01)
             bar.set_label("active neurons (%)")
-    return sheet.finish(notes(evidence, RULE, *without_records(evidence), paper=False))
+    return sheet.finish(notes(evidence, RULE, *without_records(evidence)))
 
 
 def _active(evidence: Evidence, row: str, column: str) -> Mapping[str, Sequence[tuple[float, float]]]:

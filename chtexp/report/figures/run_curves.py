@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from chtexp.report.figures.series import METRIC, Record, quantity, series
+from chtexp.report.figures.series import METRIC, Record, fit_scale, quantity, series
 from chtexp.report.figures.sheet import Sheet
 from chtexp.report.figures.style import COLOURS, MARKERS, Line, empty, styled, svg_text
 
@@ -34,6 +34,7 @@ def run_curves(records: Sequence[Record], metric: str, title: str = "") -> Figur
                 continue
             name = list(curves)[place]
             _draw(axes, curves[name], found[name].label)
+            fit_scale(axes, found[name])
         for axes in sheet.axes[-1]:
             axes.set_xlabel("step")
         if len(curves) % columns:  # the panel above the empty place

@@ -11,27 +11,38 @@ from chtexp.report.statistics import mean_and_error
 Record = Mapping[str, Any]
 Points = tuple[tuple[float, float], ...]
 
+LOGARITHMIC = 4  # highest over lowest value
 METRIC = "metric"  # stands for whatever a run reports
 INSTEAD = ("validation_perplexity", "perplexity", "accuracy", "validation_loss", "test_loss")
 
 
+LABELS = {"accuracy": "accuracy (%)", "bleu": "BLEU"}
+
+
+def label_of(metric: str) -> str:
+    """A metric with its unit, as a reader knows it."""
+    return LABELS.get(metric, metric.replace("_", " "))
+
+
 class Quantity(NamedTuple):
-    """label: with its unit. of: its value in a record, None where the record has none."""
+    """label: with its unit. of: its value in a record, None where the record has none. key: its name in records."""
 
     label: str
     of: Callable[[Record], float | None]
+    key: str
+    percent: bool = False
 
 
-def _percent(key: str) -> Callable[[Record], float | None]:
-    return lambda record: None if record.get(key) is None else 100 * float(record[key])
+def _percent(label: str, key: str) -> Quantity:
+    return Quantity(label, lambda record: None if record.get(key) is None else 100 * float(record[key]), key, True)
 
 
 QUANTITIES: dict[str, Quantity] = {
-    "density": Quantity("density (%)", _percent("density")),
-    "anp": Quantity("ANP (%)", _percent("anp")),
-    "itop": Quantity("ITOP rate (%)", _percent("itop")),
-    "overlap": Quantity("overlap (%)", _percent("overlap")),
-    "train_loss": Quantity("training loss", lambda record: record.get("train_loss")),
+    "density": _percent("density (%)", "density"),
+    "anp": _percent("ANP (%)", "anp"),
+    "itop": _percent("ITOP rate (%)", "itop"),
+    "overlap": _percent("overlap (%)", "overlap"),
+    "train_loss": Quantity("training loss", lambda record: record.get("train_loss"), "train_loss"),
 }
 
 
@@ -42,8 +53,7 @@ def metric_quantity(metric: str, runs: Sequence[Sequence[Record]]) -> Quantity:
     """
     known = {key for records in runs for record in records for key in record}
     name = next((key for key in (metric, *INSTEAD) if key in known), metric)
-    label = f"{name} (%)" if name == "accuracy" else name.replace("_", " ")
-    return Quantity(label, lambda record: record.get(name))
+    return Quantity(label_of(name), lambda record: record.get(name), name, name == "accuracy")
 
 
 def quantity(name: str, metric: str, runs: Sequence[Sequence[Record]]) -> Quantity:
@@ -80,3 +90,20 @@ def over_seeds(runs: Sequence[Points]) -> Band:
     columns = [[value[place] for value in values] for place in places]
     errors = tuple(mean_and_error(column).standard_error or 0.0 for column in columns)
     return Band(places, tuple(map(fmean, columns)), errors)
+
+
+def fit_scale(axes: Any, wanted: Quantity) -> None:
+    """Percents end at 100; a perplexity that falls to a fraction is seen on a logarithmic axis only."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    if not axes.lines:
+        return
+    values = [value for drawn in axes.lines for value in drawn.get_ydata()]
+    if wanted.percent:
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, -4.0), min(high, 100 + 0.04 * (100 - low)))
+    elif min(values) > 0 and max(values) > LOGARITHMIC * min(values):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())

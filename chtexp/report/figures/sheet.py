@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
 LINE = 1.35 * FONT / 72  # inches from one line of text to the next
 LETTER = 0.56 * FONT / 72  # inches that a letter takes on average
+LEGEND_LETTER = 0.115
 BOLD = 0.85  # as many bold letters take that room
 NARROWEST = 11.0  # inches, so that title and notes find room
 MARGIN = 0.12
+DIGITS = 5  # of a place, as a share of the figure
 
 
 class Sheet:
@@ -61,17 +63,26 @@ class Sheet:
                     loc="upper left",
                     bbox_to_anchor=(0, 1 - top / height),
                     ncols=columns,
-                    handlelength=3.2,
+                    handlelength=2.6,
                     columnspacing=1.2,
                     borderaxespad=0.2,
                 )
             if below:
                 self.figure.text(left, MARGIN / height, "\n".join(below), va="bottom", linespacing=1.2, gid="notes")
+            self._settle()
         return self.figure
+
+    def _settle(self) -> None:
+        """Lay the panels out, now and once: the solver's last digits differ from one time to the next."""
+        self.figure.draw_without_rendering()
+        self.figure.set_layout_engine("none")
+        for axes in self.figure.axes:
+            place = axes.get_position(original=True).bounds
+            axes.set_position(tuple(round(value, DIGITS) for value in place))
 
     def _legend_columns(self, width: float) -> int:
         longest = max(map(len, self._entries), default=0)
-        return max(1, int(width / ((longest + 1) * LETTER + 1.3)))
+        return max(1, int(width / (longest * LEGEND_LETTER + 1.05)))
 
 
 def panel_places(panels: int, abreast: int) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """The one style of every figure: told apart without colour, legible at half size, the same bytes for the same input.
 
-Colours are Okabe and Ito's, without their yellow, which is lost on white; each line also has a marker and dashes of its own,
-each bar a hatch. Text is 16 points, which are 8 at half size, and stays text in SVG and PDF.
+Colours are Okabe and Ito's, with a grey for their yellow, which is lost on white; each line also has a marker and dashes of its
+own, each bar a hatch. Text is 16 points, which are 8 at half size, and stays text in SVG and PDF.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FIGURE_SUFFIXES = (".pdf", ".png", ".svg")
 FONT = 16  # points at full size
-COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)))
 HATCHES = ("", "//", "..", "\\\\", "xx", "--")
@@ -48,7 +48,7 @@ _SETTINGS: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "chtexp",
     "pdf.fonttype": 42,
-    "savefig.dpi": 100,
+    "savefig.dpi": 150,
 }
 _NO_DATES: Mapping[str, dict[str, Any]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}
 
@@ -73,7 +73,7 @@ class Line:
 
 
 def line(place: int) -> Line:
-    """The look of the line at `place` among the others; the first 55 differ in marker or dashes."""
+    """The look of the line at `place` among the others; the first 55 differ in marker or dashes, the first 8 in colour, too."""
     return Line(COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)], DASHES[place % len(DASHES)])
 
 
@@ -84,7 +84,7 @@ def styled() -> Iterator[None]:
 
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(_SETTINGS)
+        mpl.rcParams.update(_SETTINGS)  # type: ignore[arg-type]
         yield
 
 

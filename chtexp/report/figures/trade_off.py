@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 PANELS_ABREAST = 2
 FLOPS = "FLOPs of the training, of linear layers, counting links alone"
+PALE = "Pale: the paper’s value, at the FLOPs of its full training by the cost model of chtexp plan."
 SECONDS = "seconds of training, of one run on the hardware that trained it"
 
 
@@ -31,7 +32,7 @@ def _trade_off(evidence: Evidence, label: str, key: Callable[[Any], float], *, p
                 continue
             column = columns[place]
             axes.set_title(column)
-            axes.set_xscale("log")
+            _across(axes)
             axes.grid()
             for number, row in enumerate(evidence.rows):
                 _point(sheet, axes, evidence, row, column, number, key)
@@ -40,10 +41,19 @@ def _trade_off(evidence: Evidence, label: str, key: Callable[[Any], float], *, p
                 empty(axes, NO_RESULTS)
             axes.set_xlabel(label.partition(",")[0] if place + across >= len(columns) else "")
             axes.set_ylabel(metric_label(evidence.table) if place % across == 0 else "")
-    more = [f"Across: {label}."]
-    if theirs:
-        more.append("Pale: the paper’s value, at the FLOPs of its training by the cost model of chtexp plan.")
-    return sheet.finish(notes(evidence, *more, paper=False))
+    return sheet.finish(notes(evidence, f"Across: {label}.", paper=PALE if theirs else ""))
+
+
+def _across(axes: Any) -> None:
+    """A logarithmic axis with a number at 1, 2 and 5 of every power of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value:g}" if value < 1e5 else f"{value:.0e}".replace("e+", "e"))
+    )
 
 
 def _point(
@@ -53,7 +63,7 @@ def _point(
     if cell.mean is None or not runs:
         return
     look = line(number)
-    drawn = axes.errorbar(
+    axes.errorbar(
         fmean(key(run.result) for run in runs),
         cell.mean,
         yerr=cell.standard_error,
@@ -65,7 +75,7 @@ def _point(
         capsize=4,
         gid=f"{row} {column}",
     )
-    sheet.entry(row + evidence.marked(row), drawn.lines[0])
+    _entry(sheet, evidence, row, number)
 
 
 def _paper(sheet: Sheet, axes: Any, evidence: Evidence, row: str, column: str, number: int) -> bool:
@@ -73,11 +83,27 @@ def _paper(sheet: Sheet, axes: Any, evidence: Evidence, row: str, column: str, n
     if paper is None or taken is None:
         return False
     look = line(number)
-    (drawn,) = axes.plot(
-        taken, paper, look.marker, color=look.color, alpha=0.4, markersize=11, markeredgewidth=0, gid="paper"
-    )
-    sheet.entry(f"{row}, the paper", drawn)
+    axes.plot(taken, paper, look.marker, color=look.color, alpha=0.5, markersize=11, markeredgewidth=0, gid="paper")
+    _entry(sheet, evidence, row, number)
     return True
+
+
+def _entry(sheet: Sheet, evidence: Evidence, row: str, number: int) -> None:
+    """The row in the legend, once, whether the paper's point or ours is drawn."""
+    from matplotlib.lines import Line2D
+
+    look = line(number)
+    shown = Line2D(
+        [],
+        [],
+        color=look.color,
+        marker=look.marker,
+        linestyle="",
+        markersize=11,
+        markerfacecolor="none",
+        markeredgewidth=2.2,
+    )
+    sheet.entry(row + evidence.marked(row), shown)
 
 
 flops = partial(_trade_off, label=FLOPS, key=lambda result: float(result["flops"]["sparse"]), papers=True)

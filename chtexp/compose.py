@@ -31,14 +31,21 @@ def compose_run(overrides: Sequence[str], config_dir: Path | None = None) -> Run
     config_dir: a folder of further configuration files, laid out as `conf/`.
     Raises UserError for anything a person may have typed wrong.
     """
-    searchpath = [f"hydra.searchpath=[{quoted('file://' + str(config_dir.resolve()))}]"] if config_dir else []
     try:
-        config = _composed(ROOT, [*searchpath, *overrides])
-        return run_of(config)
+        return run_of(compose_choices(overrides, config_dir))
     except (HydraException, OmegaConfBaseException) as error:
-        raise explain(error, ROOT, [*searchpath, *overrides]) from None
+        raise explain(error, ROOT, [*_searchpath(config_dir), *overrides]) from None
     except YAMLError as error:
         raise UserError(f"a configuration file is no YAML: {' '.join(str(error).split())}") from None
+
+
+def compose_choices(overrides: Sequence[str], config_dir: Path | None = None) -> DictConfig:
+    """The configuration that `overrides` describe; raises Hydra's own errors."""
+    return _composed(ROOT, [*_searchpath(config_dir), *overrides])
+
+
+def _searchpath(config_dir: Path | None) -> list[str]:
+    return [f"hydra.searchpath=[{quoted('file://' + str(config_dir.resolve()))}]"] if config_dir else []
 
 
 def quoted(value: str) -> str:
@@ -82,7 +89,7 @@ def check_sweep(overrides: Sequence[str], config_dir: Path | None = None) -> lis
 
 def compose_sweep(overrides: Sequence[str], config_dir: Path | None = None) -> SweepSettings:
     """Who carries out a sweep, and when it gives up, by `overrides` (`launcher=...`, `launcher.KEY=...`, `max_failures=...`)."""
-    searchpath = [f"hydra.searchpath=[{quoted('file://' + str(config_dir.resolve()))}]"] if config_dir else []
+    searchpath = _searchpath(config_dir)
     try:
         config = _composed("sweep", [*searchpath, *overrides])
         values: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)

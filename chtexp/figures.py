@@ -14,7 +14,7 @@ from chtexp.report.figures import KINDS, Evidence, TrainedRun, adjacency, runtim
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from chtexp.report import CellResults
+    from chtexp.report import CellResults, Table
 
 LINK_PREDICTION = Path("results/bench/linkpred.json")
 
@@ -68,8 +68,29 @@ def draw_figure(name: str, wanted: Wanted) -> Drawn:
 
 
 def _of_a_grid(name: str, wanted: Wanted) -> Drawn:
+    from chtexp.compose import compose_run
+    from chtexp.planning import finished_cells
+
+    _figure_of(name, wanted)  # says so at once where there is none
+    table, cells = finished_cells(name, wanted.overrides, wanted.config_dir, wanted.collected, wanted.accept)
+    folder = [word for word in wanted.overrides if word.startswith("paths.")]
+    return draw_finished(name, table, cells, wanted, compose_run(folder, wanted.config_dir).paths.runs)
+
+
+def draw_finished(name: str, table: Table, cells: Sequence[CellResults], wanted: Wanted, runs: Path) -> Drawn:
+    """The figure of the table `name` that is made already, and of the results in it; raises UserError as `draw_figure`.
+
+    runs: where run folders are, for what they recorded.
+    """
+    kind, options = _figure_of(name, wanted)
+    evidence = Evidence(table, _runs(cells, runs), _paper_flops(name, wanted) if kind == "flops" else {})
+    return Drawn(KINDS[kind](evidence, **options), sum(row.n for row in table.rows))
+
+
+def _figure_of(name: str, wanted: Wanted) -> tuple[str, dict[str, Any]]:
+    """The kind of figure that is wanted of a grid, and its options."""
     from chtexp.experiments.grid import load_grid
-    from chtexp.planning import conf_folders, finished_cells
+    from chtexp.planning import conf_folders
 
     own = load_grid(name, conf_folders(wanted.config_dir)).figure
     if own is None and wanted.kind is None:
@@ -79,19 +100,11 @@ def _of_a_grid(name: str, wanted: Wanted) -> Drawn:
         )
     kind = wanted.kind or (own.kind if own else "")
     options = own.options() if own and own.kind == kind else {}
-    if kind == "heat_map" and not options:
-        options = {"across": "", "down": ""}
-    table, cells = finished_cells(name, wanted.overrides, wanted.config_dir, wanted.collected, wanted.accept)
-    evidence = Evidence(table, _runs(cells, wanted), _paper_flops(name, wanted) if kind == "flops" else {})
-    return Drawn(KINDS[kind](evidence, **options), sum(row.n for row in table.rows))
+    return kind, options or ({"across": "", "down": ""} if kind == "heat_map" else {})
 
 
-def _runs(cells: Sequence[CellResults], wanted: Wanted) -> tuple[TrainedRun, ...]:
+def _runs(cells: Sequence[CellResults], runs: Path) -> tuple[TrainedRun, ...]:
     """Every result, with what its training recorded where its run folder is at hand."""
-    from chtexp.compose import compose_run
-
-    folder = [word for word in wanted.overrides if word.startswith("paths.")]
-    runs = compose_run(folder, wanted.config_dir).paths.runs
     return tuple(
         TrainedRun(cell.row, cell.column, result["seed"], result, _records(runs, result))
         for cell in cells

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chtexp.compose import compose_run
+from chtexp.compositions import Compositions
 from chtexp.errors import UserError
 from chtexp.experiments.description import Run
 from chtexp.experiments.grid import Cell, Selection, load_grid, select
+from chtexp.labels import Labels
 from chtexp.report import (
     CellResults,
     Claim,
@@ -23,10 +24,13 @@ from chtexp.report import (
 from chtexp.resources import conf_dir
 from chtexp.store import RunFolder
 from chtexp.store.collection import Collection, Result, merged, read_collection
+from chtexp.store.damage import result_damage
 from chtexp.store.folder import slug
 
 BUDGETS = ("paper", "cpu", "smoke")
 CHANGES_THE_SCIENCE = ("data", "model", "task", "method")
+
+Finished = tuple[Table, list[CellResults]]  # a table, and the results that it is made of
 
 
 @dataclass(frozen=True)
@@ -50,9 +54,11 @@ def conf_folders(config_dir: Path | None) -> list[Path]:
 def plan_runs(name: str, overrides: Sequence[str], config_dir: Path | None) -> list[PlannedRun]:
     """Every run of the table `name`, or of the part of it that `overrides` choose."""
     selection = _selection(name, overrides, config_dir)
+    compositions = Compositions(config_dir)
     planned = [
         PlannedRun(cell, seed, run.model_copy(update={"seed": seed}))
-        for cell, run in _cell_runs(selection, config_dir)
+        for cell in selection.cells
+        for run in [compositions.run(cell.overrides)]
         for seed in selection.seeds
     ]
     return list({(item.run.id, item.seed): item for item in reversed(planned)}.values())[::-1]  # cells may share runs
@@ -78,19 +84,84 @@ def finished_cells(
     config_dir: Path | None,
     collected: Sequence[Path] = (),
     accept: Callable[[str], object] | None = None,
-) -> tuple[Table, list[CellResults]]:
+) -> Finished:
     """`finished_table`, and the results that it is made of."""
     more = merged({str(path): read_collection(path) for path in collected}, accept)
+    return _table(name, overrides, _Evidence(more, accept, Compositions(config_dir)))
+
+
+def finished_tables(
+    names: Sequence[str],
+    overrides: Sequence[str],
+    config_dir: Path | None,
+    runs: Path,
+    more: Collection,
+    accept: Callable[[str], object] | None = None,
+) -> dict[str, Finished | UserError]:
+    """Many tables as `finished_cells` makes them, or what is wrong with one.
+
+    runs: where run folders are; more: collected results. Results that cannot be read are passed over, and a cell of which
+    nothing was ever begun has no id: to know it takes longer than all the rest.
+    """
+    begun = Labels.of(runs, more, conf_folders(config_dir))
+    evidence = _Evidence(more, accept, Compositions(config_dir), begun)
+    return {name: _table_or_error(name, overrides, evidence) for name in names}
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """Where tables get their results from. begun: what alone is looked for; damaged results are then passed over."""
+
+    more: Collection
+    accept: Callable[[str], object] | None
+    compositions: Compositions
+    begun: Labels | None = None
+
+    @property
+    def config_dir(self) -> Path | None:
+        return self.compositions.config_dir
+
+    def cell(self, cell: Cell, selection: Selection) -> CellResults:
+        """The results of a cell that are done."""
+        if self.begun is not None and not self.begun.may_be(cell.overrides):
+            return CellResults(cell.group, cell.row, cell.column, "", ())
+        run = self.compositions.run(cell.overrides)
+        return CellResults(cell.group, cell.row, cell.column, run.id, self._results(run, selection))
+
+    def _results(self, run: Run, selection: Selection) -> tuple[Result, ...]:
+        """The results of `run` that are done: those of the seeds asked for, or of every seed."""
+        every = [self._result(RunFolder(path)) for path in run.folder.path.parent.glob("seed-*")]
+        here: Collection = {(result["id"], result["seed"]): result for result in every if result is not None}
+        elsewhere = {key: result for key, result in self.more.items() if key[0] == run.id}
+        places = {str(run.folder.path.parent): here, "the collected results": elsewhere}
+        return tuple(
+            result
+            for result in merged(places, self.accept).values()
+            if not selection.seeds_asked or result["seed"] in selection.seeds
+        )
+
+    def _result(self, folder: RunFolder) -> Result | None:
+        return None if self.begun is not None and result_damage(folder) else folder.read_result()
+
+
+def _table_or_error(name: str, overrides: Sequence[str], evidence: _Evidence) -> Finished | UserError:
+    try:
+        return _table(name, overrides, evidence)
+    except UserError as error:
+        return error
+
+
+def _table(name: str, overrides: Sequence[str], evidence: _Evidence) -> Finished:
     asked = [override for override in overrides if override.startswith("budget=")]
     rest = [override for override in overrides if override not in asked]
-    budgets = [asked[-1].partition("=")[2]] if asked else _budgets_tried(name, rest, config_dir, more)
-    filled = {budget: _cells(name, [*rest, f"budget={budget}"], config_dir, more, accept) for budget in budgets}
+    budgets = [asked[-1].partition("=")[2]] if asked else _budgets_tried(name, rest, evidence)
+    filled = {budget: _cells(name, [*rest, f"budget={budget}"], evidence) for budget in budgets}
     with_results = [budget for budget, cells in filled.items() if any(cell.results for cell in cells)]
     shown = (with_results or budgets)[0]
     others = [
         f"There are results at another budget: budget={other} shows them." for other in with_results if other != shown
     ]
-    selection = _selection(name, rest, config_dir)
+    selection = _selection(name, rest, evidence.config_dir)
     changes = [
         change for change in selection.changes if change.lstrip("+~").split("/")[0].split(".")[0] in CHANGES_THE_SCIENCE
     ]
@@ -108,18 +179,9 @@ def finished_cells(
     return table, filled[shown]
 
 
-def _cells(
-    name: str,
-    overrides: Sequence[str],
-    config_dir: Path | None,
-    more: Collection,
-    accept: Callable[[str], object] | None,
-) -> list[CellResults]:
-    selection = _selection(name, overrides, config_dir)
-    return [
-        CellResults(cell.group, cell.row, cell.column, run.id, _results(run, selection, more, accept))
-        for cell, run in _cell_runs(selection, config_dir)
-    ]
+def _cells(name: str, overrides: Sequence[str], evidence: _Evidence) -> list[CellResults]:
+    selection = _selection(name, overrides, evidence.config_dir)
+    return [evidence.cell(cell, selection) for cell in selection.cells]
 
 
 def _selection(name: str, overrides: Sequence[str], config_dir: Path | None) -> Selection:
@@ -129,31 +191,16 @@ def _selection(name: str, overrides: Sequence[str], config_dir: Path | None) -> 
     return selection
 
 
-def _cell_runs(selection: Selection, config_dir: Path | None) -> list[tuple[Cell, Run]]:
-    return [(cell, compose_run(cell.overrides, config_dir)) for cell in selection.cells]
-
-
-def _results(
-    run: Run, selection: Selection, more: Collection, accept: Callable[[str], object] | None
-) -> tuple[Result, ...]:
-    """The results of `run` that are done: those of the seeds asked for, or of every seed."""
-    every = [RunFolder(path).read_result() for path in run.folder.path.parent.glob("seed-*")]
-    here: Collection = {(result["id"], result["seed"]): result for result in every if result is not None}
-    elsewhere = {key: result for key, result in more.items() if key[0] == run.id}
-    return tuple(
-        result
-        for result in merged({str(run.folder.path.parent): here, "the collected results": elsewhere}, accept).values()
-        if not selection.seeds_asked or result["seed"] in selection.seeds
-    )
-
-
-def _budgets_tried(name: str, overrides: Sequence[str], config_dir: Path | None, more: Collection) -> list[str]:
+def _budgets_tried(name: str, overrides: Sequence[str], evidence: _Evidence) -> list[str]:
     """Budgets at which anything is done, the fullest first; the paper's if nothing is."""
-    first = _selection(name, overrides, config_dir).cells[0]
-    runs = compose_run(first.overrides, config_dir).paths.runs
-    done = {path.parent.parent.name.split("-")[-2] for path in runs.glob("*-*-*-*/seed-*/result.json")}
-    done |= {slug(result["budget"]) for result in more.values()}
-    known = [path.stem for folder in conf_folders(config_dir) for path in (folder / "budget").glob("*.yaml")]
+    if evidence.begun is not None:
+        done = set(evidence.begun.budgets)
+    else:
+        first = _selection(name, overrides, evidence.config_dir).cells[0]
+        runs = evidence.compositions.run(first.overrides).paths.runs
+        done = {path.parent.parent.name.split("-")[-2] for path in runs.glob("*-*-*-*/seed-*/result.json")}
+        done |= {slug(result["budget"]) for result in evidence.more.values()}
+    known = [path.stem for folder in conf_folders(evidence.config_dir) for path in (folder / "budget").glob("*.yaml")]
     found = {budget for budget in known if slug(budget) in done}
     return sorted(found, key=lambda budget: (BUDGETS.index(budget) if budget in BUDGETS else -1, budget)) or ["paper"]
 

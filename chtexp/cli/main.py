@@ -1,5 +1,4 @@
-"""chtexp train | sweep | plan | status | table | figure | collect | clean | prepare | translate | generate | export | zeroshot |
-bench.
+"""The commands, `chtexp --help` lists them: the parser, and what becomes of errors.
 
 Exit codes: 0 done, 1 something failed, 2 a mistake in what was typed, 128 + n stopped by signal n.
 """
@@ -10,7 +9,20 @@ import sys
 from collections.abc import Sequence
 
 from chtexp import __version__
-from chtexp.cli import bench, clean, collect, figure, generate, prepare, status, sweep, tables, translate, zeroshot
+from chtexp.cli import (
+    bench,
+    clean,
+    collect,
+    figure,
+    generate,
+    prepare,
+    report,
+    status,
+    sweep,
+    tables,
+    translate,
+    zeroshot,
+)
 from chtexp.cli.common import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_USER_ERROR, Parser
 from chtexp.cli.train import train
 from chtexp.cores import share_cores
@@ -62,7 +74,20 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
     parser.add_argument("--version", action="version", version=f"chtexp {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
     commands.add_parser("train", help="one run, or Hydra's sweep with -m: chtexp train --help", add_help=False)
-    for command in (sweep, tables, figure, status, collect, clean, prepare, translate, generate, zeroshot, bench):
+    for command in (
+        sweep,
+        tables,
+        figure,
+        report,
+        status,
+        collect,
+        clean,
+        prepare,
+        translate,
+        generate,
+        zeroshot,
+        bench,
+    ):
         command.add(commands)
     choices: dict[str, Parser] = commands.choices
     return parser, choices

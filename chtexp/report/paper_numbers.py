@@ -44,6 +44,7 @@ def paper_means(table: str) -> dict[str, PaperMeans]:
     return {name: PaperMeans(**numbers) for name, numbers in _read("paper_means.yaml").get(table, {}).items()}
 
 
+@cache
 def _read(name: str) -> dict[str, Any]:
     content: dict[str, Any] = yaml.safe_load(files("chtexp.report").joinpath(name).read_text())
     return content

@@ -1,0 +1,166 @@
+"""chtexp report: everything that the results say, as one HTML file, or on a page of this machine that is always up to date."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chtexp.cli.common import add_config_dir, add_keep_first, check_config_dir, keep_first, subcommand
+from chtexp.errors import UserError
+
+if TYPE_CHECKING:
+    from chtexp.planning import Finished
+    from chtexp.report.page import RunPart
+    from chtexp.store import Condition, RunFolder
+    from chtexp.store.collection import Collection
+
+ALLOWED = ("budget", "seed", "paths.runs")
+DEFAULT_PORT = 8357
+
+
+def add(commands: Any) -> None:
+    """The command."""
+    sub = subcommand(
+        commands,
+        "report",
+        report,
+        "write one HTML file with what reproduces, all tables, figures and runs",
+        "chtexp report --results results/multi30k-cpu.jsonl",
+    )
+    how = sub.add_mutually_exclusive_group()
+    how.add_argument("--output", type=Path, default=Path("report.html"), help="the file (default: %(default)s)")
+    how.add_argument(
+        "--serve",
+        nargs="?",
+        const=DEFAULT_PORT,
+        metavar="PORT",
+        help=f"show it on this machine alone, made anew at each load, until Ctrl-C (default port: {DEFAULT_PORT}; 0: any)",
+    )
+    sub.add_argument(
+        "--results",
+        type=Path,
+        action="append",
+        default=[],
+        help="also those that 'chtexp collect' wrote; may be repeated",
+    )
+    add_keep_first(sub, "the run folders, then each --results")
+    sub.add_argument(
+        "overrides", nargs="*", default=[], metavar="KEY=VALUE", help="budget=cpu, seed=0,1, paths.runs=FOLDER"
+    )
+    add_config_dir(sub)
+
+
+def report(parsed: argparse.Namespace) -> int:
+    """Write the page, or serve it."""
+    check_config_dir(parsed.config_dir)
+    _check_overrides(parsed.overrides)
+    if parsed.serve is not None:
+        from chtexp.cli.serving import port_of, serve
+
+        return serve(lambda: _html(parsed), port_of(parsed.serve))
+    began = time.monotonic()
+    text = _html(parsed)
+    parsed.output.parent.mkdir(parents=True, exist_ok=True)
+    parsed.output.write_text(text, encoding="utf-8")
+    size = parsed.output.stat().st_size / 1e6
+    print(f"written: {parsed.output} ({size:.1f} MB, {time.monotonic() - began:.0f} s)")
+    return 0
+
+
+def _check_overrides(overrides: Sequence[str]) -> None:
+    """Only what means the same to every table: what changes runs belongs to one."""
+    for override in overrides:
+        key, equals, _ = override.partition("=")
+        if not equals or key not in ALLOWED:
+            raise UserError(
+                f"'{override}' is nothing that a report of all tables takes; it takes {', '.join(f'{key}=' for key in ALLOWED)}; "
+                "chtexp table NAME takes others"
+            )
+
+
+def _html(parsed: argparse.Namespace) -> str:
+    from chtexp import __version__
+    from chtexp.cli.report_figures import figures
+    from chtexp.compose import compose_run
+    from chtexp.report.page import Page, TablePart, render_page
+    from chtexp.store.collection import read_collection
+
+    runs = compose_run([o for o in parsed.overrides if not o.startswith("seed=")], parsed.config_dir).paths.runs
+    collected = {path: read_collection(path) for path in parsed.results}
+    found = _tables(parsed, runs, collected)
+    return render_page(
+        Page(
+            made=time.strftime("%Y-%m-%d %H:%M"),
+            version=__version__,
+            runs_from=(str(runs), *map(str, parsed.results)),
+            tables=[
+                TablePart(name, None, str(made)) if isinstance(made, UserError) else TablePart(name, made[0])
+                for name, made in found.items()
+            ],
+            figures=figures(found, parsed.overrides, parsed.config_dir, runs),
+            runs=_runs(runs, collected),
+        )
+    )
+
+
+def _tables(
+    parsed: argparse.Namespace, runs: Path, collected: dict[Path, Collection]
+) -> dict[str, Finished | UserError]:
+    """Every table there is, in the order of their numbers."""
+    from chtexp.experiments.grid import grid_names, load_grid, select
+    from chtexp.planning import conf_folders, finished_tables
+    from chtexp.store.collection import merged
+
+    accept = keep_first if parsed.keep_first else None
+    more = merged({str(path): collection for path, collection in collected.items()}, accept)
+    folders = conf_folders(parsed.config_dir)
+    names = sorted(grid_names(folders), key=_place)
+    select(load_grid(names[0], folders), parsed.overrides)  # what is wrong with these is no table's own mistake
+    return finished_tables(names, parsed.overrides, parsed.config_dir, runs, more, accept)
+
+
+def _place(name: str) -> tuple[int, int, str]:
+    """table1, table2, ..., table10, figure2, ..., then others."""
+    kind = name.rstrip("0123456789")
+    numbered = kind in ("table", "figure") and kind != name
+    return (("table", "figure").index(kind) if numbered else 2, int(name[len(kind) :]) if numbered else 0, name)
+
+
+def _runs(runs: Path, collected: dict[Path, Collection]) -> list[RunPart]:
+    """Those below the folder, then those that only files of collected results have."""
+    from chtexp.report.page import collected_run, run_of_folder
+    from chtexp.store import RunFolder
+
+    folders = RunFolder.every(runs)
+    shown = [run_of_folder(folder, state) for folder, state in zip(folders, _conditions(folders), strict=True)]
+    known = {(run.id, run.seed) for run in shown}
+    for path, collection in collected.items():
+        for (identity, seed), result in collection.items():
+            if (identity, str(seed)) not in known:
+                known.add((identity, str(seed)))
+                shown.append(collected_run(result, path))
+    return shown
+
+
+def _conditions(folders: Sequence[RunFolder]) -> list[Condition]:
+    """What is known of each run; of one whose record of starts cannot be read, that it is damaged."""
+    from functools import cache
+
+    from chtexp.launch.slurm_queue import queue_of
+    from chtexp.report.page.runs import DAMAGED, UNREADABLE
+    from chtexp.store import Condition, condition, is_conducted
+
+    def tried(known: Callable[[], Condition]) -> Condition:
+        try:
+            return known()
+        except UNREADABLE as error:
+            return Condition(DAMAGED, f"its record of starts cannot be read ({error})")
+
+    def readable(folder: RunFolder) -> bool:
+        return tried(lambda: condition(folder)).state != DAMAGED
+
+    queue, conducted = queue_of([folder for folder in folders if readable(folder)]), cache(is_conducted)
+    return [tried(lambda folder=folder: condition(folder, queue, conducted)) for folder in folders]  # type: ignore[misc]

@@ -1,0 +1,58 @@
+"""The figures of a report: those of the paper, and of tables with results what the paper does not show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chtexp.errors import UserError
+
+if TYPE_CHECKING:
+    from chtexp.figures import Drawn
+    from chtexp.planning import Finished
+    from chtexp.report.page import FigurePart
+
+TITLES = {  # of those that are no table's
+    "figure2": "Figure 2: time of link prediction, node based against path based",
+    "figure5": "Figure 5: adjacency matrices of bipartite network models",
+}
+MORE = {"curves": "over training", "seconds": "against seconds of training"}
+
+
+def figures(
+    found: Mapping[str, Finished | UserError], overrides: Sequence[str], config_dir: Path | None, runs: Path
+) -> list[FigurePart]:
+    """Every figure that has a name, then two kinds of those tables of which at least two rows have results."""
+    from chtexp.figures import WITHOUT_RUNS, Wanted, draw_figure, draw_finished, figure_names
+
+    made = {name: table for name, table in found.items() if not isinstance(table, UserError)}
+    named = figure_names(config_dir)
+    parts = []
+    for name in named:
+        if name in WITHOUT_RUNS:
+            parts.append(_part(name, TITLES[name], partial(draw_figure, name, Wanted())))
+        elif name in made:
+            draw = partial(draw_finished, name, *made[name], Wanted(overrides, config_dir), runs)
+            parts.append(_part(name, made[name][0].layout.title, draw, name))
+    for name, (table, cells) in made.items():
+        if name in named or len({cell.row for cell in cells if cell.results}) < 2:
+            continue
+        for kind, what in MORE.items():
+            draw = partial(draw_finished, name, table, cells, Wanted(overrides, config_dir, kind=kind), runs)
+            parts.append(_part(f"{name}-{kind}", f"{table.layout.title}: {what}", draw, name, f" --kind {kind}"))
+    return parts
+
+
+def _part(name: str, title: str, draw: Callable[[], Drawn], table: str = "", more: str = "") -> FigurePart:
+    """A figure, or why it cannot be drawn."""
+    from chtexp.report.figures import svg_text
+    from chtexp.report.page import FigurePart
+
+    command = f"chtexp figure {table or name}{more}"
+    try:
+        drawn = draw()
+        return FigurePart(name, title, svg_text(drawn.figure), "", command, table, drawn.results != 0)
+    except UserError as error:
+        return FigurePart(name, title, "", str(error), command, table)

@@ -1,0 +1,73 @@
+"""One page on this machine, made anew whenever it is asked for."""
+
+from __future__ import annotations
+
+import html
+import threading
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from chtexp.errors import UserError
+
+HOST = "127.0.0.1"
+NAMES = (HOST, "localhost")  # by which a browser may ask: a page elsewhere whose name leads here may not
+
+
+def port_of(typed: str | int) -> int:
+    """A port as typed. Raises UserError unless it is one."""
+    if not str(typed).isdecimal() or int(typed) > 65535:
+        raise UserError(f"--serve takes a port from 0 to 65535, not '{typed}'; say --serve last where KEY=VALUE follow")
+    return int(typed)
+
+
+def serve(make: Callable[[], str], port: int) -> int:
+    """Answer with what `make` makes, one at a time, until Ctrl-C."""
+    try:
+        server = ThreadingHTTPServer((HOST, port), _handler(make))
+    except OSError as error:
+        raise UserError(f"port {port} cannot be had ({error.strerror}); choose another, or --serve 0 for any") from None
+    with server:
+        print(f"http://{HOST}:{server.server_port}/ shows the report; Ctrl-C ends it", flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print()
+    return 0
+
+
+def _handler(make: Callable[[], str]) -> type[BaseHTTPRequestHandler]:
+    one_at_a_time = threading.Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.headers.get("Host", "").rpartition(":")[0] not in NAMES:
+                self._answer(HTTPStatus.FORBIDDEN, f"This report is for http://{HOST} alone.")
+            elif self.path.partition("?")[0] != "/":
+                self._answer(HTTPStatus.NOT_FOUND, "There is one page: /")
+            else:
+                self._answer(*self._page())
+
+        def _page(self) -> tuple[HTTPStatus, str]:
+            try:
+                with one_at_a_time:
+                    return HTTPStatus.OK, make()
+            except UserError as error:
+                return (
+                    HTTPStatus.INTERNAL_SERVER_ERROR,
+                    f"<!doctype html><title>chtexp</title><p>{html.escape(str(error))}</p>",
+                )
+
+        def _answer(self, status: HTTPStatus, text: str) -> None:
+            content = text.encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Cache-Control", "no-store")
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Quiet: nobody reads it."""
+
+    return Handler

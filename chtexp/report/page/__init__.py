@@ -1,0 +1,7 @@
+"""The report as one HTML file: a summary, every table and figure, every run. Reads results; trains and composes nothing."""
+
+from chtexp.report.page.content import FigurePart, Page, TablePart
+from chtexp.report.page.render import render_page
+from chtexp.report.page.runs import RunPart, collected_run, run_of_folder
+
+__all__ = ["FigurePart", "Page", "RunPart", "TablePart", "collected_run", "render_page", "run_of_folder"]

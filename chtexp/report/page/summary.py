@@ -1,0 +1,127 @@
+"""What reproduces: per table, how far the results go and what they say. What is not the paper's training never counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from chtexp.report.page.content import TablePart
+from chtexp.report.table import Table
+from chtexp.report.verdict import Word
+from chtexp.report.words import MARK
+
+WORDS: tuple[Word, ...] = get_args(Word)
+COMPARED: tuple[Word, ...] = ("consistent", "higher", "lower")
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Of one table or several. wanted: cells; measured: with results; complete: with all their seeds; marked: not the paper's.
+
+    budgets: of the tables with results. claims: how many of the unmarked hold, fail, are open; marked_claims: of the marked.
+    """
+
+    wanted: int
+    measured: int
+    complete: int
+    marked: int
+    budgets: tuple[str, ...]
+    verdicts: Counter[str]
+    claims: Counter[str]
+    marked_claims: Counter[str]
+    marks: tuple[str, ...]
+
+
+def tally(table: Table) -> Tally:
+    """The counts of one table."""
+    measured = [row for row in table.rows if row.n]
+    return Tally(
+        wanted=len(table.rows),
+        measured=len(measured),
+        complete=sum(row.n >= table.layout.seeds for row in measured),
+        marked=sum(bool(row.marks) for row in measured),
+        budgets=(table.budget,) if measured else (),
+        verdicts=Counter(row.verdict for row in table.rows),
+        claims=Counter(claim.word for claim in table.claims if not claim.marks),
+        marked_claims=Counter(claim.word for claim in table.claims if claim.marks),
+        marks=tuple(dict.fromkeys(mark for row in table.rows for mark in row.marks)),
+    )
+
+
+def total(tallies: Iterable[Tally]) -> Tally:
+    """The counts of all of them together."""
+    every = list(tallies)
+    return Tally(
+        wanted=sum(one.wanted for one in every),
+        measured=sum(one.measured for one in every),
+        complete=sum(one.complete for one in every),
+        marked=sum(one.marked for one in every),
+        budgets=tuple(dict.fromkeys(budget for one in every for budget in one.budgets)),
+        verdicts=sum((one.verdicts for one in every), Counter()),
+        claims=sum((one.claims for one in every), Counter()),
+        marked_claims=sum((one.marked_claims for one in every), Counter()),
+        marks=tuple(dict.fromkeys(mark for one in every for mark in one.marks)),
+    )
+
+
+def of_the_paper(parts: Sequence[TablePart]) -> Tally:
+    """The counts of the paper's own tables and figures."""
+    return total(tally(part.table) for part in parts if part.table and part.of_the_paper)
+
+
+def in_words(found: Tally) -> list[str]:
+    """What `found` says, a sentence each."""
+    return [*_of_cells(found), *_of_claims(found)]
+
+
+def _of_cells(found: Tally) -> list[str]:
+    verdicts = found.verdicts
+    compared = sum(verdicts[word] for word in COMPARED)
+    said = [
+        f"The paper's tables and figures ask for {found.wanted:,} cells; {found.measured:,} have results, "
+        f"{found.complete:,} of them of every seed wanted."
+    ]
+    if compared:
+        said.append(
+            f"{_cells(compared)} can be compared with the paper: {verdicts['consistent']:,} consistent, "
+            f"{verdicts['higher']:,} higher, {verdicts['lower']:,} lower."
+        )
+    else:
+        said.append("No cell can be compared with the paper yet, so nothing is said to be reproduced.")
+    if found.marked:
+        said.append(
+            f"{_cells(found.marked)} {MARK} {_one(found.marked, 'differs', 'differ')} in the runs from the paper "
+            f"({'; '.join(found.marks)}): shown, never counted as reproduced."
+        )
+    if others := verdicts["not comparable"] - found.marked:
+        said.append(
+            f"{_cells(others)} {_one(others, 'has', 'have')} results and nothing to be compared with: no value in the paper, or "
+            "no error on either side."
+        )
+    return said
+
+
+def _of_claims(found: Tally) -> list[str]:
+    claims, marked = found.claims, found.marked_claims
+    every = claims.total() + marked.total()
+    if not every:
+        return []
+    said = [
+        f"Of {every:,} orders that the paper reports (one row above another), {claims['holds']:,} hold and {claims['fails']:,} "
+        f"fail in comparable results; {claims['open'] + marked['open']:,} are open."
+    ]
+    if marked["holds"] or marked["fails"]:
+        said.append(
+            f"In results {MARK} alone, {marked['holds']:,} more hold and {marked['fails']:,} more fail: a hint, not counted."
+        )
+    return said
+
+
+def _cells(count: int) -> str:
+    return f"{count:,} {_one(count, 'cell', 'cells')}"
+
+
+def _one(count: int, singular: str, plural: str) -> str:
+    return singular if count == 1 else plural

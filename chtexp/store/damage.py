@@ -1,0 +1,33 @@
+"""What in a run's folder cannot be read: told, not raised, for whoever shows all runs there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from chtexp.errors import UserError
+from chtexp.store.folder import RunFolder
+
+NEEDED: dict[str, type | tuple[type, ...]] = {  # of a result, by whoever makes tables
+    "id": str, "seed": int, "data": str, "method": str, "budget": str, "metric": str, "higher_is_better": bool,
+    "reported": (int, float, type(None)), "last": (int, float, type(None)), "selected_by": str, "steps": int,
+    "density": (int, float), "anp": (int, float), "nonzeros": int, "seconds": (int, float), "data_source": str,
+    "science": Mapping, "command": str, "environment": Mapping,
+}  # fmt: skip
+
+
+def result_damage(folder: RunFolder) -> str | None:
+    """What is wrong with `result.json`; None where it is whole, or not there."""
+    try:
+        result = folder.read_result()
+    except UserError as error:
+        return str(error)
+    except (OSError, UnicodeDecodeError) as error:
+        return f"{folder.result} cannot be read ({error})"
+    if result is None:
+        return None
+    wrong = [key for key, kind in NEEDED.items() if not _has(result, key, kind)]
+    return f"{folder.result} is no whole result: {', '.join(wrong)} missing or of another kind" if wrong else None
+
+
+def _has(result: object, key: str, kind: type | tuple[type, ...]) -> bool:
+    return isinstance(result, Mapping) and key in result and isinstance(result[key], kind)

@@ -1,0 +1,161 @@
+"""chtexp report: what is written and served, from runs, from collected results, from nothing, from what is damaged."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chtexp.cli.report import _place
+from chtexp.compose import compose_run
+from chtexp.compositions import Compositions
+from chtexp.errors import UserError
+from chtexp.experiments.grid import grid_names, load_grid, select
+from chtexp.labels import Labels
+from chtexp.resources import conf_dir
+
+COLLECTED = Path(__file__).parents[2] / "results" / "multi30k-cpu.jsonl"
+CHEAP = ["budget=smoke", "seed=0", "hardware.threads=1"]
+
+
+def test_from_runs_collected_results_and_damaged_folders(chtexp: Callable, tmp_path: Path) -> None:
+    chtexp("sweep", "quickstart", "method=set", *CHEAP)
+    (done,) = (tmp_path / "runs").glob("digits-set-smoke-*/seed-0")
+    damaged = tmp_path / "runs" / "digits-rigl-smoke-0123456789" / "seed-0"
+    shutil.copytree(done, damaged)
+    (damaged / "result.json").write_text("{")
+    (tmp_path / "runs" / "mnist-fc-paper-0000000000" / "seed-0" / "starts").mkdir(parents=True)
+    (tmp_path / "runs" / "mnist-fc-paper-0000000000" / "seed-0" / "starts" / "0001.json").write_text("{")
+    said = chtexp("report", "--results", str(COLLECTED), "paths.runs=runs").stdout
+    assert said.startswith("written: report.html (")
+    html = (tmp_path / "report.html").read_text()
+    identity = done.parent.name.rpartition("-")[2]
+    assert f'id="run.{identity}.0"' in html
+    assert html.count(f'href="#run.{identity}.0"') >= 2  # its cell, and the list of runs
+    assert "This run is damaged" in html
+    assert 'id="run.9aab27086b.0"' in html  # collected
+    assert "32.29†" in html
+    for name in grid_names([conf_dir()]):
+        assert f'<article id="{name}"' in html
+    for name in ("figure2", "figure5", "figure9"):
+        assert re.search(rf'<figure id="figure\.{name}".*?src="data:image/svg', html, re.DOTALL)
+    assert "†</span>" in html
+
+
+def test_from_nothing_it_has_the_papers_numbers(chtexp: Callable, tmp_path: Path) -> None:
+    chtexp("report", "--output", "made/all.html")
+    html = (tmp_path / "made" / "all.html").read_text()
+    assert "98.78 ± 0.02" in html  # the paper's FC on MNIST
+    assert "No cell can be compared with the paper yet" in html
+    assert "No run was found in" in html
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (
+            ["data=mnist"],
+            "'data=mnist' is nothing that a report of all tables takes; it takes budget=, seed=, paths.runs=",
+        ),
+        (["budget=cup"], "unknown budget 'cup'"),
+        (["seed=x"], "seed takes whole numbers"),
+        (["--serve", "x"], "--serve takes a port from 0 to 65535, not 'x'"),
+        (["--serve", "70000"], "not '70000'"),
+        (["--results", "nowhere.jsonl"], "nowhere.jsonl"),
+        (["--results", "report.html"], "unknown suffix '.html'"),
+        (["--serve", "1", "--output", "x"], "not allowed with"),
+    ],
+)
+def test_mistakes_are_one_line(chtexp: Callable, typed: list[str], said: str) -> None:
+    done = chtexp("report", *typed, check=2)
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_served_anew_at_each_load_to_this_machine_alone(tmp_path: Path) -> None:
+    environment = {**os.environ, "CHTEXP_RUNS": str(tmp_path / "runs"), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "chtexp", "report", "--serve", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+    )
+    try:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        found = re.match(r"(http://127\.0\.0\.1:\d+/) shows the report; Ctrl-C ends it", said)
+        assert found, said
+        address = found[1]
+
+        def ask(path: str = "", **headers: str) -> tuple[int, str]:
+            request = urllib.request.Request(address + path, headers=headers)
+            try:
+                with urllib.request.urlopen(request, timeout=200) as answer:
+                    return answer.status, answer.read().decode()
+            except urllib.error.HTTPError as error:
+                with error:
+                    return error.code, error.read().decode()
+
+        assert ask("etc/passwd")[0] == 404
+        assert ask(Host="evil.example:80")[0] == 403
+        status, html = ask()
+        assert (status, "No run was found" in html) == (200, True)
+        folder = tmp_path / "runs" / "digits-set-smoke-0123456789" / "seed-3"
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").write_text("data: {name: digits}\n")
+        assert 'id="run.0123456789.3"' in ask()[1]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 0
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close() if process.stdout else None
+
+
+def test_names_are_in_the_order_of_their_numbers() -> None:
+    names = ["table10", "nano", "figure12", "table2", "figure3", "table", "quickstart"]
+    assert sorted(names, key=_place) == ["table2", "table10", "figure3", "figure12", "nano", "quickstart", "table"]
+
+
+def test_a_cell_is_composed_as_a_run_is(tmp_path: Path) -> None:
+    compositions = Compositions()
+    for name in ("table7", "table16", "figure11", "nano"):
+        cells = select(load_grid(name, [conf_dir()]), ["budget=cpu", f"paths.runs={tmp_path}"]).cells
+        for cell in cells[:: len(cells) // 2]:
+            assert compositions.run(cell.overrides) == compose_run(cell.overrides)
+    with pytest.raises(UserError, match=r"method\.zetta"):
+        compositions.run(["data=digits", "method.zetta=1"])
+    odd = ["data=digits", "checkpoint.steps=3", "checkpoint={seconds: 5}", "+task.x=1", "~task.x"]
+    assert compositions.run(odd[:3]) == compose_run(odd[:3])
+    both = [compositions.run(["data=digits", f"method.zeta={zeta}"]).method.zeta for zeta in (0.1, 0.2, 0.1)]
+    assert both == [0.1, 0.2, 0.1]
+
+
+def test_only_what_was_begun_is_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "multi30k-chtss-cpu-0123456789" / "seed-0").mkdir(parents=True)
+    result = json.loads(COLLECTED.read_text().splitlines()[0]) | {"data": "digits", "method": "SET", "budget": "smoke"}
+    labels = Labels.of(tmp_path, {("x", 0): result}, [conf_dir()])
+    assert labels.budgets == {"cpu", "smoke"}
+    ours = ["data=multi30k", "method=transformer/chtss", "budget=cpu"]
+    assert labels.may_be(ours)
+    assert labels.may_be(ours[:1])  # what it does not say, only composing it can tell
+    assert labels.may_be([*ours[:2], "budget=paper", "budget.name=cpu"])
+    assert labels.may_be([ours[0], "method=transformer/set", "method.name=CHTss"])
+    assert labels.may_be(["data=digits", "method=set", "budget=smoke"])
+    assert not labels.may_be(["data=digits", "method=set", "budget=cpu"])
+    assert not labels.may_be([ours[0], "method=transformer/set", ours[2]])
+    assert not labels.may_be(["data=iwslt14", *ours[1:]])
+    assert labels.may_be(["data=digits", "method=no_such_file", "budget=smoke"])
+    assert not Labels.of(tmp_path / "none", {}, [conf_dir()]).may_be(ours)

@@ -9,7 +9,7 @@ from pathlib import Path
 from chtexp.compose import compose_run
 from chtexp.errors import UserError
 from chtexp.experiments.description import Run
-from chtexp.experiments.grid import Cell, Selection, load_grid, select
+from chtexp.experiments.grid import Cell, Selection, fullest_first, load_grid, select
 from chtexp.report import (
     CellResults,
     Claim,
@@ -20,12 +20,11 @@ from chtexp.report import (
     paper_means,
     paper_numbers,
 )
-from chtexp.resources import conf_dir
+from chtexp.resources import conf_folders
 from chtexp.store import RunFolder
 from chtexp.store.collection import Collection, Result, merged, read_collection
 from chtexp.store.folder import slug
 
-BUDGETS = ("paper", "cpu", "smoke")
 CHANGES_THE_SCIENCE = ("data", "model", "task", "method")
 
 
@@ -40,11 +39,6 @@ class PlannedRun:
     @property
     def overrides(self) -> list[str]:
         return [*self.cell.overrides, f"seed={self.seed}"]
-
-
-def conf_folders(config_dir: Path | None) -> list[Path]:
-    """Where configuration files are looked for: the person's own folder first."""
-    return [*([config_dir] if config_dir else []), conf_dir()]
 
 
 def plan_runs(name: str, overrides: Sequence[str], config_dir: Path | None) -> list[PlannedRun]:
@@ -79,6 +73,10 @@ def finished_table(
     others = [
         f"There are results at another budget: budget={other} shows them." for other in with_results if other != shown
     ]
+    if unread := {cell.id for cell in filled[shown] if cell.unread}:
+        others.append(
+            f"Trained, but not evaluated on all tasks of the table: {len(unread)} of its runs; chtexp zeroshot RUN."
+        )
     selection = _selection(name, rest, config_dir)
     changes = [
         change for change in selection.changes if change.lstrip("+~").split("/")[0].split(".")[0] in CHANGES_THE_SCIENCE
@@ -105,8 +103,10 @@ def _cells(
 ) -> list[CellResults]:
     selection = _selection(name, overrides, config_dir)
     return [
-        CellResults(cell.group, cell.row, cell.column, run.id, _results(run, selection, more, accept))
+        CellResults(cell.group, cell.row, cell.column, run.id, tuple(found), unread=len(done) - len(found))
         for cell, run in _cell_runs(selection, config_dir)
+        for done in [_results(run, selection, more, accept)]
+        for found in [selection.grid.shown(cell.row, cell.column, done)]
     ]
 
 
@@ -118,14 +118,15 @@ def _selection(name: str, overrides: Sequence[str], config_dir: Path | None) -> 
 
 
 def _cell_runs(selection: Selection, config_dir: Path | None) -> list[tuple[Cell, Run]]:
-    return [(cell, compose_run(cell.overrides, config_dir)) for cell in selection.cells]
+    runs = {overrides: compose_run(overrides, config_dir) for overrides in {cell.overrides for cell in selection.cells}}
+    return [(cell, runs[cell.overrides]) for cell in selection.cells]
 
 
 def _results(
     run: Run, selection: Selection, more: Collection, accept: Callable[[str], object] | None
 ) -> tuple[Result, ...]:
     """The results of `run` that are done: those of the seeds asked for, or of every seed."""
-    every = [RunFolder(path).read_result() for path in run.folder.path.parent.glob("seed-*")]
+    every = [RunFolder(path).evaluated_result() for path in run.folder.path.parent.glob("seed-*")]
     here: Collection = {(result["id"], result["seed"]): result for result in every if result is not None}
     elsewhere = {key: result for key, result in more.items() if key[0] == run.id}
     return tuple(
@@ -143,7 +144,7 @@ def _budgets_tried(name: str, overrides: Sequence[str], config_dir: Path | None,
     done |= {slug(result["budget"]) for result in more.values()}
     known = [path.stem for folder in conf_folders(config_dir) for path in (folder / "budget").glob("*.yaml")]
     found = {budget for budget in known if slug(budget) in done}
-    return sorted(found, key=lambda budget: (BUDGETS.index(budget) if budget in BUDGETS else -1, budget)) or ["paper"]
+    return fullest_first(found) or ["paper"]
 
 
 def _layout(name: str, selection: Selection) -> Layout:
@@ -157,6 +158,7 @@ def _layout(name: str, selection: Selection) -> Layout:
         reference=grid.reference,
         seeds=len(selection.seeds),
         metric=grid.metric,
+        digits=grid.digits,
         means=means,
         claims=_claims(selection, means),
         notes=grid.notes,

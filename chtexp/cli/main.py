@@ -1,4 +1,4 @@
-"""chtexp train | sweep | plan | status | table | collect | clean | prepare | translate | generate | export | zeroshot | bench.
+"""chtexp paper, train, sweep, plan, status, table, collect, clean, prepare, translate, generate, export, zeroshot, bench.
 
 Exit codes: 0 done, 1 something failed, 2 a mistake in what was typed, 128 + n stopped by signal n.
 """
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from chtexp import __version__
-from chtexp.cli import bench, clean, collect, generate, prepare, status, sweep, tables, translate, zeroshot
+from chtexp.cli import bench, clean, collect, generate, paper, prepare, status, sweep, tables, translate, zeroshot
 from chtexp.cli.common import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_USER_ERROR, Parser
 from chtexp.cli.train import train
 from chtexp.cores import share_cores
@@ -61,7 +61,7 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
     parser.add_argument("--version", action="version", version=f"chtexp {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
     commands.add_parser("train", help="one run, or Hydra's sweep with -m: chtexp train --help", add_help=False)
-    for command in (sweep, tables, status, collect, clean, prepare, translate, generate, zeroshot, bench):
+    for command in (paper, sweep, tables, status, collect, clean, prepare, translate, generate, zeroshot, bench):
         command.add(commands)
     choices: dict[str, Parser] = commands.choices
     return parser, choices

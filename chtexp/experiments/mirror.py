@@ -82,7 +82,7 @@ class WandbMirror:
 
     def _table(self, rows: Sequence[Mapping[str, Any]]) -> Any:
         columns = list(dict.fromkeys(key for row in rows for key in row))
-        return self._wandb.Table(columns=columns, data=[[row.get(column) for column in columns] for row in rows])
+        return self._wandb.Table(columns=[*columns], data=[[row.get(column) for column in columns] for row in rows])
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

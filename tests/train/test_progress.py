@@ -122,6 +122,7 @@ SMALL = [
     "budget=smoke",
     "model.hidden=[32,32]",
     "hardware.threads=1",
+    "hardware.execution=dense",
 ]
 
 

@@ -15,6 +15,7 @@ STYLES = {
     "itop": ("#009E73", "-."),
     "overlap": ("#CC79A7", ":"),
 }
+LABELS = {"anp": "ANP", "itop": "ITOP"}
 INCHES = (10.0, 3.2)
 
 
@@ -37,7 +38,7 @@ def curves(records: Sequence[Mapping[str, Any]], metric: str) -> Image.Image:
             axes.plot(*_line(evaluations, key), color="#0072B2", marker=".")
             continue
         for share, (colour, style) in STYLES.items():
-            axes.plot(*_line(records, share), style, color=colour, label=share)
+            axes.plot(*_line(records, share), style, color=colour, label=LABELS.get(share, share))
         axes.set_ylim(-0.02, 1.02)
         axes.legend(frameon=False)
     picture = io.BytesIO()
@@ -46,5 +47,5 @@ def curves(records: Sequence[Mapping[str, Any]], metric: str) -> Image.Image:
 
 
 def _line(records: Sequence[Mapping[str, Any]], key: str) -> tuple[list[int], list[float]]:
-    points = sorted((record["step"], record[key]) for record in records if record.get(key) is not None)
+    points = [(record["step"], record[key]) for record in records if record.get(key) is not None]
     return [step for step, _ in points], [value for _, value in points]

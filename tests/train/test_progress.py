@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from chtexp.cli import main
 from chtexp.store import RunFolder
 from chtexp.train.progress import ProgressLine
 
@@ -126,32 +127,53 @@ SMALL = [
 ]
 
 
-def test_a_quiet_run_prints_its_last_line_alone(chtexp: Callable, tmp_path: Path) -> None:
-    done = chtexp("train", "--quiet", *SMALL)
-    (line,) = done.stdout.splitlines()
+@pytest.fixture
+def chtexp_here(tmp_path: Path, monkeypatch, capsys) -> Callable[..., tuple[int, list[str], str]]:
+    """The command line in this process: exit code, lines of standard output, and standard error."""
+    monkeypatch.setenv("CHTEXP_RUNS", str(tmp_path / "runs"))
+
+    def call(*arguments: str) -> tuple[int, list[str], str]:
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out.splitlines(), said.err
+
+    return call
+
+
+def test_a_quiet_run_prints_its_last_line_alone(chtexp_here: Callable, tmp_path: Path) -> None:
+    code, (line,), errors = chtexp_here("train", "--quiet", *SMALL)
+    assert (code, errors) == (0, "")
     assert line.startswith("done: accuracy ")
-    assert done.stderr == ""
     (folder,) = RunFolder.every(tmp_path / "runs")
     log = folder.log.read_text()
     assert "training " in log
     assert "steps/s" in log
     assert log.endswith(line + "\n")
-    again = chtexp("train", *SMALL, "--quiet")
-    assert again.stdout.startswith("done already")
-    failed = chtexp("train", "--quiet", *SMALL, "seed=1", "task.learning_rate.start=1e12", check=1)
-    assert failed.stdout == ""
-    assert "Diverged" in failed.stderr
-    assert "logger.quiet should be a valid boolean" in chtexp("train", *SMALL, "logger.quiet=perhaps", check=2).stderr
+    _, (line,), _ = chtexp_here("train", *SMALL, "--quiet")
+    assert line.startswith("done already")
+    code, said, errors = chtexp_here("train", "--quiet", *SMALL, "seed=1", "task.learning_rate.start=1e12")
+    assert (code, said) == (1, [])
+    assert "Diverged" in errors
+    code, said, errors = chtexp_here("train", *SMALL, "logger.quiet=perhaps")
+    assert (code, said) == (2, [])
+    assert "logger.quiet should be a valid boolean" in errors
 
 
-def test_a_quiet_sweep_prints_what_it_comes_to(chtexp: Callable) -> None:
-    cells = ["quickstart", "method=fc,set", "seed=0", *SMALL[3:]]
-    for launcher in ("launcher=serial", "launcher.workers=1"):
-        said = chtexp("sweep", "--quiet", *cells, launcher, f"task.batch_size={len(launcher)}").stdout.splitlines()
-        finished = [line for line in said if line.startswith("done: ")]
-        assert len(finished) == (2 if launcher == "launcher=serial" else 0)
-        assert [line for line in said if line not in finished] == [
-            "quickstart: 2 runs, 0 done, 2 to start",
-            "2 of 2 runs done",
-        ]
-    assert "not allowed with argument" in chtexp("sweep", "--quiet", "--dry-run", *cells, check=2).stderr
+def test_a_loud_run_prints_what_its_log_has(chtexp_here: Callable, tmp_path: Path) -> None:
+    code, said, _ = chtexp_here("train", *SMALL)
+    (folder,) = RunFolder.every(tmp_path / "runs")
+    assert (code, said) == (0, folder.log.read_text().splitlines())
+
+
+@pytest.mark.parametrize(("launcher", "finished"), [("launcher=serial", 1), ("launcher.workers=1", 0)])
+def test_a_quiet_sweep_prints_what_it_comes_to(launcher: str, finished: int, chtexp_here: Callable) -> None:
+    """A run by itself says its last line where it is trained in this process, and in its worker's log otherwise."""
+    cells = ["quickstart", "method=set", "seed=0", *SMALL[3:]]
+    code, said, _ = chtexp_here("sweep", "--quiet", *cells, launcher)
+    done = [line for line in said if line.startswith("done: ")]
+    assert (code, len(done)) == (0, finished)
+    assert [line for line in said if line not in done] == ["quickstart: 1 runs, 0 done, 1 to start"]
+    code, _, errors = chtexp_here("sweep", "--quiet", "--dry-run", *cells)
+    assert code == 2
+    assert "not allowed with argument" in errors

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -18,11 +18,14 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from chtexp.errors import UserError, unknown
-from chtexp.experiments.description import Run, describe_run
 from chtexp.launch.settings import SweepSettings, describe_sweep
 from chtexp.resources import conf_dir
 
+if TYPE_CHECKING:
+    from chtexp.experiments.description import Run
+
 ROOT = "train"
+T = TypeVar("T")
 
 
 def compose_run(overrides: Sequence[str], config_dir: Path | None = None) -> Run:
@@ -31,8 +34,25 @@ def compose_run(overrides: Sequence[str], config_dir: Path | None = None) -> Run
     config_dir: a folder of further configuration files, laid out as `conf/`.
     Raises UserError for anything a person may have typed wrong.
     """
+    return _explained(run_of, overrides, config_dir)
+
+
+def compose_runs_folder(overrides: Sequence[str], config_dir: Path | None = None) -> Path:
+    """Where the runs are that `overrides` describe: `compose_run(...).paths.runs`, without loading what trains them."""
+    return _explained(_runs_folder, overrides, config_dir)
+
+
+def _runs_folder(config: DictConfig) -> Path:
+    runs = OmegaConf.select(config, "paths.runs")
+    if not isinstance(runs, str) or not runs:
+        raise UserError(f"paths.runs must name a folder, e.g. paths.runs=runs, not {runs!r}")
+    return Path(runs)
+
+
+def _explained(make: Callable[[DictConfig], T], overrides: Sequence[str], config_dir: Path | None) -> T:
+    """What `make` makes of the composed configuration; Hydra's errors as a UserError."""
     try:
-        return run_of(compose_choices(overrides, config_dir))
+        return make(compose_choices(overrides, config_dir))
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, ROOT, [*_searchpath(config_dir), *overrides]) from None
     except YAMLError as error:
@@ -100,6 +120,8 @@ def compose_sweep(overrides: Sequence[str], config_dir: Path | None = None) -> S
 
 def run_of(config: DictConfig) -> Run:
     """The run that a composed configuration describes."""
+    from chtexp.experiments.description import describe_run  # loads torch, which not everybody here needs
+
     try:
         values: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:

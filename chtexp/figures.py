@@ -41,7 +41,7 @@ class Drawn:
 def figure_names(config_dir: Path | None = None) -> list[str]:
     """The names that are drawn without asking for a kind: the grids with a `figure`, and those that need no runs."""
     from chtexp.experiments.grid import grid_names, load_grid
-    from chtexp.planning import conf_folders
+    from chtexp.resources import conf_folders
 
     folders = conf_folders(config_dir)
     drawn = [name for name in grid_names(folders) if load_grid(name, folders).figure is not None]
@@ -90,7 +90,7 @@ def draw_finished(name: str, table: Table, cells: Sequence[CellResults], wanted:
 def _figure_of(name: str, wanted: Wanted) -> tuple[str, dict[str, Any]]:
     """The kind of figure that is wanted of a grid, and its options."""
     from chtexp.experiments.grid import load_grid
-    from chtexp.planning import conf_folders
+    from chtexp.resources import conf_folders
 
     own = load_grid(name, conf_folders(wanted.config_dir)).figure
     if own is None and wanted.kind is None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from chtexp.compositions import Compositions
 from chtexp.errors import UserError
 from chtexp.experiments.description import Run
-from chtexp.experiments.grid import Cell, Selection, load_grid, select
+from chtexp.experiments.grid import Cell, Selection, fullest_first, load_grid, select
 from chtexp.labels import Labels
 from chtexp.report import (
     CellResults,
@@ -21,13 +21,12 @@ from chtexp.report import (
     paper_means,
     paper_numbers,
 )
-from chtexp.resources import conf_dir
+from chtexp.resources import conf_folders
 from chtexp.store import RunFolder
 from chtexp.store.collection import Collection, Result, merged, read_collection
 from chtexp.store.damage import result_damage
 from chtexp.store.folder import slug
 
-BUDGETS = ("paper", "cpu", "smoke")
 CHANGES_THE_SCIENCE = ("data", "model", "task", "method")
 
 Finished = tuple[Table, list[CellResults]]  # a table, and the results that it is made of
@@ -44,11 +43,6 @@ class PlannedRun:
     @property
     def overrides(self) -> list[str]:
         return [*self.cell.overrides, f"seed={self.seed}"]
-
-
-def conf_folders(config_dir: Path | None) -> list[Path]:
-    """Where configuration files are looked for: the person's own folder first."""
-    return [*([config_dir] if config_dir else []), conf_dir()]
 
 
 def plan_runs(name: str, overrides: Sequence[str], config_dir: Path | None) -> list[PlannedRun]:
@@ -126,7 +120,9 @@ class _Evidence:
         if self.begun is not None and not self.begun.may_be(cell.overrides):
             return CellResults(cell.group, cell.row, cell.column, "", ())
         run = self.compositions.run(cell.overrides)
-        return CellResults(cell.group, cell.row, cell.column, run.id, self._results(run, selection))
+        done = self._results(run, selection)
+        shown = selection.grid.shown(cell.row, cell.column, done)
+        return CellResults(cell.group, cell.row, cell.column, run.id, tuple(shown), unread=len(done) - len(shown))
 
     def _results(self, run: Run, selection: Selection) -> tuple[Result, ...]:
         """The results of `run` that are done: those of the seeds asked for, or of every seed."""
@@ -141,7 +137,7 @@ class _Evidence:
         )
 
     def _result(self, folder: RunFolder) -> Result | None:
-        return None if self.begun is not None and result_damage(folder) else folder.read_result()
+        return None if self.begun is not None and result_damage(folder) else folder.evaluated_result()
 
 
 def _table_or_error(name: str, overrides: Sequence[str], evidence: _Evidence) -> Finished | UserError:
@@ -161,6 +157,10 @@ def _table(name: str, overrides: Sequence[str], evidence: _Evidence) -> Finished
     others = [
         f"There are results at another budget: budget={other} shows them." for other in with_results if other != shown
     ]
+    if unread := {cell.id for cell in filled[shown] if cell.unread}:
+        others.append(
+            f"Trained, but not evaluated on all tasks of the table: {len(unread)} of its runs; chtexp zeroshot RUN."
+        )
     selection = _selection(name, rest, evidence.config_dir)
     changes = [
         change for change in selection.changes if change.lstrip("+~").split("/")[0].split(".")[0] in CHANGES_THE_SCIENCE
@@ -202,7 +202,7 @@ def _budgets_tried(name: str, overrides: Sequence[str], evidence: _Evidence) -> 
         done |= {slug(result["budget"]) for result in evidence.more.values()}
     known = [path.stem for folder in conf_folders(evidence.config_dir) for path in (folder / "budget").glob("*.yaml")]
     found = {budget for budget in known if slug(budget) in done}
-    return sorted(found, key=lambda budget: (BUDGETS.index(budget) if budget in BUDGETS else -1, budget)) or ["paper"]
+    return fullest_first(found) or ["paper"]
 
 
 def _layout(name: str, selection: Selection) -> Layout:
@@ -216,6 +216,7 @@ def _layout(name: str, selection: Selection) -> Layout:
         reference=grid.reference,
         seeds=len(selection.seeds),
         metric=grid.metric,
+        digits=grid.digits,
         means=means,
         claims=_claims(selection, means),
         notes=grid.notes,

@@ -17,6 +17,11 @@ def conf_dir() -> Path:
     return inside if inside.is_dir() else beside
 
 
+def conf_folders(config_dir: Path | None) -> list[Path]:
+    """Where configuration files are looked for: the person's own folder first."""
+    return [*([config_dir] if config_dir else []), conf_dir()]
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; raises UserError naming the file and the place of a mistake in it."""
     try:

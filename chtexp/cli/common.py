@@ -61,6 +61,9 @@ def add_table_arguments(sub: argparse.ArgumentParser) -> None:
     )
 
 
+QUIET = "logger.quiet=true"
+
+
 def add_config_dir(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--config-dir", type=Path, help="a folder of your own configuration, laid out as conf/")
 
@@ -115,10 +118,10 @@ def is_for_sweep(override: str) -> bool:
 
 def runs_folder(overrides: Sequence[str], config_dir: Path | None, *, required: bool = True) -> Path:
     """Where runs are, by what was typed. Raises UserError if there is no such folder, where one is required."""
-    from chtexp.compose import compose_run
+    from chtexp.compose import compose_runs_folder
 
     check_config_dir(config_dir)
-    runs = compose_run(overrides, config_dir).paths.runs
+    runs = compose_runs_folder(overrides, config_dir)
     if required and not runs.is_dir():
         raise UserError(
             f"there is no folder {runs}: nothing was trained here yet, or it is elsewhere (paths.runs=FOLDER)"

@@ -15,6 +15,7 @@ from chtexp.cli import (
     collect,
     figure,
     generate,
+    paper,
     prepare,
     report,
     status,
@@ -75,6 +76,7 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
     commands.add_parser("train", help="one run, or Hydra's sweep with -m: chtexp train --help", add_help=False)
     for command in (
+        paper,
         sweep,
         tables,
         figure,

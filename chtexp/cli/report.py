@@ -111,7 +111,8 @@ def _tables(
 ) -> dict[str, Finished | UserError]:
     """Every table there is, in the order of their numbers."""
     from chtexp.experiments.grid import grid_names, load_grid, select
-    from chtexp.planning import conf_folders, finished_tables
+    from chtexp.planning import finished_tables
+    from chtexp.resources import conf_folders
     from chtexp.store.collection import merged
 
     accept = keep_first if parsed.keep_first else None

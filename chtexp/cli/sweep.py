@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from chtexp.cli.common import (
     EXIT_FAILURE,
     EXIT_INTERRUPTED,
+    QUIET,
     add_config_dir,
     add_table_arguments,
     conditions,
@@ -39,9 +40,11 @@ def add(commands: Any) -> None:
         "train the cells of a table that are missing",
         "chtexp sweep table7 data=mnist budget=smoke launcher=local launcher.workers=2",
     )
-    sub.add_argument(
+    how = sub.add_mutually_exclusive_group()
+    how.add_argument(
         "--dry-run", action="store_true", help="show what would start and what it would cost; start nothing"
     )
+    how.add_argument("--quiet", action="store_true", help="print only what it comes to, and errors")
     sub.add_argument("--detach", action="store_true", help="return at once; 'chtexp status' shows how it goes on")
     add_table_arguments(sub)
     add_config_dir(sub)
@@ -56,7 +59,8 @@ def sweep(parsed: argparse.Namespace) -> int:
 
     own = [word for word in parsed.overrides if is_for_sweep(word)]
     settings = compose_sweep(own, parsed.config_dir)
-    planned = planned_runs(parsed, [word for word in parsed.overrides if word not in own])
+    quiet = [QUIET] if parsed.quiet else []
+    planned = planned_runs(parsed, [*(word for word in parsed.overrides if word not in own), *quiet])
     waiting = _waiting(parsed.name, planned)
     if parsed.dry_run:
         _show(waiting, parsed)
@@ -65,6 +69,7 @@ def sweep(parsed: argparse.Namespace) -> int:
         return 0
     if parsed.detach and isinstance(settings.launcher, Serial):
         settings = compose_sweep([*own, "launcher=local", "launcher.workers=1"], parsed.config_dir)
+    say = _silent if parsed.quiet else _aloud
     tasks = [Task.of(item.run, train_command(item.overrides, parsed.config_dir)) for item in waiting]
     check_fit(settings.launcher, tasks)
     folder = SweepFolder.create(planned[0].run.paths.runs, settings.model_dump(mode="json"), tasks)
@@ -78,7 +83,7 @@ def sweep(parsed: argparse.Namespace) -> int:
         if parsed.detach:
             return _detached(waiting)
         try:
-            follow(tasks, lambda line: print(line, flush=True))
+            follow(tasks, say)
         except KeyboardInterrupt:
             print(
                 f"\nno longer looked at, but the jobs go on: scancel {jobs[0].partition('_')[0]} ends them, saved",
@@ -89,8 +94,16 @@ def sweep(parsed: argparse.Namespace) -> int:
     elif parsed.detach:
         return _conduct_alone(folder) or _detached(waiting)
     else:
-        conduct(folder, lambda line: print(line, flush=True))
+        conduct(folder, say)
     return verdict([item.run for item in waiting])
+
+
+def _aloud(line: str) -> None:
+    print(line, flush=True)
+
+
+def _silent(line: str) -> None:
+    pass
 
 
 def _waiting(name: str, planned: list[PlannedRun]) -> list[PlannedRun]:

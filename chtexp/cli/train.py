@@ -5,10 +5,20 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from chtexp.cli.common import check_config_dir, is_for_sweep, verdict
+from chtexp.cli.common import QUIET, check_config_dir, is_for_sweep, verdict
 from chtexp.errors import UserError, unknown
 
-TRAIN_FLAGS = ("--help", "--hydra-help", "--cfg", "--resolve", "--package", "--info", "--multirun", "--config-dir")
+TRAIN_FLAGS = (
+    "--help",
+    "--hydra-help",
+    "--cfg",
+    "--resolve",
+    "--package",
+    "--info",
+    "--multirun",
+    "--config-dir",
+    "--quiet",
+)
 LOOK_ONLY = ("--help", "-h", "--hydra-help", "--version", "--info", "-i", "--shell-completion", "-sc")
 
 
@@ -20,6 +30,7 @@ def train(typed: list[str]) -> int:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config-dir", "-cd", type=Path)
     parser.add_argument("--multirun", "-m", action="store_true")
+    parser.add_argument("--quiet", action="store_true")
     parser.add_argument("--cfg", "-c")
     parser.add_argument("--package", "-p")
     known, rest = parser.parse_known_args(typed)
@@ -36,9 +47,10 @@ def train(typed: list[str]) -> int:
             f"{wrong[0]}: chtexp train is one run, in this process; chtexp sweep has launchers, and so has Hydra: "
             "chtexp train -m ... hydra/launcher=..."
         )
-    runs = check_sweep(overrides, known.config_dir) if known.multirun else [compose_run(overrides, known.config_dir)]
-    flags = list(typed)
+    flags = [word for word in typed if word != "--quiet"]
     for override in overrides:
         flags.remove(override)
+    overrides += [QUIET] if known.quiet else []
+    runs = check_sweep(overrides, known.config_dir) if known.multirun else [compose_run(overrides, known.config_dir)]
     run_hydra([*flags, *overrides])  # Hydra wants its flags first
     return 0 if known.cfg else verdict(runs)

@@ -10,7 +10,6 @@ from typing import Any
 from chtexp.cli.common import add_trained_run, subcommand, wanted_device
 
 EXAMPLE = "chtexp zeroshot runs/webmix-chtss-cpu-160fb85c6a/seed-0 --tasks rte_local,reviews_local"
-FILE = "zeroshot.json"
 HEADS = ("task", "n", "accuracy %", "Matthews", "labels %", "answered %")
 
 
@@ -37,16 +36,18 @@ def zeroshot(parsed: argparse.Namespace) -> int:
     from chtexp.experiments.writer import Writer
     from chtexp.experiments.zeroshot import PAPER_TASKS, as_records, evaluate_zero_shot
     from chtexp.report.formats import lines_of
+    from chtexp.store.evaluations import FILE, newest, scores_in
     from chtexp.store.files import write_json
 
     root = parsed.data or (Path(os.environ["CHTEXP_DATA"]) if os.environ.get("CHTEXP_DATA") else None)
     tasks = parsed.tasks.split(",") if parsed.tasks else list(PAPER_TASKS)
     writer = Writer(parsed.folder, wanted_device(parsed.device))
     scores = evaluate_zero_shot(writer, tasks, root, limit=parsed.limit, batch=parsed.batch)
-    records = as_records(scores, writer)
-    write_json(parsed.folder / FILE, records)
+    records = as_records(scores, parsed.limit)
+    kept = newest(scores_in(parsed.folder), records)
+    write_json(parsed.folder / FILE, {"run": writer.run.id, "seed": writer.run.seed, "scores": kept})
     if parsed.json:
-        print(json.dumps(records, indent=2))
+        print(json.dumps({"run": writer.run.id, "seed": writer.run.seed, "scores": records}, indent=2))
         return 0
     rows = [
         [s.task, s.n, f"{s.accuracy:.2f} ± {s.accuracy_error:.2f}", f"{s.matthews:.3f} ± {s.matthews_error:.3f}",

@@ -80,11 +80,15 @@ class Checkpointing(Description):
 
 
 class Logger(Description):
-    """Where metrics go besides the run's own folder. mode: W&B's (`offline` needs no network)."""
+    """Where metrics go besides the run's own folder. mode: W&B's (`offline` needs no network).
+
+    quiet: of all that a run says, only its last line and errors are printed; its log has everything.
+    """
 
     name: Literal["none", "wandb"] = "none"
     project: str = "chtexp"
     mode: Literal["offline", "online", "disabled"] = "offline"
+    quiet: bool = False
 
 
 class Paths(Description):

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from chtexp.errors import UserError, unknown
 from chtexp.experiments.grid_figure import GridFigure, Names
 from chtexp.resources import read_yaml
+from chtexp.store.evaluations import Result, read_off
 from chtexp.typed import Description, describe
 
 Overrides = tuple[str, ...]
+BUDGETS = ("paper", "cpu", "smoke")
 NAMES = ("row", "column")  # by which cells may be chosen
 Seed = Annotated[int, Field(ge=0)]
+ScoreName = Annotated[str, Field(pattern=r"^(accuracy|matthews|shares\.\w+)$")]
 
 
 class GridException(Description):
@@ -46,15 +49,36 @@ class GridClaim(Description):
     exact: bool = False
 
 
+class GridReading(Description):
+    """Cells are read off an evaluation of their runs (`chtexp zeroshot`), instead of what the runs report.
+
+    tasks: by column; a cell is the mean over its tasks. score: `accuracy`, `matthews` or `shares.LABEL`, of all rows or by row.
+    """
+
+    evaluation: Literal["zeroshot"]
+    tasks: dict[str, Names]
+    score: ScoreName | dict[str, ScoreName]
+
+    def of(self, row: str, column: str) -> tuple[Names, str]:
+        """The tasks and the score of a cell."""
+        if isinstance(self.score, str):
+            return self.tasks[column], self.score
+        if row not in self.score:
+            raise UserError(f"row '{row}' cannot be added: the rows of this table are scores of one run, not runs")
+        return self.tasks[column], self.score[row]
+
+
 class Grid(Description):
     """rows stand in groups, within which they compete; `reference` is the row that a star is measured against.
 
     metric: what its runs report. budgets: what all cells are changed by at a budget, e.g. a smaller model at `cpu`.
     means: by a name of their own. claims: orders that the paper reports, to be checked one by one. figure: how it is drawn.
+    reads: where the numbers come from, if not from what the runs report. digits: of the metric, after the point.
     """
 
     title: str
     metric: str = "accuracy"
+    digits: Annotated[int, Field(ge=0)] = 2
     seeds: tuple[Seed, ...]
     columns: dict[str, Overrides]
     groups: dict[str, dict[str, Overrides]]
@@ -65,12 +89,19 @@ class Grid(Description):
     claims: tuple[GridClaim, ...] = ()
     figure: GridFigure | None = None
     notes: tuple[str, ...] = ()
+    reads: GridReading | None = None
 
     @model_validator(mode="after")
     def _names_are_those_of_rows_and_columns(self) -> Grid:
         rows = [row for members in self.groups.values() for row in members]
         if self.reference is not None:
             _refuse_others("reference row", [self.reference], rows)
+        if self.reads is not None:
+            _refuse_others("column of tasks", self.reads.tasks, self.columns)
+            _refuse_others("column without tasks", self.columns, self.reads.tasks)
+            if not isinstance(self.reads.score, str):
+                _refuse_others("row of a score", self.reads.score, rows)
+                _refuse_others("row without a score", rows, self.reads.score)
         for name, mean in self.means.items():
             _refuse_others("row of a mean", mean.rows, rows)
             _refuse_others("column of a mean", mean.columns, self.columns)
@@ -84,6 +115,14 @@ class Grid(Description):
             for mean in (self.means[column] for column in claim.columns if column in self.means):
                 _refuse_others("row of a claim about a mean", [*claim.above, *claim.below], mean.rows)
         return self
+
+    def shown(self, row: str, column: str, results: Iterable[Result]) -> list[Result]:
+        """The results of a cell's runs as the cell shows them: as they are, or read off; what is not evaluated is left out."""
+        if self.reads is None:
+            return list(results)
+        tasks, score = self.reads.of(row, column)
+        read = (read_off(result, tasks, score, self.metric) for result in results)
+        return [result for result in read if result is not None]
 
 
 def _refuse_others(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
@@ -101,6 +140,11 @@ class Cell:
     row: str
     column: str
     overrides: Overrides
+
+
+def fullest_first(budgets: Iterable[str]) -> list[str]:
+    """Names of budgets, the one of most training first; those of one's own before the others."""
+    return sorted(budgets, key=lambda budget: (BUDGETS.index(budget) if budget in BUDGETS else -1, budget))
 
 
 def grid_names(folders: Sequence[Path]) -> list[str]:

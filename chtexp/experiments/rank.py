@@ -58,7 +58,7 @@ def _train(folder: Path, signals: StopSignals, found: threading.Event) -> int:
             found.set()
             if processes.leads:
                 start = Start(folder.parent, int(folder.name.partition(".")[0]))
-                log = RunLog(run.folder, start)
+                log = RunLog(run.folder, start, quiet=run.logger.quiet)
                 work = Work(run, orders.command, signals, SignsOfLife(start), log, processes)
             else:
                 work = Follower(run, signals, processes)

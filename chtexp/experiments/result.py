@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import torch
@@ -71,7 +72,10 @@ def summary(
         "science": run.science,
         "command": command,
         "seconds": training.seconds,
-        "environment": environment(training.processes.world),
+        "environment": {
+            **environment(training.processes.world),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        },
     }
 
 

@@ -34,7 +34,7 @@ def execute(run: Run, command: str) -> dict[str, Any]:
         if not run.overwrite and (result := folder.read_result()) is not None:
             signs.start.end("done")
             return result
-        log = RunLog(folder, signs.start)
+        log = RunLog(folder, signs.start, quiet=run.logger.quiet)
         work = (Together if run.hardware.together else Work)(run, command, signals, signs, log)
         try:
             result = work.train()

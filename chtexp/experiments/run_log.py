@@ -10,13 +10,19 @@ from chtexp.store.starts import Start
 
 
 class RunLog:
-    """The words of one start."""
+    """The words of one start. quiet: only what concludes it is printed; the log has it all."""
 
-    def __init__(self, folder: RunFolder, start: Start) -> None:
-        self._folder, self._start = folder, start
+    def __init__(self, folder: RunFolder, start: Start, *, quiet: bool = False) -> None:
+        self._folder, self._start, self._quiet = folder, start, quiet
 
     def say(self, line: str) -> None:
-        """To the person and to the log."""
+        """To the log and, unless it shall be quiet, to the person."""
+        if not self._quiet:
+            print(line, flush=True)
+        self.write(line)
+
+    def conclude(self, line: str) -> None:
+        """The last word, to the person and to the log."""
         print(line, flush=True)
         self.write(line)
 

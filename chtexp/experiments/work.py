@@ -79,9 +79,14 @@ class Work:
         self.step = training.step
         self._mirror = mirror_of(run, self.log.say)
         self._progress = ProgressLine(
-            f"{run.data.name} {run.method.name} seed {run.seed}", task.total_steps, self.step, self.log.say
+            f"{run.data.name} {run.method.name} seed {run.seed}",
+            task.total_steps,
+            self.step,
+            (task.validation_metric or task.metric) if task.tests_once else task.metric,
+            self.log.say,
+            quiet=run.logger.quiet,
         )
-        self._metric = (task.validation_metric or task.metric) if task.tests_once else task.metric
+        self._progress.show(folder.last_evaluation())
         judged = training.run(self)
         end, executed = training.state_dict(), training.sparsity.executed
         tested = tested_once(training, folder, self._processes)
@@ -94,7 +99,7 @@ class Work:
         assert self._result is not None
         said = {"last": self._result["last"], "best": self._result["best"], "reported": self._result["reported"]}
         numbers = ", ".join(f"{name} {value:.2f}" for name, value in said.items() if value is not None)
-        self.log.say(f"done: {task.metric} {numbers}; {folder.result}")
+        self.log.conclude(f"done: {task.metric} {numbers}; {folder.result}")
         return self._result
 
     def close(self) -> None:
@@ -117,7 +122,9 @@ class Work:
         self._lines.write(record)
         self._mirror.record(record)
         if record["kind"] == "evaluation":
-            self._progress.evaluated(self.step, record, self._metric)
+            self._progress.evaluated(self.step, record)
+        else:
+            self._progress.show(record)
 
     def stepped(self, step: int) -> None:
         """Show that it goes on."""

@@ -126,14 +126,9 @@ def matthews(right: np.ndarray, given: np.ndarray) -> float:
     return float(matthews_corrcoef(right, given))
 
 
-def as_records(scores: Sequence[Score], writer: Writer) -> dict[str, Any]:
-    """What is kept beside a run: the scores, and by which harness."""
-    return {
-        "run": writer.run.id,
-        "seed": writer.run.seed,
-        "lm_eval": version("lm-eval"),
-        "scores": [asdict(s) for s in scores],
-    }
+def as_records(scores: Sequence[Score], limit: int | None = None) -> list[dict[str, Any]]:
+    """The scores as they are kept beside a run, with the limit of items, and by which harness."""
+    return [{**asdict(score), "limit": limit, "lm_eval": version("lm-eval")} for score in scores]
 
 
 def _local(task: str, root: Path | None) -> dict[str, Any]:

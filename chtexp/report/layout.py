@@ -16,7 +16,8 @@ Result = Mapping[str, Any]
 class Layout:
     """What stands where. groups: rows by group, which compete within it. reference: the row a star is measured against.
 
-    means: rows compared over several columns. claims: orders that the paper reports, each to be checked.
+    digits: of the metric, after the point. means: rows compared over several columns. claims: orders that the paper reports,
+    each to be checked.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Layout:
     reference: str | None
     seeds: int
     metric: str = "accuracy"
+    digits: int = 2
     means: tuple[MeanOver, ...] = ()
     claims: tuple[Claim, ...] = ()
     notes: tuple[str, ...] = ()
@@ -33,10 +35,14 @@ class Layout:
 
 @dataclass(frozen=True)
 class CellResults:
-    """The finished runs of one cell. id: the identity of the config that the cell asks for."""
+    """The finished runs of one cell. id: the identity of the config that the cell asks for.
+
+    unread: how many more are finished, but lack the evaluation that the cell is read off.
+    """
 
     group: str
     row: str
     column: str
     id: str
     results: tuple[Result, ...]
+    unread: int = 0

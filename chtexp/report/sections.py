@@ -42,7 +42,7 @@ def ordered(table: Table) -> list[Row]:
 
 def _cells(table: Table) -> Section:
     rows = ordered(table)
-    shown = [_fields(row, table.metric) for row in rows]
+    shown = [_fields(row, table.metric, table.layout.digits) for row in rows]
     heads = [head for head in shown[0] if of_the_paper(table) or head not in PAPER_COLUMNS]
     return Section(
         title=table.layout.title,
@@ -54,16 +54,16 @@ def _cells(table: Table) -> Section:
     )
 
 
-def _fields(row: Row, metric: str) -> dict[str, str]:
+def _fields(row: Row, metric: str, digits: int) -> dict[str, str]:
     return {
         "data": row.column,
         "group": row.group,
         "method": row.row,
-        metric: with_error(row.mean, row.standard_error) + ("*" if row.above else "") + _mark(row),
+        metric: with_error(row.mean, row.standard_error, digits) + ("*" if row.above else "") + _mark(row),
         "n": str(row.n),
-        "last": number(row.last, ".2f"),
-        "paper": with_error(row.paper, row.paper_standard_error),
-        "difference": number(row.difference, "+.2f"),
+        "last": number(row.last, f".{digits}f"),
+        "paper": with_error(row.paper, row.paper_standard_error, digits),
+        "difference": number(row.difference, f"+.{digits}f"),
         "verdict": _verdict(row),
         "ANP %": number(row.anp, ".0f"),
         "paper ANP %": number(row.paper_anp, ".0f"),

@@ -94,7 +94,7 @@ def build_table(
     if len(metrics) > 1:
         raise UserError(f"table '{layout.name}' mixes metrics: {', '.join(sorted(name for name, _ in metrics))}")
     metric, higher = metrics.pop()
-    rows = [_row(cell, paper.get((cell.row, cell.column)), changes) for cell in cells]
+    rows = [_row(cell, paper.get((cell.row, cell.column)), changes, layout.digits) for cell in cells]
     means = _means(layout, rows, paper_means or {})
     return Table(
         layout=layout,
@@ -113,13 +113,13 @@ def build_table(
     )
 
 
-def _row(cell: CellResults, paper: PaperNumber | None, changes: Sequence[str]) -> Row:
+def _row(cell: CellResults, paper: PaperNumber | None, changes: Sequence[str], digits: int) -> Row:
     results = sorted(cell.results, key=lambda result: result["seed"])
     _refuse_mixed(cell, results)
     values = [result["reported"] for result in results if result["reported"] is not None]
     ours = mean_and_error(values)
     marked = marks(results, changes)
-    judged = verdict(ours, len(values), paper, marked)
+    judged = verdict(ours, len(values), paper, marked, digits)
     return Row(
         column=cell.column,
         group=cell.group,

@@ -14,15 +14,14 @@ Word = Literal["consistent", "higher", "lower", "not comparable", "no result"]
 
 WIDTH = 2
 PAPER_SEEDS = 3  # of every number for which the paper gives a standard error
-SMALLEST = 0.005  # half the last digit that the paper prints
 STAND_IN = ("stand-in", "JPEG")  # words by which results tell of data that are not the paper's
 
 RULE = (
     f"Verdict: consistent where |difference| <= {WIDTH} sqrt(e^2 + p^2), otherwise higher or lower than the paper; e and p are "
     "our standard error and the paper's. One that is missing is estimated as that of a single run of the other side (its "
-    f"standard error x sqrt(its seeds), which are {PAPER_SEEDS} in the paper); the root counts as at least {SMALLEST}, half the "
-    "paper's last digit. Not comparable: another budget than the paper's, stand-in data, changed runs, no value in the paper, or "
-    "one seed where the paper gives no standard error."
+    f"standard error x sqrt(its seeds), which are {PAPER_SEEDS} in the paper); the root counts as at least half the paper's "
+    "last digit (0.005 of two after the point). Not comparable: another budget than the paper's, stand-in data, changed runs, "
+    "no value in the paper, or one seed where the paper gives no standard error."
 )
 
 
@@ -39,13 +38,17 @@ def marks(results: Sequence[Mapping[str, Any]], changes: Sequence[str]) -> tuple
     budgets = [result["science"]["budget"] for result in results]
     said = [f"budget {budget['name']}" for budget in budgets if not _whole(budget)]
     said += [f"stand-in data ({name})" for result in results if (name := _stand_in(str(result["data_source"])))]
+    said += [f"the first {limit} items of a task" for r in results if (limit := r.get("item_limit")) is not None]
     if results and changes:
         said.append(f"changed runs ({' '.join(changes)})")
     return tuple(dict.fromkeys(said))
 
 
-def verdict(ours: Mean, seeds: int, paper: PaperNumber | None, marked: Sequence[str]) -> Verdict:
-    """RULE, of the mean of `seeds` seeds against the paper's. marked: from `marks`."""
+def verdict(ours: Mean, seeds: int, paper: PaperNumber | None, marked: Sequence[str], digits: int = 2) -> Verdict:
+    """RULE, of the mean of `seeds` seeds against the paper's. marked: from `marks`.
+
+    digits: that the paper prints after the point.
+    """
     if ours.mean is None:
         return Verdict("no result", None if ours.reason == "no values" else ours.reason)
     if marked:
@@ -59,7 +62,7 @@ def verdict(ours: Mean, seeds: int, paper: PaperNumber | None, marked: Sequence[
         error = papers_error * math.sqrt(PAPER_SEEDS)
     elif papers_error is None and error is not None:
         papers_error = error * math.sqrt(seeds)
-    combined = max(SMALLEST, math.hypot(error or 0.0, papers_error or 0.0))
+    combined = max(0.5 * 10.0**-digits, math.hypot(error or 0.0, papers_error or 0.0))
     difference = ours.mean - paper.mean
     if abs(difference) <= WIDTH * combined + 1e-9:  # a difference of two decimal numbers is not exact
         return Verdict("consistent")

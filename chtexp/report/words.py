@@ -11,8 +11,8 @@ def number(value: float | None, form: str) -> str:
     return GAP if value is None else format(value, form)
 
 
-def with_error(mean: float | None, error: float | None) -> str:
-    """`98.60 ± 0.06`, in the metric's unit."""
+def with_error(mean: float | None, error: float | None, digits: int = 2) -> str:
+    """`98.60 ± 0.06`, in the metric's unit, with so many digits after the point."""
     if mean is None:
         return GAP
-    return f"{mean:.2f}" + ("" if error is None else f" ± {error:.2f}")
+    return f"{mean:.{digits}f}" + ("" if error is None else f" ± {error:.{digits}f}")

@@ -3,6 +3,7 @@
 from chtexp.sparse.checkpoint import load_training_state, training_state
 from chtexp.sparse.engine import DynamicSparsity
 from chtexp.sparse.execution import Choice
+from chtexp.sparse.growth import GROWTH
 from chtexp.sparse.layer import UpdateRecord
 from chtexp.sparse.method import Method, load_method, method_names
 from chtexp.sparse.portable import dense_weights, portable_weights
@@ -10,6 +11,7 @@ from chtexp.sparse.schedules import DensitySchedule, density_schedule
 from chtexp.topology.compiled import threads_for_kernels
 
 __all__ = [
+    "GROWTH",
     "Choice",
     "DensitySchedule",
     "DynamicSparsity",

@@ -15,8 +15,9 @@ from pydantic import ConfigDict, Field, model_validator
 from chtexp.errors import UserError, unknown
 from chtexp.resources import conf_dir, read_yaml
 from chtexp.sparse.criteria import CRITERIA, GRADIENT_CRITERIA
+from chtexp.sparse.growth import GRADIENT_GROWTH, GROWTH
 from chtexp.sparse.schedules import SCHEDULES, WITHOUT_INITIAL, DensitySchedule, density_schedule, step_at
-from chtexp.topology import CH_RULES, topology_names, topology_parameters
+from chtexp.topology import topology_names, topology_parameters
 from chtexp.typed import Description, describe
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -81,7 +82,7 @@ class Regrowth(Description):
 
     @model_validator(mode="after")
     def _known(self) -> Regrowth:
-        choices = ("random", "gradient", *CH_RULES)
+        choices = ("random", *GROWTH)
         if self.rule not in choices:
             raise unknown("regrowth rule", self.rule, choices)
         return self
@@ -185,7 +186,7 @@ class Method(Description):
     def needs_gradient(self) -> bool:
         """Whether an update looks at the dense gradient of the loss."""
         rules = {self.density.prune, self.removal.rule if self.removal else None}
-        return bool(rules & GRADIENT_CRITERIA) or (self.regrowth is not None and self.regrowth.rule == "gradient")
+        return bool(rules & GRADIENT_CRITERIA) or (self.regrowth is not None and self.regrowth.rule in GRADIENT_GROWTH)
 
     @property
     def correlates_features(self) -> bool:

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from chtexp.sparse.criteria import link_scores
+from chtexp.sparse.growth import GROWTH
 from chtexp.sparse.links import Links
-from chtexp.topology import CH_RULES, ch_scores, gumbel_top_k, sample_links, uniform_links
+from chtexp.topology import gumbel_top_k, sample_links, uniform_links
 
 
 def keep_highest(score_K: Tensor, keep: int, generator: torch.Generator) -> Tensor:
@@ -64,14 +65,10 @@ def regrow(
 ) -> Tensor:
     """`count` new links among the free pairs of `mask_OI`, by score or drawn in proportion to it.
 
-    rule: `random`, `gradient` (|g|, RigL) or one of the link-prediction rules. Where fewer free pairs than `count`
+    rule: `random`, or a name in GROWTH. Where fewer free pairs than `count`
     score above zero, the rest is drawn uniformly from the free pairs.
     """
     if rule == "random":
         return uniform_links(~mask_OI, count, generator=generator)
-    if rule in CH_RULES:
-        score_OI = ch_scores(mask_OI, rule)
-    else:
-        assert gradient_OI is not None
-        score_OI = gradient_OI.abs().float()
+    score_OI = GROWTH[rule](mask_OI, gradient_OI)
     return sample_links(score_OI, count, soft=soft, generator=generator, free_OI=~mask_OI)

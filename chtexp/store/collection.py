@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from chtexp.errors import UserError, unknown
+from chtexp.store.evaluations import KEY, evaluated, with_scores
 from chtexp.store.files import write_atomically
 from chtexp.store.folder import RunFolder
 
@@ -31,7 +32,7 @@ SUFFIXES = (".parquet", ".jsonl")
 def results_below(runs: Path) -> Collection:
     """Every result below a folder of runs."""
     return _by_identity(
-        (result, str(folder.path)) for folder in RunFolder.every(runs) if (result := folder.read_result())
+        (result, str(folder.path)) for folder in RunFolder.every(runs) if (result := folder.evaluated_result())
     )
 
 
@@ -81,10 +82,10 @@ def merged(collections: Mapping[str, Collection], accept: Callable[[str], object
     conflicts = []
     for where, collection in collections.items():
         for key, result in collection.items():
-            if key in together and _numbers(together[key]) != _numbers(result):
+            if key in together and _differing(together[key], result):
                 conflicts.append(f"{_shown(together[key], result)} ({origin[key]}, {where})")
             origin.setdefault(key, where)
-            together.setdefault(key, result)
+            together[key] = with_scores(together[key], result.get(KEY) or []) if key in together else result
     if accept is not None:
         for conflict in conflicts:
             accept(conflict)
@@ -100,19 +101,25 @@ def _by_identity(results: Iterable[tuple[Result, str]]) -> Collection:
     found: Collection = {}
     for result, where in results:
         key = (result["id"], result["seed"])
-        if key in found and _numbers(found[key]) != _numbers(result):
+        if key in found and _differing(found[key], result):
             raise UserError(f"{where} holds a run twice, with other numbers: {_shown(found[key], result)}")
         found[key] = result
     return found
 
 
-def _numbers(result: Result) -> dict[str, Any]:
-    return {name: result.get(name) for name in NUMBERS}
+def _facts(result: Result) -> dict[str, Any]:
+    return {name: result.get(name) for name in NUMBERS} | evaluated(result)
+
+
+def _differing(one: Result, other: Result) -> list[str]:
+    """In which facts two copies of a run differ; one of them may have been evaluated on more tasks."""
+    facts, others = _facts(one), _facts(other)
+    return [name for name in facts if name in others and facts[name] != others[name]]
 
 
 def _shown(one: Result, other: Result) -> str:
-    differing = [name for name in NUMBERS if one.get(name) != other.get(name)]
-    values = ", ".join(f"{name} {one.get(name)} and {other.get(name)}" for name in differing)
+    facts, others = _facts(one), _facts(other)
+    values = ", ".join(f"{name} {facts[name]} and {others[name]}" for name in _differing(one, other))
     hosts = " and ".join(_machine(result["environment"]) for result in (one, other))
     return f"{one['data']} {one['method']} {one['budget']} ({one['id']}) seed {one['seed']} of {hosts}: {values}"
 

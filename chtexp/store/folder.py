@@ -8,6 +8,7 @@
     result.json        written last: the run is done  starts/            who worked on it and how that ended; see `starts`
     submitted.json     the sweep, and the scheduler's job, that was last given the run
     selected.pt        of translation: the best model's weights; vocabulary.json; translations.jsonl, of the test set
+    zeroshot.json      scores on tasks that the model was not trained for; see `evaluations`
     cleared.json       the start that last began anew (overwrite=true)
 """
 
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from chtexp.errors import UserError
+from chtexp.store.evaluations import scores_in, with_scores
 from chtexp.store.files import last_line, read_json, read_lines, write_json
 from chtexp.store.starts import SignsOfLife, Start
 
@@ -139,6 +141,11 @@ class RunFolder:
     def read_result(self) -> dict[str, Any] | None:
         """What `result.json` says, or None when the run is not done."""
         return read_json(self.result) if self.result.exists() else None
+
+    def evaluated_result(self) -> Mapping[str, Any] | None:
+        """`read_result`, with the scores of evaluations since; see `chtexp.store.evaluations`."""
+        result = self.read_result()
+        return None if result is None else with_scores(result, scores_in(self.path))
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """Every whole line of `metrics.jsonl`."""

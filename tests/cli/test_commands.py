@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -84,47 +83,6 @@ def test_two_starts_of_one_run_do_not_meet(chtexp: Callable, tmp_path: Path) -> 
         assert "another process is at work" in done.stderr
         assert f"process {os.getpid()} on" in done.stderr
     chtexp("train", *overrides)
-
-
-def test_a_wandb_mirror_holds_what_the_folder_holds(chtexp: Callable, tmp_path: Path) -> None:
-    chtexp("train", "data=digits", "method=set", "method.sparsity=0.9", "logger=wandb", *CHEAP)
-    (folder,) = RunFolder.every(tmp_path / "runs")
-    (written,) = folder.path.glob("wandb/offline-run-*/run-*.wandb")
-    history = _wandb_history(written)
-    evaluations = [record for record in folder.read_metrics() if record["kind"] == "evaluation"]
-    mirrored = [record for record in history if "evaluation/accuracy" in record]
-    assert [record["evaluation/accuracy"] for record in mirrored] == [record["accuracy"] for record in evaluations]
-    updates = [record["update/density"] for record in history if "update/density" in record]
-    assert updates == [record["density"] for record in folder.read_metrics() if record["kind"] == "update"]
-
-
-def _wandb_history(path: Path) -> list[dict]:
-    """What W&B logged, read from its file: a LevelDB log of protocol buffers."""
-    from wandb.proto import wandb_internal_pb2
-
-    history = []
-    for data in _log_records(path.read_bytes()):
-        record = wandb_internal_pb2.Record()
-        record.ParseFromString(data)
-        if record.HasField("history"):
-            items = {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in record.history.item}
-            history.append(items)
-    return history
-
-
-def _log_records(data: bytes) -> Iterator[bytes]:
-    """Blocks of 32 KiB hold pieces with a header of seven bytes: checksum (4), length (2), type (1, 4: last, 1: whole)."""
-    at, block, piece = 7, 32768, b""  # seven bytes identify the file
-    while at + 7 <= len(data):
-        if block - at % block < 7:
-            at += block - at % block
-            continue
-        length, kind = struct.unpack("<HB", data[at + 4 : at + 7])
-        piece += data[at + 7 : at + 7 + length]
-        at += 7 + length
-        if kind in (1, 4):
-            yield piece
-            piece = b""
 
 
 def test_flags_and_words_stand_in_any_order(chtexp: Callable, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from chtexp.compose import compose_run
 from chtexp.errors import UserError
 from chtexp.experiments.cost import cost
 from chtexp.experiments.grid import Grid, grid_names, load_grid, select
+from chtexp.experiments.likeness import could_be
 from chtexp.planning import finished_table, plan_runs
 from chtexp.report import Claim, paper_means, paper_numbers
 from chtexp.resources import conf_dir
@@ -32,6 +33,7 @@ def test_every_cell_of_every_grid_is_a_run_that_can_be_costed(name: str) -> None
     runs = plan_runs(name, ["budget=cpu", "seed=0"], None)
     assert len({item.run.id for item in runs}) == len(runs)
     assert {item.run.budget.name for item in runs} == {"cpu"}
+    assert all(could_be(item.run.science, item.cell.overrides, [conf_dir()]) for item in runs)
     different = {(item.run.data.name, item.run.method.name, item.run.method.sparsity): item.run for item in runs}
     for run in different.values():
         assert cost(run).steps > 0

@@ -1,0 +1,70 @@
+"""chtexp paper: every table and figure of the paper, what there is of it, and what to type to make it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chtexp.cli.common import add_config_dir, add_keep_first, keep_first, runs_folder, subcommand
+
+if TYPE_CHECKING:
+    from chtexp.paper import Entry
+
+HEADS = ("name", "cells", "state", "budget", "last run", "to make it", "what")
+
+
+def add(commands: Any) -> None:
+    """The command."""
+    sub = subcommand(
+        commands,
+        "paper",
+        paper,
+        "list every table and figure of the paper, and what there is of it",
+        "chtexp paper --results results/multi30k-cpu.jsonl",
+    )
+    sub.add_argument("--json", action="store_true", help="as JSON, for scripts")
+    sub.add_argument(
+        "--results",
+        type=Path,
+        action="append",
+        default=[],
+        help="also those that 'chtexp collect' wrote; may be repeated",
+    )
+    add_keep_first(sub, "the run folders, then each --results")
+    sub.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help="paths.runs=FOLDER")
+    add_config_dir(sub)
+
+
+def paper(parsed: argparse.Namespace) -> int:
+    """Show the list."""
+    from chtexp.paper import paper_entries
+    from chtexp.report.formats import lines_of
+    from chtexp.store.collection import merged, read_collection, results_below
+
+    runs = runs_folder(parsed.overrides, parsed.config_dir, required=False)
+    found = {str(runs): results_below(runs), **{str(path): read_collection(path) for path in parsed.results}}
+    entries = paper_entries(merged(found, keep_first if parsed.keep_first else None), parsed.config_dir)
+    if parsed.json:
+        print(json.dumps([{**asdict(entry), "state": entry.state} for entry in entries], indent=2))
+        return 0
+    print(lines_of([_fields(entry) for entry in entries], HEADS))
+    complete = sum(entry.state == "complete" for entry in entries)
+    print(f"{len(entries)} tables and figures, {complete} complete; runs in {runs}")
+    return 0
+
+
+def _fields(entry: Entry) -> list[str]:
+    from chtexp.report.words import GAP
+
+    return [
+        entry.name,
+        f"{entry.done}/{entry.wanted}" if entry.wanted else GAP,
+        entry.state,
+        entry.budget or GAP,
+        (entry.last_run or GAP)[:10],
+        "; ".join(entry.make),
+        entry.title.partition(": ")[2] or entry.title,
+    ]

@@ -1,0 +1,70 @@
+"""Scores of a finished run's model on tasks that it was not trained for: kept beside the result, carried with it, read off it.
+
+A score is a record of one task: task, n, accuracy and its error (percent), matthews, shares of labels (percent), limit (the
+first so many items; None: all), and what evaluated it. A result holds them, where there are any, in a list under `zeroshot`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from chtexp.store.files import read_json
+
+FILE = "zeroshot.json"
+KEY = "zeroshot"
+
+Result = Mapping[str, Any]
+Score = Mapping[str, Any]
+
+
+def scores_in(folder: Path) -> list[Score]:
+    """The scores beside the run in `folder`."""
+    path = folder / FILE
+    return list(read_json(path)["scores"]) if path.exists() else []
+
+
+def newest(former: Sequence[Score], scores: Sequence[Score]) -> list[Score]:
+    """`scores`, after the former ones of other tasks."""
+    anew = {score["task"] for score in scores}
+    return [*(score for score in former if score["task"] not in anew), *scores]
+
+
+def with_scores(result: Result, scores: Sequence[Score]) -> Result:
+    """`result`, and of `scores` those of tasks that it has no score of."""
+    together = newest(scores, result.get(KEY) or [])
+    return {**result, KEY: together} if together else result
+
+
+def evaluated(result: Result) -> dict[str, tuple[Any, ...]]:
+    """What two copies of one run must agree in, by task."""
+    return {
+        f"{KEY} of {score['task']}": (score["n"], score["accuracy"], score["matthews"])
+        for score in result.get(KEY) or []
+    }
+
+
+def read_off(result: Result, tasks: Sequence[str], score: str, metric: str) -> Result | None:
+    """`result` as if it reported the mean of a score over `tasks`, higher being better; None unless it has all of them.
+
+    score: `accuracy`, `matthews`, or `shares.1` of the label 1.
+    """
+    found = {record["task"]: record for record in result.get(KEY) or []}
+    if not set(tasks) <= set(found):
+        return None
+    limits = [found[task]["limit"] for task in tasks if found[task].get("limit") is not None]
+    return {
+        **result,
+        "metric": metric,
+        "higher_is_better": True,
+        "reported": fmean(_value(found[task], score) for task in tasks),
+        "last": None,
+        "item_limit": min(limits, default=None),
+    }
+
+
+def _value(record: Score, score: str) -> float:
+    name, _, label = score.partition(".")
+    return float(record[name].get(label, 0.0) if label else record[name])

@@ -1,0 +1,73 @@
+"""Scores beside results: newest ones win, they travel with the result, and numbers are read off them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chtexp.errors import UserError
+from chtexp.store import RunFolder
+from chtexp.store.collection import merged, read_collection, results_below, write_collection
+from chtexp.store.evaluations import newest, read_off, with_scores
+from chtexp.store.files import write_json
+
+
+def score(task: str, accuracy: float = 60.0, **changes: object) -> dict:
+    return {
+        "task": task, "n": 100, "accuracy": accuracy, "accuracy_error": 4.9, "matthews": 0.25, "matthews_error": 0.1,
+        "shares": {"0": 30.0, "1": 70.0}, "answered": {"1": 100.0}, "limit": None, "lm_eval": "0", **changes,
+    }  # fmt: skip
+
+
+def result(seed: int = 0, **values: object) -> dict:
+    return {
+        "id": "0123456789", "seed": seed, "data": "webmix", "method": "CHTs", "budget": "paper", "metric": "perplexity",
+        "higher_is_better": False, "reported": 20.0, "last": 21.0, "environment": {"host": "a"}, **values,
+    }  # fmt: skip
+
+
+def test_a_new_evaluation_replaces_its_own_tasks_alone() -> None:
+    kept = newest([score("rte", 50.0), score("cola", 51.0)], [score("rte", 52.0)])
+    assert [(s["task"], s["accuracy"]) for s in kept] == [("cola", 51.0), ("rte", 52.0)]
+
+
+def test_a_mean_over_tasks_is_read_off() -> None:
+    evaluated = with_scores(result(), [score("rte", 50.0), score("cola", 70.0, limit=10)])
+    read = read_off(evaluated, ["rte", "cola"], "accuracy", "accuracy")
+    assert read is not None
+    assert (read["reported"], read["metric"], read["higher_is_better"], read["last"]) == (60.0, "accuracy", True, None)
+    assert read["item_limit"] == 10
+    assert read["id"] == "0123456789"
+    for key, value in (("matthews", 0.25), ("shares.1", 70.0), ("shares.2", 0.0)):
+        read = read_off(evaluated, ["rte"], key, "m")
+        assert read is not None
+        assert (read["reported"], read["item_limit"]) == (value, None)
+    assert read_off(evaluated, ["rte", "boolq"], "accuracy", "accuracy") is None
+    assert read_off(result(), ["rte"], "accuracy", "accuracy") is None
+
+
+def test_scores_travel_with_results(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "runs" / "x-y-z-0123456789" / "seed-0")
+    write_json(folder.result, result())
+    assert folder.evaluated_result() == result()
+    write_json(folder.path / "zeroshot.json", {"run": "0123456789", "seed": 0, "scores": [score("rte")]})
+    assert folder.read_result() == result()
+    found = results_below(tmp_path / "runs")
+    assert found["0123456789", 0]["zeroshot"] == [score("rte")]
+    for name in ("all.jsonl", "all.parquet"):
+        write_collection(tmp_path / name, found)
+        assert read_collection(tmp_path / name) == found
+
+
+def test_copies_with_other_tasks_merge_and_with_other_scores_contradict() -> None:
+    plain, rte = {("a", 0): result()}, {("a", 0): with_scores(result(), [score("rte")])}
+    cola = {("a", 0): with_scores(result(), [score("cola")])}
+    together = merged({"x": plain, "y": rte, "z": cola})["a", 0]
+    assert {s["task"] for s in together["zeroshot"]} == {"rte", "cola"}
+    other = {("a", 0): with_scores(result(), [score("rte", 61.0)])}
+    with pytest.raises(UserError, match=r"zeroshot of rte \(100, 60.0, 0.25\) and \(100, 61.0, 0.25\) \(x, y\)"):
+        merged({"x": rte, "y": other})
+    said: list[str] = []
+    assert merged({"x": rte, "y": other}, said.append)["a", 0]["zeroshot"] == [score("rte")]
+    assert len(said) == 1

@@ -1,0 +1,117 @@
+"""The list of what the paper shows: every name, what counts as done, and that nothing is composed in vain."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chtexp.experiments.likeness import could_be
+from chtexp.paper import Entry, others, paper_entries
+from chtexp.planning import finished_table
+from chtexp.report import paper_numbers
+from chtexp.resources import conf_dir
+from chtexp.store.collection import read_collection
+
+RESULTS = Path(__file__).parents[1] / "results" / "multi30k-cpu.jsonl"
+NAMES = [f"table{number}" for number in (1, 2, 3, *range(7, 21))]
+FIGURES = [f"figure{number}" for number in (2, 3, 5, *range(9, 13))]
+
+
+@pytest.fixture
+def no_composing(monkeypatch) -> None:
+    def refuse(*ignored: object) -> None:
+        raise AssertionError("a configuration was composed")
+
+    monkeypatch.setattr("chtexp.compose.compose_run", refuse)
+
+
+def by_name(entries: list[Entry]) -> dict[str, Entry]:
+    return {entry.name: entry for entry in entries}
+
+
+def test_without_results_every_name_is_listed_and_nothing_composed(no_composing) -> None:
+    entries = paper_entries({})
+    names = [entry.name for entry in entries]
+    assert [name for name in names if name in [*NAMES, *FIGURES]] == [*NAMES, *FIGURES]
+    assert {entry.done for entry in entries if entry.name not in others()} == {0}
+    for name, entry in by_name(entries).items():
+        assert entry.title
+        assert entry.make
+        if name in NAMES and name != "table16":
+            assert entry.wanted >= len(paper_numbers(name))
+
+
+def test_the_cells_done_are_those_that_the_table_shows(tmp_path: Path) -> None:
+    entries = by_name(paper_entries(read_collection(RESULTS)))
+    for name in ("table2", "table11"):
+        shown = finished_table(name, [f"paths.runs={tmp_path}"], None, [RESULTS])
+        assert entries[name].done == sum(row.n > 0 for row in shown.rows) > 0
+        assert entries[name].budget == shown.budget == "cpu"
+        assert entries[name].state == "begun"
+    assert (entries["table2"].done, entries["table2"].wanted, entries["table2"].results) == (
+        5,
+        54,
+        4,
+    )  # FC: in two columns
+    assert entries["table7"].done == 0
+
+
+def test_the_last_run_is_the_latest_that_says_when() -> None:
+    found = read_collection(RESULTS)
+    assert by_name(paper_entries(found))["table2"].last_run is None
+    days = iter(["2026-01-03T00:00:00+00:00", "2026-01-05T00:00:00+00:00", "2026-01-04T00:00:00+00:00"])
+    dated = {
+        key: {**result, "environment": {**result["environment"], "finished": next(days, None)}}
+        for key, result in found.items()
+    }
+    assert by_name(paper_entries(dated))["table2"].last_run == "2026-01-05T00:00:00+00:00"
+
+
+def test_results_of_another_configuration_are_not_counted() -> None:
+    found = {key: {**result, "id": "0123456789"} for key, result in read_collection(RESULTS).items()}
+    assert by_name(paper_entries(found))["table2"].done == 0
+
+
+SCIENCE = {
+    "data": {"name": "multi30k", "merges": 10000},
+    "task": {"epochs": 100},
+    "method": {"name": "CHTss", "sparsity": 0.9, "regrowth": {"rule": "ch2_l3n", "soft": True}},
+}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "plausible"),
+    [
+        ([], True),
+        (["data=multi30k", "method=transformer/chtss", "method.sparsity=0.90"], True),
+        (["data=iwslt14"], False),
+        (["method=transformer/granet"], False),
+        (["method.sparsity=0.95"], False),
+        (["method/regrowth=random"], False),
+        (["data.merges=9000", "data=multi30k"], False),
+        (["method=transformer/chtss", "method.name=Other"], False),
+        (["task.epochs=${model.steps}"], True),  # not told without composing
+        (["task.unheard_of=3", "hardware.threads=1", "+method.x=2"], True),
+    ],
+)
+def test_what_could_be_a_cells(overrides: list[str], plausible: bool) -> None:
+    assert could_be(SCIENCE, overrides, [conf_dir()]) is plausible
+
+
+def test_own_settings_win_over_those_of_a_file() -> None:
+    assert could_be(
+        {"method": {"name": "CHTss", "zeta": 0.5}}, ["method=transformer/chtss", "method.zeta=0.5"], [conf_dir()]
+    )
+
+
+def test_the_command(chtexp: Callable, tmp_path: Path) -> None:
+    listed = json.loads(chtexp("paper", "--json", "--results", str(RESULTS)).stdout)
+    (table2,) = [entry for entry in listed if entry["name"] == "table2"]
+    assert (table2["done"], table2["state"], table2["budget"]) == (5, "begun", "cpu")
+    assert table2["make"] == ["chtexp sweep table2", "chtexp table table2"]
+    assert "chtexp figure figure5" in chtexp("paper", "paths.runs=elsewhere").stdout
+    assert "nosuch.jsonl cannot be read" in chtexp("paper", "--results", "nosuch.jsonl", check=2).stderr
+    assert "paths.runs must name a folder" in chtexp("paper", "paths.runs=", check=2).stderr

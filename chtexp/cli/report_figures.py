@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from chtexp.errors import UserError
 if TYPE_CHECKING:
     from chtexp.figures import Drawn
     from chtexp.planning import Finished
+    from chtexp.report import Table
     from chtexp.report.page import FigurePart
 
 TITLES = {  # of those that are no table's
@@ -39,10 +41,20 @@ def figures(
     for name, (table, cells) in made.items():
         if name in named or len({cell.row for cell in cells if cell.results}) < 2:
             continue
+        shown = _measured_columns(table)
         for kind, what in MORE.items():
-            draw = partial(draw_finished, name, table, cells, Wanted(overrides, config_dir, kind=kind), runs)
-            parts.append(_part(f"{name}-{kind}", f"{table.layout.title}: {what}", draw, name, f" --kind {kind}"))
+            draw = partial(draw_finished, name, shown, cells, Wanted(overrides, config_dir, kind=kind), runs)
+            more = f" column={','.join(shown.layout.columns)} --kind {kind}"
+            parts.append(_part(f"{name}-{kind}", f"{table.layout.title}: {what}", draw, name, more))
     return parts
+
+
+def _measured_columns(table: Table) -> Table:
+    """`table` without the columns that have no results."""
+    measured = {row.column for row in table.rows if row.n}
+    columns = tuple(column for column in table.layout.columns if column in measured)
+    rows = tuple(row for row in table.rows if row.column in measured)
+    return replace(table, layout=replace(table.layout, columns=columns), rows=rows)
 
 
 def _part(name: str, title: str, draw: Callable[[], Drawn], table: str = "", more: str = "") -> FigurePart:

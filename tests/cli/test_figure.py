@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chtexp.figures import WITHOUT_RUNS, Wanted, draw_figure, figure_names, figure_svg
-from chtexp.report.figures import KINDS
+from chtexp.report.figures import KINDS, svg_text
 
 BUDGET = ("budget=smoke", "seed=0", "model.hidden=[32,32]", "budget.train_limit=64")
 CHEAP = (*BUDGET, "hardware.threads=1", "method=set,chts_n")
@@ -38,23 +38,27 @@ def test_the_adjacency_matrices_have_the_links_that_their_density_asks_for() -> 
     assert (images["BSW(0)"] == images["BRF fixed(0)"]).all()  # both: the nearest inputs
 
 
-def test_a_sweep_drawn_in_every_kind_from_its_folders_and_from_a_collection(chtexp: Callable, tmp_path: Path) -> None:
+def test_a_sweep_is_drawn_in_every_kind_from_its_folders_and_from_a_collection(
+    chtexp: Callable, tmp_path: Path
+) -> None:
     chtexp("sweep", "quickstart", *CHEAP, "launcher=serial")
-    for kind in KINDS:
-        done = chtexp(
-            "figure", "quickstart", *CHEAP, "--kind", kind, "--output", f"{kind}.svg", "--output", f"{kind}.png"
-        )
-        assert done.stdout.split() == ["written:", f"{kind}.svg", "written:", f"{kind}.png"]
-        assert done.stderr == ""
-        assert (tmp_path / f"{kind}.png").read_bytes().startswith(b"\x89PNG")
+    drawn = {
+        kind: svg_text(draw_figure("quickstart", Wanted([*CHEAP, f"paths.runs={tmp_path}/runs"], kind=kind)).figure)
+        for kind in KINDS
+    }
     result = json.loads(next(tmp_path.glob("runs/digits-set-*/seed-0/result.json")).read_text())
-    assert f"{result['reported']:.2f}†" in (tmp_path / "bars.svg").read_text()
-    assert ">layers.0</text>" in (tmp_path / "neurons.svg").read_text()  # runs record their neurons
+    assert f"{result['reported']:.2f}†" in drawn["bars"]
+    assert f"{result['reported']:.2f}†" in drawn["heat_map"]
+    assert ">layers.0</text>" in drawn["neurons"]  # runs record their neurons
+    assert not any("no results" in svg for svg in drawn.values())
     chtexp("collect", "--output", "all.jsonl")
-    elsewhere = [*CHEAP, "paths.runs=elsewhere", "--results", "all.jsonl", "--kind", "curves"]
-    chtexp("figure", "quickstart", *elsewhere)
-    svg = (tmp_path / "quickstart.svg").read_text()
-    assert "No curves of: CHTs_n on digits, SET on digits" in svg
+    done = chtexp(
+        "figure", "quickstart", *CHEAP, "paths.runs=elsewhere", "--results", "all.jsonl", "--kind", "curves",
+        "--output", "a.svg", "--output", "a.png",
+    )  # fmt: skip
+    assert done.stdout.split() == ["written:", "a.svg", "written:", "a.png"]
+    assert "No curves of: CHTs_n on digits, SET on digits" in (tmp_path / "a.svg").read_text()
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_figure2_is_drawn_from_what_the_benchmark_wrote(chtexp: Callable, tmp_path: Path) -> None:

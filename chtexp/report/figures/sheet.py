@@ -53,7 +53,7 @@ class Sheet:
             height = top + legend + panels + bottom
             self.figure.set_size_inches(width, height)
             engine: Any = self.figure.get_layout_engine()
-            engine.set(rect=(0, bottom / height, 1, panels / height), w_pad=0.08, h_pad=0.08)
+            engine.set(rect=(0, bottom / height, 1, panels / height), w_pad=0.16, h_pad=0.08)
             left = MARGIN / width
             self.figure.text(left, 1 - MARGIN / height, "\n".join(above), va="top", weight="bold", gid="title")
             if self._entries:
@@ -74,7 +74,8 @@ class Sheet:
 
     def _settle(self) -> None:
         """Lay the panels out, now and once: the solver's last digits differ from one time to the next."""
-        self.figure.draw_without_rendering()
+        for _ in range(2):  # numbers at the axes change with the room that they leave
+            self.figure.draw_without_rendering()
         self.figure.set_layout_engine("none")
         for axes in self.figure.axes:
             place = axes.get_position(original=True).bounds

@@ -124,7 +124,8 @@ def empty(axes: Any, words: str) -> None:
 
 def said(axes: Any, words: str) -> None:
     """`words` in the middle of a panel."""
-    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=GREY, gid="said")
+    behind = {"facecolor": "white", "edgecolor": "none", "pad": 3}
+    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=GREY, bbox=behind, gid="said")
 
 
 def paper_point(axes: Any, across: float, up: float, *, color: str = "black", marker: str = "D", **more: Any) -> Any:

@@ -43,7 +43,8 @@ def curves(evidence: Evidence, quantities: Sequence[str] = SHOWN, against: str =
             else:
                 axes.set_title(wanted.label)
             axes.set_xlabel(AXES[against] if place + across >= len(panels) else "")
-    return sheet.finish(notes(evidence, *without_records(evidence), paper=DIAMOND if papers else ""))
+    shown = [] if abreast else [f"Shown: {columns[0]}."]
+    return sheet.finish(notes(evidence, *shown, *without_records(evidence), paper=DIAMOND if papers else ""))
 
 
 def _panel(sheet: Sheet, axes: Any, evidence: Evidence, wanted: Quantity, column: str, against: str) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chtexp.cli.common import add_config_dir, add_keep_first, check_config_dir, keep_first, subcommand
-from chtexp.errors import UserError
+from chtexp.errors import UserError, unknown
 
 if TYPE_CHECKING:
     from chtexp.planning import Finished
-    from chtexp.report.page import RunPart
+    from chtexp.report.page import RunPart, TablePart
     from chtexp.store import Condition, RunFolder
     from chtexp.store.collection import Collection
 
@@ -31,7 +31,12 @@ def add(commands: Any) -> None:
         "chtexp report --results results/multi30k-cpu.jsonl",
     )
     how = sub.add_mutually_exclusive_group()
-    how.add_argument("--output", type=Path, default=Path("report.html"), help="the file (default: %(default)s)")
+    how.add_argument(
+        "--output",
+        type=Path,
+        default=Path("report.html"),
+        help="*.html, or *.md for the summary alone (default: %(default)s)",
+    )
     how.add_argument(
         "--serve",
         nargs="?",
@@ -61,8 +66,10 @@ def report(parsed: argparse.Namespace) -> int:
         from chtexp.cli.serving import port_of, serve
 
         return serve(lambda: _html(parsed), port_of(parsed.serve))
+    if parsed.output.suffix not in FORMATS:
+        raise unknown("suffix of a report", parsed.output.suffix, FORMATS)
     began = time.monotonic()
-    text = _html(parsed)
+    text = FORMATS[parsed.output.suffix](parsed)
     parsed.output.parent.mkdir(parents=True, exist_ok=True)
     parsed.output.write_text(text, encoding="utf-8")
     size = parsed.output.stat().st_size / 1e6
@@ -84,26 +91,47 @@ def _check_overrides(overrides: Sequence[str]) -> None:
 def _html(parsed: argparse.Namespace) -> str:
     from chtexp import __version__
     from chtexp.cli.report_figures import figures
-    from chtexp.compose import compose_run
-    from chtexp.report.page import Page, TablePart, render_page
-    from chtexp.store.collection import read_collection
+    from chtexp.report.page import Page, render_page
 
-    runs = compose_run([o for o in parsed.overrides if not o.startswith("seed=")], parsed.config_dir).paths.runs
-    collected = {path: read_collection(path) for path in parsed.results}
+    runs, collected = _places(parsed)
     found = _tables(parsed, runs, collected)
     return render_page(
         Page(
             made=time.strftime("%Y-%m-%d %H:%M"),
             version=__version__,
             runs_from=(str(runs), *map(str, parsed.results)),
-            tables=[
-                TablePart(name, None, str(made)) if isinstance(made, UserError) else TablePart(name, made[0])
-                for name, made in found.items()
-            ],
+            tables=_parts(found),
             figures=figures(found, parsed.overrides, parsed.config_dir, runs),
             runs=_runs(runs, collected),
         )
     )
+
+
+def _markdown(parsed: argparse.Namespace) -> str:
+    from chtexp.report.page import summary_markdown
+
+    return summary_markdown(_parts(_tables(parsed, *_places(parsed))))
+
+
+FORMATS = {".html": _html, ".md": _markdown}
+
+
+def _places(parsed: argparse.Namespace) -> tuple[Path, dict[Path, Collection]]:
+    """The folder of runs, and the collected results."""
+    from chtexp.compose import compose_run
+    from chtexp.store.collection import read_collection
+
+    runs = compose_run([o for o in parsed.overrides if not o.startswith("seed=")], parsed.config_dir).paths.runs
+    return runs, {path: read_collection(path) for path in parsed.results}
+
+
+def _parts(found: dict[str, Finished | UserError]) -> list[TablePart]:
+    from chtexp.report.page import TablePart
+
+    return [
+        TablePart(name, None, str(made)) if isinstance(made, UserError) else TablePart(name, made[0])
+        for name, made in found.items()
+    ]
 
 
 def _tables(

@@ -159,3 +159,15 @@ def test_only_what_was_begun_is_looked_for(tmp_path: Path) -> None:
     assert not labels.may_be(["data=iwslt14", *ours[1:]])
     assert labels.may_be(["data=digits", "method=no_such_file", "budget=smoke"])
     assert not Labels.of(tmp_path / "none", {}, [conf_dir()]).may_be(ours)
+
+
+def test_the_summary_in_results_is_what_the_results_say(chtexp: Callable, tmp_path: Path) -> None:
+    results = [word for path in sorted(COLLECTED.parent.glob("*.jsonl")) for word in ("--results", str(path))]
+    chtexp("report", *results, "paths.runs=runs", "--output", "said.md")
+    assert (tmp_path / "said.md").read_text() == (COLLECTED.parent / "reproduces.md").read_text()
+
+
+def test_another_suffix_is_refused(chtexp: Callable) -> None:
+    said = chtexp("report", "--output", "report.pdf", check=2).stderr
+    assert "'.pdf'" in said
+    assert ".html, .md" in said

@@ -3,5 +3,15 @@
 from chtexp.report.page.content import FigurePart, Page, TablePart
 from chtexp.report.page.render import render_page
 from chtexp.report.page.runs import RunPart, collected_run, run_of_folder
+from chtexp.report.page.summary_text import summary_markdown
 
-__all__ = ["FigurePart", "Page", "RunPart", "TablePart", "collected_run", "render_page", "run_of_folder"]
+__all__ = [
+    "FigurePart",
+    "Page",
+    "RunPart",
+    "TablePart",
+    "collected_run",
+    "render_page",
+    "run_of_folder",
+    "summary_markdown",
+]

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 from pages import HOSTILE, result, small_page, small_table
 
-from chtexp.report.page import render_page, run_of_folder
+from chtexp.report.page import TablePart, render_page, run_of_folder, summary_markdown
 from chtexp.report.page.curves import HEIGHT, MOST, WIDTH, curves
 from chtexp.report.page.runs import anchor
 from chtexp.report.page.summary import in_words, of_the_paper, tally
@@ -107,6 +107,27 @@ def test_what_is_not_the_papers_is_never_counted_as_reproduced() -> None:
         in said
     )
     assert "In results † alone, 1 more hold and 1 more fail" in said
+
+
+def test_the_summary_as_markdown() -> None:
+    table, other, nothing = small_table()[0], small_table("table2", 0.1)[0], small_table("table3")[0]
+    nothing = replace(nothing, rows=tuple(replace(row, n=0, marks=()) for row in nothing.rows))
+    parts = [
+        TablePart("table1", table),
+        TablePart("table2", other),
+        TablePart("table3", nothing),
+        TablePart("mine", table),
+    ]
+    text = summary_markdown(parts)
+    fields = [
+        [part.strip() for part in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| table")
+    ]
+    assert fields == [
+        ["table1", "5", "4", "b", "1", "1", "1", "1", "1", "1"],
+        ["table2", "5", "4", "b †", "0", "0", "0", "0 + 1 †", "0 + 1 †", "1"],
+    ]
+    assert "No results yet: table3." in text
+    assert "mine" not in text
 
 
 def test_without_results_nothing_is_said_to_be_reproduced() -> None:

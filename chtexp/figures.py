@@ -68,10 +68,13 @@ def draw_figure(name: str, wanted: Wanted) -> Drawn:
 
 
 def _of_a_grid(name: str, wanted: Wanted) -> Drawn:
-    from chtexp.experiments.grid import load_grid
+    from chtexp.experiments.grid import grid_names, load_grid
     from chtexp.planning import conf_folders, finished_cells
 
-    own = load_grid(name, conf_folders(wanted.config_dir)).figure
+    folders = conf_folders(wanted.config_dir)
+    if name not in (known := grid_names(folders)):
+        raise unknown("figure or table", name, [*known, *WITHOUT_RUNS])
+    own = load_grid(name, folders).figure
     if own is None and wanted.kind is None:
         raise UserError(
             f"'{name}' does not say how it is drawn: choose --kind {' | '.join(KINDS)}, or one of: "

@@ -83,7 +83,7 @@ def test_figure2_is_drawn_from_what_the_benchmark_wrote(chtexp: Callable, tmp_pa
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        (["figure99"], "unknown table 'figure99'"),
+        (["figure99"], "unknown figure or table 'figure99'"),
         (["table7"], "'table7' does not say how it is drawn: choose --kind bars | curves"),
         (["table7", "--kind", "bar"], "unknown kind of figure 'bar' (did you mean 'bars'?)"),
         (["figure9", "--output", "a.jpg"], "unknown suffix of a.jpg '.jpg'"),

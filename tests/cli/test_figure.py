@@ -68,7 +68,7 @@ def test_a_sweep_is_drawn_in_every_kind_from_its_folders_and_from_a_collection(
 
 def test_figure2_is_drawn_from_what_the_benchmark_wrote(chtexp: Callable, tmp_path: Path) -> None:
     chtexp(
-        "bench", "linkpred", "density=0.05,0.2", "fixed_size=32", "size=16,32", "rounds=2", "seconds=0.01", "threads=1",
+        "bench", "linkpred", "density=0.05,0.2", "fixed_size=32", "size=16,32", "rounds=3", "seconds=0.01", "threads=1",
         "figure=bench.svg", "--output", "results/bench/linkpred.json",
     )  # fmt: skip
     done = chtexp("figure", "figure2", "--output", "own.svg")

@@ -89,10 +89,13 @@ def draw_finished(name: str, table: Table, cells: Sequence[CellResults], wanted:
 
 def _figure_of(name: str, wanted: Wanted) -> tuple[str, dict[str, Any]]:
     """The kind of figure that is wanted of a grid, and its options."""
-    from chtexp.experiments.grid import load_grid
+    from chtexp.experiments.grid import grid_names, load_grid
     from chtexp.resources import conf_folders
 
-    own = load_grid(name, conf_folders(wanted.config_dir)).figure
+    folders = conf_folders(wanted.config_dir)
+    if name not in (known := grid_names(folders)):
+        raise unknown("figure or table", name, [*known, *WITHOUT_RUNS])
+    own = load_grid(name, folders).figure
     if own is None and wanted.kind is None:
         raise UserError(
             f"'{name}' does not say how it is drawn: choose --kind {' | '.join(KINDS)}, or one of: "

@@ -64,6 +64,24 @@ def add_table_arguments(sub: argparse.ArgumentParser) -> None:
 QUIET = "logger.quiet=true"
 
 
+def positive(word: str) -> int:
+    """A whole number from 1 on, for argparse."""
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"'{word}' is no whole number from 1 on")
+    return int(word)
+
+
+def not_negative(word: str) -> float:
+    """A number from 0 on, for argparse."""
+    try:
+        number = float(word)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{word}' is no number from 0 on")
+    return number
+
+
 def add_config_dir(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--config-dir", type=Path, help="a folder of your own configuration, laid out as conf/")
 

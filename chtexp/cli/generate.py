@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chtexp.cli.common import add_trained_run, subcommand, wanted_device
+from chtexp.cli.common import add_trained_run, not_negative, positive, subcommand, wanted_device
 
 if TYPE_CHECKING:
     from chtexp.experiments.writer import Writer
@@ -25,9 +25,9 @@ def add(commands: Any) -> None:
     )
     add_trained_run(generate_)
     generate_.add_argument("text", metavar="TEXT", help="what to go on with")
-    generate_.add_argument("--tokens", type=int, default=50, help="at most so many more (default: %(default)s)")
+    generate_.add_argument("--tokens", type=positive, default=50, help="at most so many more (default: %(default)s)")
     generate_.add_argument(
-        "--temperature", type=float, default=1.0, help="0: always the likeliest (default: %(default)s)"
+        "--temperature", type=not_negative, default=1.0, help="0: always the likeliest (default: %(default)s)"
     )
     generate_.add_argument("--seed", type=int, default=0, help="of the draw (default: %(default)s)")
     export_ = subcommand(

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from chtexp.cli.common import add_trained_run, subcommand, wanted_device
+from chtexp.cli.common import add_trained_run, positive, subcommand, wanted_device
 
 EXAMPLE = "chtexp zeroshot runs/webmix-chtss-cpu-160fb85c6a/seed-0 --tasks rte_local,reviews_local"
 HEADS = ("task", "n", "accuracy %", "Matthews", "labels %", "answered %")
@@ -23,8 +23,8 @@ def add(commands: Any) -> None:
         "--tasks",
         help="by commas, of EleutherAI's harness; rte_local, reviews_local need no network (default: the paper's twelve)",
     )
-    sub.add_argument("--limit", type=int, help="the first so many items of each task")
-    sub.add_argument("--batch", type=int, default=32, help="items at once (default: %(default)s)")
+    sub.add_argument("--limit", type=positive, help="the first so many items of each task")
+    sub.add_argument("--batch", type=positive, default=32, help="items at once (default: %(default)s)")
     sub.add_argument("--data", type=Path, help="root of the data sets (default: CHTEXP_DATA)")
     sub.add_argument("--json", action="store_true", help="as JSON")
 

@@ -75,7 +75,8 @@ class BuildTask(Protocol):
 class Family:
     """recipe, data, model: the descriptions. The functions make what their names say from a run's descriptions.
 
-    example_loss: of as much data as one forward pass takes in, of the right shapes, on torch's default device.
+    example_loss: of as much data as one forward pass of one of so many processes takes in, of the right shapes, on torch's
+    default device.
     """
 
     recipe: type[Description]
@@ -87,7 +88,7 @@ class Family:
     build_optimizer: Callable[[Any, torch.nn.Module], torch.optim.Optimizer]
     learning_rate: Callable[[Parts, int], Callable[[int], float]]
     prepare: Callable[[Parts], None]
-    example_loss: Callable[[Parts, torch.nn.Module], Callable[[], Tensor]]
+    example_loss: Callable[[Parts, torch.nn.Module, int], Callable[[], Tensor]]
 
 
 def _image_task(run: Parts, root: Path | None, device: torch.device, processes: Processes = ALONE) -> tuple[Task, str]:
@@ -188,19 +189,23 @@ def _inverse_root_rate(run: Parts, total_steps: int) -> Callable[[int], float]:
     return inoam(rate.factor, run.model.width, length.warmup, length.update_interval, last_update, ramp)
 
 
-def _example_of_images(run: Parts, model: torch.nn.Module) -> Callable[[], Tensor]:
-    images = torch.zeros(run.task.batch_size, *run.data.shape)
-    labels = torch.zeros(run.task.batch_size, dtype=torch.long)
+def _example_of_images(run: Parts, model: torch.nn.Module, processes: int) -> Callable[[], Tensor]:
+    mine = -(-run.task.batch_size // processes)
+    images = torch.zeros(mine, *run.data.shape)
+    labels = torch.zeros(mine, dtype=torch.long)
     return lambda: cross_entropy(model(images), labels)
 
 
-def _example_of_pairs(run: Parts, model: torch.nn.Module) -> Callable[[], Tensor]:
-    tokens = torch.ones(max(1, run.task.batch_tokens // EXAMPLE_TOKENS), EXAMPLE_TOKENS, dtype=torch.long)
+def _example_of_pairs(run: Parts, model: torch.nn.Module, processes: int) -> Callable[[], Tensor]:
+    pairs = max(1, run.task.batch_tokens // EXAMPLE_TOKENS)
+    tokens = torch.ones(-(-pairs // processes), EXAMPLE_TOKENS, dtype=torch.long)
     return lambda: smoothed_loss_sum(model(tokens, tokens), tokens, 0, run.task.smoothing)[0]
 
 
-def _example_of_text(run: Parts, model: torch.nn.Module) -> Callable[[], Tensor]:
-    tokens = torch.zeros(min(run.task.at_once, run.task.batch), run.data.sequence_length + 1, dtype=torch.long)
+def _example_of_text(run: Parts, model: torch.nn.Module, processes: int) -> Callable[[], Tensor]:
+    tokens = torch.zeros(
+        min(run.task.at_once, -(-run.task.batch // processes)), run.data.sequence_length + 1, dtype=torch.long
+    )
     return lambda: cross_entropy(model(tokens[:, :-1]).flatten(0, 1).float(), tokens[:, 1:].flatten())
 
 

@@ -23,14 +23,14 @@ BUFFERS = {"sgd": 1, "adam": 2}  # of the size of the weights
 
 @dataclass(frozen=True)
 class Gpu:
-    """Peak dense FLOPs a second by the makers' data sheets: half precision, and float32 on tensor cores (TF32)."""
+    """Peak FLOPs a second by the makers' data sheets: dense half precision, and float32 as torch computes it, without TF32."""
 
     half: float
     float32: float
     gigabytes: float
 
 
-GPUS = {"A100": Gpu(312e12, 156e12, 80.0), "H100": Gpu(989e12, 494e12, 80.0)}
+GPUS = {"A100": Gpu(312e12, 19.5e12, 80.0), "H100": Gpu(989e12, 67e12, 80.0)}
 
 
 @dataclass(frozen=True)
@@ -49,20 +49,20 @@ class GpuCost:
 def gpu_cost(run: Run, gpu: Gpu) -> GpuCost:
     """The cost of `run` on such GPUs."""
     hardware = run.hardware
+    together = hardware.processes * hardware.nodes
     with torch.device("meta"):
         built = run.family.build_model(run)
-        activations = _kept_for_backward(built.model, run.family.example_loss(run, built.model))
+        activations = _kept_for_backward(built.model, run.family.example_loss(run, built.model, together))
     half = hardware.precision != "float32"
     number = 2 if hardware.precision == "pure_bf16" else 4
     pairs, _ = weight_counts(built.model, built.sparse_layers)
     parameters = sum(parameter.numel() for parameter in built.model.parameters())
     of_weights = parameters * number * (2 + BUFFERS[run.task.optimizer.name])
     of_masks = pairs * (1 + number + 1 / 8 + number * run.method.history_weights) if run.method.topology else 0
-    together = hardware.processes * hardware.nodes
     return GpuCost(
         hours=cost(run).dense_flops / (UTILISATION * (gpu.half if half else gpu.float32)) / 3600,
         weights_gigabytes=(of_weights + of_masks) / 1e9,
-        activations_gigabytes=activations * (0.5 if half else 1.0) / together / 1e9,
+        activations_gigabytes=activations * (0.5 if half else 1.0) / 1e9,
     )
 
 

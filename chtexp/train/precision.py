@@ -14,8 +14,14 @@ WEIGHTS = {"pure_bf16": torch.bfloat16}
 
 
 def with_weights_in(precision: str, model: nn.Module) -> nn.Module:
-    """`model` with parameters (and so gradients and what the optimizer keeps of them) as the precision has them."""
-    return model.to(WEIGHTS[precision]) if precision in WEIGHTS else model
+    """`model` with parameters (and so gradients and what the optimizer keeps of them) as the precision has them.
+
+    Buffers stay: rotary frequencies in bfloat16 would turn late positions by a tenth of a radian.
+    """
+    if precision in WEIGHTS:
+        for parameter in model.parameters():
+            parameter.data = parameter.data.to(WEIGHTS[precision])
+    return model
 
 
 class Precision:

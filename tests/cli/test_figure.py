@@ -68,7 +68,7 @@ def test_a_sweep_is_drawn_in_every_kind_from_its_folders_and_from_a_collection(
 
 def test_figure2_is_drawn_from_what_the_benchmark_wrote(chtexp: Callable, tmp_path: Path) -> None:
     chtexp(
-        "bench", "linkpred", "density=0.05,0.2", "fixed_size=32", "size=16,32", "rounds=2", "seconds=0.01", "threads=1",
+        "bench", "linkpred", "density=0.05,0.2", "fixed_size=32", "size=16,32", "rounds=3", "seconds=0.01", "threads=1",
         "figure=bench.svg", "--output", "results/bench/linkpred.json",
     )  # fmt: skip
     done = chtexp("figure", "figure2", "--output", "own.svg")
@@ -83,7 +83,7 @@ def test_figure2_is_drawn_from_what_the_benchmark_wrote(chtexp: Callable, tmp_pa
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        (["figure99"], "unknown table 'figure99'"),
+        (["figure99"], "unknown figure or table 'figure99'"),
         (["table7"], "'table7' does not say how it is drawn: choose --kind bars | curves"),
         (["table7", "--kind", "bar"], "unknown kind of figure 'bar' (did you mean 'bars'?)"),
         (["figure9", "--output", "a.jpg"], "unknown suffix of a.jpg '.jpg'"),

@@ -42,6 +42,19 @@ def test_llama_60m_by_hand() -> None:
     assert cost(run).dense_flops == pytest.approx(taken.hours * 3600 * UTILISATION * 1e15)
 
 
+@pytest.mark.parametrize("processes", [2, 8])
+def test_a_gpu_holds_what_its_own_process_takes_at_once(processes: int) -> None:
+    """512 sequences a step, 32 at once: as many at once in each of 8 processes; hours are of all GPUs together."""
+    described = ["data=openwebtext", "model=llama_60m", "method=llama/chtss"]
+    alone = gpu_cost(compose_run(described), GPUS["A100"])
+    together = gpu_cost(compose_run([*described, "hardware=ddp", f"hardware.processes={processes}"]), GPUS["A100"])
+    assert together == alone
+    few = gpu_cost(
+        compose_run([*described, "hardware=ddp", f"hardware.processes={processes}", "task.batch=32"]), GPUS["A100"]
+    )
+    assert few.activations_gigabytes == pytest.approx(alone.activations_gigabytes / processes, rel=0.02)
+
+
 def test_what_autograd_keeps_is_counted_once() -> None:
     with torch.device("meta"):
         model = nn.Sequential(nn.Linear(10, 20), nn.ReLU(), nn.Linear(20, 5))

@@ -79,6 +79,9 @@ def test_a_small_network_learns_its_texts_goes_on_with_them_and_is_exported(
         (["generate", str(tmp_path), "x"], "is no run's folder"),
         (["generate", str(folder), ""], "no text to go on with"),
         (["generate", str(folder), "Once", "--tokens", "1000"], "too many"),
+        (["generate", str(folder), "Once", "--tokens", "0"], "'0' is no whole number from 1 on"),
+        (["generate", str(folder), "Once", "--temperature", "-1"], "'-1' is no number from 0 on"),
+        (["zeroshot", str(folder), "--limit", "-5"], "'-5' is no whole number from 1 on"),
         (["export", str(folder), "exported"], "is not empty"),
         (["translate", str(folder), "x"], "which does not translate"),
     ):

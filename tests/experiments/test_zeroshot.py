@@ -51,6 +51,15 @@ def test_who_always_says_the_same_has_no_correlation() -> None:
     assert score("x", [(0, 0), (0, 0), (1, 0)]).matthews == 0
 
 
+@pytest.mark.parametrize("labels", [2, 3])
+def test_the_correlation_is_scikit_learns(labels: int) -> None:
+    from sklearn.metrics import matthews_corrcoef
+
+    draws = np.random.default_rng(labels).integers(0, labels, (20, 2, 50))
+    for right, given in draws:
+        assert matthews(right, given) == pytest.approx(matthews_corrcoef(right, given))
+
+
 def test_local_files(labelled: Path) -> None:
     pairs, reviews = read_labelled("rte", labelled), read_labelled("reviews", labelled)
     assert pairs[0] == {"sentence1": "A dog runs 0.", "sentence2": "It runs.", "label": 0}

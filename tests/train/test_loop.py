@@ -14,6 +14,7 @@ from chtexp.experiments.run import RunFailed, execute
 from chtexp.tasks import ImageClassification
 from chtexp.train.checkpoint import Checkpoints
 from chtexp.train.loop import Judged
+from chtexp.train.precision import with_weights_in
 
 
 class Task:
@@ -190,3 +191,12 @@ def test_a_compiled_training_is_the_same_but_for_rounding(small_text: Callable[.
     for one, other in zip(*records, strict=True):
         numbers = {key: value for key, value in one.items() if isinstance(value, int | float) and key != "seconds"}
         assert {key: other[key] for key in numbers} == pytest.approx(numbers, rel=1e-3)
+
+
+def test_only_parameters_become_half_precision() -> None:
+    model = torch.nn.BatchNorm1d(3)
+    assert with_weights_in("pure_bf16", model) is model
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+    assert model.running_mean is not None
+    assert model.running_mean.dtype == torch.float32
+    assert with_weights_in("bf16", torch.nn.Linear(2, 2)).weight.dtype == torch.float32

@@ -100,7 +100,7 @@ def test_a_lost_connection_is_gone_on_from(config, hub, tmp_path, small_shards, 
         patch.setitem(sys.modules, "datasets", lost)
         assert error_of(prepare_text, described, tmp_path / "cache", quiet) == (
             "cannot get the data set allenai/c4 from the hub: Connection lost; "
-            f"put its files there by hand: {tmp_path}/cache/c4/**/c4-train.*.json.gz"
+            f"put its files there by hand: {tmp_path}/cache/c4/en/c4-train.*.json.gz"
         )
     hub.revision = revision
     log: list[str] = []

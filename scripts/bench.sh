@@ -16,6 +16,6 @@ to=results/bench
     --output "$to/run-llama_nano.md"
 "$chtexp" bench run data=webmix model=llama_60m method=llama/chts hardware.threads=2 task.batch=4 task.at_once=4 parts=start,updates updates=3 \
     --output "$to/run-llama_60m.json" --output "$to/run-llama_60m.md"
-"$chtexp" bench run data=webmix model=llama_1b method=llama/chts method.sparsity=0.7 hardware.threads=2 task.batch=2 parts=start,updates updates=1 \
+"$chtexp" bench run data=webmix model=llama_1b method=llama/chts method.sparsity=0.7 hardware.threads=2 parts=start \
     --output "$to/run-llama_1b.json" --output "$to/run-llama_1b.md"
 "$chtexp" bench linkpred "figure=$to/figure2.png" --output "$to/linkpred.json" --output "$to/linkpred.md"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from types import ModuleType
 from typing import Any
 
-from chtexp.sparse import DynamicSparsity, UpdateRecord, update
+from chtexp.sparse import DynamicSparsity, UpdateRecord, growth, update
 
 STAGE_OF = {"_pruned": "prune", "_removed": "remove", "percolated": "percolate"}  # of methods of Rewiring
 STAGES = ("states", "prune", "remove", "percolate", "score", "select", "install", "other")
@@ -58,9 +59,9 @@ class TimedSparsity(DynamicSparsity):
     def _regrowing(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def regrowing(*arguments: Any) -> Any:
             with (
-                _timed_calls("ch_scores", lambda: self._during("score")),
-                _timed_calls("sample_links", lambda: self._during("select")),
-                _timed_calls("uniform_links", lambda: self._during("select")),
+                _timed_calls(growth, "ch_scores", lambda: self._during("score")),
+                _timed_calls(update, "sample_links", lambda: self._during("select")),
+                _timed_calls(update, "uniform_links", lambda: self._during("select")),
             ):
                 return function(*arguments)
 
@@ -72,16 +73,16 @@ class TimedSparsity(DynamicSparsity):
 
 
 @contextmanager
-def _timed_calls(name: str, clock: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
-    """Inside, what `chtexp.sparse.update` calls by this name runs under the clock."""
-    function = getattr(update, name)
+def _timed_calls(module: ModuleType, name: str, clock: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """Inside, what `module` calls by this name runs under the clock."""
+    function = getattr(module, name)
 
     def timed(*arguments: Any, **named: Any) -> Any:
         with clock():
             return function(*arguments, **named)
 
-    setattr(update, name, timed)
+    setattr(module, name, timed)
     try:
         yield
     finally:
-        setattr(update, name, function)
+        setattr(module, name, function)

@@ -11,7 +11,7 @@ from chtexp.bench.inputs import random_batches
 from chtexp.bench.networks import load_network
 from chtexp.bench.stages import STAGES, TimedSparsity
 from chtexp.bench.trainer import Trainer, sparse_trainer
-from chtexp.sparse import DynamicSparsity, load_method, update
+from chtexp.sparse import DynamicSparsity, growth, load_method, update
 
 
 def trained(engine: type[DynamicSparsity], method: str) -> Trainer:
@@ -37,11 +37,11 @@ def test_a_timed_update_is_the_update(method: str) -> None:
     timed, untimed = trained(TimedSparsity, method).sparsity, trained(DynamicSparsity, method).sparsity
     assert isinstance(timed, TimedSparsity)
     assert untimed
-    functions = update.ch_scores, update.sample_links
+    functions = growth.ch_scores, update.sample_links
     start = time.perf_counter()
     record = timed.update_topology()
     seconds = time.perf_counter() - start
-    assert (update.ch_scores, update.sample_links) == functions
+    assert (growth.ch_scores, update.sample_links) == functions
     assert record == untimed.update_topology()
     for name, mask in timed.masks.items():
         assert torch.equal(mask, untimed.masks[name])

@@ -91,6 +91,9 @@ def test_served_anew_at_each_load_to_this_machine_alone(tmp_path: Path) -> None:
         text=True,
         cwd=tmp_path,
         env=environment,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        ),  # ignored where tests run in the background
     )
     try:
         assert process.stdout is not None

@@ -28,8 +28,10 @@ def trained_run(folder: Path, task: str, use: str) -> Run:
     run = describe_run(read_yaml(run_folder.config))
     if run.task.name != task:
         raise UserError(f"{folder} is a run of {run.task.name}, which does not {use}")
-    if not run_folder.result.exists() or not run_folder.selected.exists():
+    if not run_folder.result.exists():
         raise UserError(f"{folder} is not done yet: 'chtexp status' says how far it is")
+    if not run_folder.selected.exists():
+        raise UserError(f"{folder} has lost its weights ({run_folder.selected.name}): overwrite=true trains it again")
     return run
 
 

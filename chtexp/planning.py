@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ from chtexp.store.collection import Collection, Result, merged, read_collection
 from chtexp.store.damage import result_damage
 from chtexp.store.folder import slug
 
-CHANGES_THE_SCIENCE = ("data", "model", "task", "method")
+CHANGES_THE_SCIENCE = ("data", "model", "task", "method", "hardware.precision")
 
 Finished = tuple[Table, list[CellResults]]  # a table, and the results that it is made of
 
@@ -79,9 +80,13 @@ def finished_cells(
     collected: Sequence[Path] = (),
     accept: Callable[[str], object] | None = None,
 ) -> Finished:
-    """`finished_table`, and the results that it is made of."""
+    """`finished_table`, and the results that it is made of. A cell of which nothing was ever begun has no id."""
     more = merged({str(path): read_collection(path) for path in collected}, accept)
-    return _table(name, overrides, _Evidence(more, accept, Compositions(config_dir)))
+    compositions = Compositions(config_dir)
+    first = _selection(name, overrides, config_dir).cells[0]
+    runs = compositions.run(first.overrides).paths.runs
+    begun = Labels.of(runs, more, conf_folders(config_dir))
+    return _table(name, overrides, _Evidence(more, accept, compositions, begun))
 
 
 def finished_tables(
@@ -94,22 +99,22 @@ def finished_tables(
 ) -> dict[str, Finished | UserError]:
     """Many tables as `finished_cells` makes them, or what is wrong with one.
 
-    runs: where run folders are; more: collected results. Results that cannot be read are passed over, and a cell of which
-    nothing was ever begun has no id: to know it takes longer than all the rest.
+    runs: where run folders are; more: collected results. Results that cannot be read are passed over.
     """
     begun = Labels.of(runs, more, conf_folders(config_dir))
-    evidence = _Evidence(more, accept, Compositions(config_dir), begun)
+    evidence = _Evidence(more, accept, Compositions(config_dir), begun, pass_over_damage=True)
     return {name: _table_or_error(name, overrides, evidence) for name in names}
 
 
 @dataclass(frozen=True)
 class _Evidence:
-    """Where tables get their results from. begun: what alone is looked for; damaged results are then passed over."""
+    """Where tables get their results from. begun: what alone is looked for, since to compose a cell's run takes longest."""
 
     more: Collection
     accept: Callable[[str], object] | None
     compositions: Compositions
-    begun: Labels | None = None
+    begun: Labels
+    pass_over_damage: bool = False
 
     @property
     def config_dir(self) -> Path | None:
@@ -117,7 +122,7 @@ class _Evidence:
 
     def cell(self, cell: Cell, selection: Selection) -> CellResults:
         """The results of a cell that are done."""
-        if self.begun is not None and not self.begun.may_be(cell.overrides):
+        if not self.begun.may_be(cell.overrides):
             return CellResults(cell.group, cell.row, cell.column, "", ())
         run = self.compositions.run(cell.overrides)
         done = self._results(run, selection)
@@ -137,7 +142,7 @@ class _Evidence:
         )
 
     def _result(self, folder: RunFolder) -> Result | None:
-        return None if self.begun is not None and result_damage(folder) else folder.evaluated_result()
+        return None if self.pass_over_damage and result_damage(folder) else folder.evaluated_result()
 
 
 def _table_or_error(name: str, overrides: Sequence[str], evidence: _Evidence) -> Finished | UserError:
@@ -150,7 +155,7 @@ def _table_or_error(name: str, overrides: Sequence[str], evidence: _Evidence) ->
 def _table(name: str, overrides: Sequence[str], evidence: _Evidence) -> Finished:
     asked = [override for override in overrides if override.startswith("budget=")]
     rest = [override for override in overrides if override not in asked]
-    budgets = [asked[-1].partition("=")[2]] if asked else _budgets_tried(name, rest, evidence)
+    budgets = [asked[-1].partition("=")[2]] if asked else _budgets_tried(evidence)
     filled = {budget: _cells(name, [*rest, f"budget={budget}"], evidence) for budget in budgets}
     with_results = [budget for budget, cells in filled.items() if any(cell.results for cell in cells)]
     shown = (with_results or budgets)[0]
@@ -162,9 +167,7 @@ def _table(name: str, overrides: Sequence[str], evidence: _Evidence) -> Finished
             f"Trained, but not evaluated on all tasks of the table: {len(unread)} of its runs; chtexp zeroshot RUN."
         )
     selection = _selection(name, rest, evidence.config_dir)
-    changes = [
-        change for change in selection.changes if change.lstrip("+~").split("/")[0].split(".")[0] in CHANGES_THE_SCIENCE
-    ]
+    changes = [change for change in selection.changes if _changes_the_science(change)]
     if changes:
         others.append(f"The runs differ from the paper's by {' '.join(changes)}, so its values are not shown.")
     table = build_table(
@@ -179,6 +182,11 @@ def _table(name: str, overrides: Sequence[str], evidence: _Evidence) -> Finished
     return table, filled[shown]
 
 
+def _changes_the_science(override: str) -> bool:
+    key = override.lstrip("+~").partition("=")[0]
+    return any(re.match(rf"{re.escape(part)}($|[./])", key) for part in CHANGES_THE_SCIENCE)
+
+
 def _cells(name: str, overrides: Sequence[str], evidence: _Evidence) -> list[CellResults]:
     selection = _selection(name, overrides, evidence.config_dir)
     return [evidence.cell(cell, selection) for cell in selection.cells]
@@ -191,17 +199,10 @@ def _selection(name: str, overrides: Sequence[str], config_dir: Path | None) -> 
     return selection
 
 
-def _budgets_tried(name: str, overrides: Sequence[str], evidence: _Evidence) -> list[str]:
+def _budgets_tried(evidence: _Evidence) -> list[str]:
     """Budgets at which anything is done, the fullest first; the paper's if nothing is."""
-    if evidence.begun is not None:
-        done = set(evidence.begun.budgets)
-    else:
-        first = _selection(name, overrides, evidence.config_dir).cells[0]
-        runs = evidence.compositions.run(first.overrides).paths.runs
-        done = {path.parent.parent.name.split("-")[-2] for path in runs.glob("*-*-*-*/seed-*/result.json")}
-        done |= {slug(result["budget"]) for result in evidence.more.values()}
     known = [path.stem for folder in conf_folders(evidence.config_dir) for path in (folder / "budget").glob("*.yaml")]
-    found = {budget for budget in known if slug(budget) in done}
+    found = {budget for budget in known if slug(budget) in evidence.begun.budgets}
     return fullest_first(found) or ["paper"]
 
 

@@ -2,18 +2,17 @@
 
 Hours: the training FLOPs of all linear layers as dense matrices (a mask saves no time on a GPU; attention itself is not counted)
 at UTILISATION of the card's peak. Bytes: weights, gradients, the optimizer's buffers, masks, and the activations that one part
-of a step keeps for its backward pass, counted on shapes alone; what topology updates and the allocator take for a moment is
+of a step keeps for its backward pass (`activations`); what topology updates and the allocator take for a moment is
 not. Several processes share a batch, and so the hours; each holds all weights.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, nn
 
+from chtexp.experiments.activations import activation_bytes
 from chtexp.experiments.cost import cost, weight_counts
 from chtexp.experiments.description import Run
 
@@ -49,35 +48,16 @@ class GpuCost:
 def gpu_cost(run: Run, gpu: Gpu) -> GpuCost:
     """The cost of `run` on such GPUs."""
     hardware = run.hardware
-    together = hardware.processes * hardware.nodes
     with torch.device("meta"):
         built = run.family.build_model(run)
-        activations = _kept_for_backward(built.model, run.family.example_loss(run, built.model, together))
     half = hardware.precision != "float32"
     number = 2 if hardware.precision == "pure_bf16" else 4
     pairs, _ = weight_counts(built.model, built.sparse_layers)
     parameters = sum(parameter.numel() for parameter in built.model.parameters())
     of_weights = parameters * number * (2 + BUFFERS[run.task.optimizer.name])
-    of_masks = pairs * (1 + number + 1 / 8 + number * run.method.history_weights) if run.method.topology else 0
+    of_masks = pairs * (1 + 1 / 8 + number * run.method.history_weights) if run.method.topology else 0
     return GpuCost(
         hours=cost(run).dense_flops / (UTILISATION * (gpu.half if half else gpu.float32)) / 3600,
         weights_gigabytes=(of_weights + of_masks) / 1e9,
-        activations_gigabytes=activations * (0.5 if half else 1.0) / 1e9,
+        activations_gigabytes=activation_bytes(run, built.model, hardware.processes * hardware.nodes) / 1e9,
     )
-
-
-def _kept_for_backward(model: nn.Module, loss: Any) -> float:
-    """Bytes that autograd keeps while `loss()` is computed, each memory once, parameters aside."""
-    own = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
-    kept: dict[int, Any] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in own:
-            kept[storage._cdata] = storage  # held, so that no other takes its place
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        held = loss()
-    del held
-    return float(sum(storage.nbytes() for storage in kept.values()))

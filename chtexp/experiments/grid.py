@@ -71,7 +71,9 @@ class GridReading(Description):
 class Grid(Description):
     """rows stand in groups, within which they compete; `reference` is the row that a star is measured against.
 
-    metric: what its runs report. budgets: what all cells are changed by at a budget, e.g. a smaller model at `cpu`.
+    metric: what its runs report. settings: of all cells that do not set these keys themselves, e.g. the paper's precision;
+    who overrides one asks for other runs than the paper's. budgets: what all cells are changed by at a budget, e.g. a smaller
+    model at `cpu`.
     means: by a name of their own. claims: orders that the paper reports, to be checked one by one. figure: how it is drawn.
     reads: where the numbers come from, if not from what the runs report. digits: of the metric, after the point.
     """
@@ -84,6 +86,7 @@ class Grid(Description):
     groups: dict[str, dict[str, Overrides]]
     reference: str | None = None
     exceptions: tuple[GridException, ...] = ()
+    settings: Overrides = ()
     budgets: dict[str, Overrides] = Field(default_factory=dict)
     means: dict[str, GridMean] = Field(default_factory=dict)
     claims: tuple[GridClaim, ...] = ()
@@ -202,13 +205,13 @@ def select(grid: Grid, overrides: Sequence[str]) -> Selection:
         else:
             changes.append(override)
     budget = _settings(changes).get("budget", "paper")
-    of_budget = _merged(grid.budgets.get(budget, ()), changes)
+    of_all = _merged(grid.settings, _merged(grid.budgets.get(budget, ()), changes))
     cells = tuple(
         Cell(
             group,
             row,
             column,
-            _merged(of_budget, [*column_overrides, *row_overrides, *_exceptions(grid, row, column)]),
+            _merged(of_all, [*column_overrides, *row_overrides, *_exceptions(grid, row, column)]),
         )
         for group, members in rows.items()
         for row, row_overrides in members.items()

@@ -11,6 +11,7 @@ import torch
 
 from chtexp.experiments.description import Run
 from chtexp.experiments.environment import environment
+from chtexp.store import LAST
 from chtexp.tasks import Task, Tested
 from chtexp.train.loop import Judged, Training
 
@@ -45,7 +46,7 @@ def summary(
         "metric": task.metric,
         "higher_is_better": task.higher_is_better,
         "reported": reported,
-        "selected_by": task.validation_metric or f"test {task.metric}",
+        "selected_by": LAST if task.reports_last else task.validation_metric or f"test {task.metric}",
         "last": judged.last.get(task.metric),
         "best": judged.best,
         "best_step": judged.best_step,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from chtexp.report.table import Table
 from chtexp.report.verdict import RULE
 from chtexp.report.words import GAP, MARK
+from chtexp.store import LAST
 
 
 def caption(table: Table) -> list[str]:
@@ -14,8 +15,7 @@ def caption(table: Table) -> list[str]:
         + (
             "; the paper's values are at its full training." if of_the_paper(table) and table.budget != "paper" else "."
         ),
-        f"{table.metric}: at the evaluation of best {' or '.join(table.selected_by) or table.metric} once the final density "
-        "is reached, mean ± standard error over seeds; "
+        f"{table.metric}: {' or '.join(map(_moment, table.selected_by or (table.metric,)))}, mean ± standard error over seeds; "
         f"n of {table.layout.seeds} wanted seeds; last: the last evaluation, where it tests; seconds: training time of a run; "
         f"{GAP} is a gap.",
         "Bold: best of its group."
@@ -35,6 +35,12 @@ def caption(table: Table) -> list[str]:
 def of_the_paper(table: Table) -> bool:
     """Whether any cell has a number in the paper."""
     return any(row.paper is not None for row in table.rows)
+
+
+def _moment(selected_by: str) -> str:
+    if selected_by == LAST:
+        return f"at the {LAST}"
+    return f"at the evaluation of best {selected_by} once the final density is reached"
 
 
 def _star(table: Table) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from chtexp.errors import UserError
 from chtexp.store.folder import RunFolder
 
+LAST = "last evaluation"  # what a result is `selected_by`, where a run reports what it ended with
 NEEDED: dict[str, type | tuple[type, ...]] = {  # of a result, by whoever makes tables
     "id": str, "seed": int, "data": str, "method": str, "budget": str, "metric": str, "higher_is_better": bool,
     "reported": (int, float, type(None)), "last": (int, float, type(None)), "selected_by": str, "steps": int,

@@ -51,6 +51,7 @@ class Task(Protocol):
     total_steps: optimizer steps of the whole training. evaluate_interval, update_interval: steps between evaluations and
     between topology updates. metric: the key that runs are judged by; higher_is_better says how.
     validation_metric: the key of the held-out metric by which the best moment is selected, or None.
+    reports_last: the moment that counts is the end, whatever was better before.
     tests_once: the metric is not one of `evaluate` but of `final_scores`, which judges the selected model alone, at the end.
     keeps_selected: the selected model is worth keeping, to be used when all is over.
     chance_loss: the loss, in nats, where all classes or tokens are held as likely: of a network that has learned nothing.
@@ -63,6 +64,7 @@ class Task(Protocol):
     higher_is_better: bool
     validation_metric: str | None
     validation_higher_is_better: bool
+    reports_last: bool
     tests_once: bool
     keeps_selected: bool
     chance_loss: float

@@ -137,7 +137,7 @@ class ImageClassification:
     metric = "accuracy"
     higher_is_better = True
     validation_higher_is_better = True
-    tests_once = keeps_selected = False
+    reports_last = tests_once = keeps_selected = False
 
     def __init__(
         self,

@@ -98,14 +98,15 @@ class Part(NamedTuple):
 class LanguageModelling:
     """The next token of packed text; see `chtexp.tasks.Task`. processes: they share every step and evaluation.
 
-    The paper's perplexity is of validation text, and of the network as it is at the end; the best over training is kept, too.
+    The paper's perplexity is of validation text, and of the network as it is at the end: so is what a run reports and keeps.
     """
 
     metric = "perplexity"
     higher_is_better = False
     validation_metric: str | None = "perplexity"
     validation_higher_is_better = False
-    tests_once, keeps_selected = False, True
+    reports_last = keeps_selected = True
+    tests_once = False
 
     def __init__(
         self,

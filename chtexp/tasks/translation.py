@@ -113,6 +113,7 @@ class Translation:
     validation_metric: str | None = "validation_loss"
     validation_higher_is_better = False
     tests_once = keeps_selected = True
+    reports_last = False
 
     def __init__(
         self,

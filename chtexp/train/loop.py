@@ -44,7 +44,7 @@ class Observer(Protocol):
         """One more optimizer step is done."""
 
     def select(self, weights: Callable[[], dict[str, Any]]) -> None:
-        """The best model so far, of a task that keeps it: `weights()` are what to keep of it."""
+        """The model to select, of all so far, of a task that keeps it: `weights()` are what to keep of it."""
 
     def checkpoint(self, state: Callable[[], dict[str, Any]], *, last: bool) -> None:
         """A moment at which `state()` may be saved; at the `last` one it must be."""
@@ -55,8 +55,9 @@ class Judged:
     """The metrics that a run will be judged by, in the task's own units.
 
     last: at the last evaluation. best: the best once the final density was reached (before, the network was not yet as
-    sparse as claimed), with its step. selected: the metric where the validation metric was best, likewise; of a task that
-    tests once, it comes when all is over. train_loss: the mean between the last two evaluations.
+    sparse as claimed), with its step. selected: the metric where the validation metric was best, likewise, or at the last
+    evaluation, where the task reports that; of a task that tests once, it comes when all is over. train_loss: the mean
+    between the last two evaluations.
     """
 
     last: dict[str, float] = field(default_factory=dict)
@@ -78,7 +79,7 @@ class Judged:
         if not task.validation_metric:
             return False
         by = metrics[task.validation_metric]
-        selected = _better(by, self.selected_by, task.validation_higher_is_better)
+        selected = task.reports_last or _better(by, self.selected_by, task.validation_higher_is_better)
         if selected:
             self.selected, self.selected_by, self.selected_step = value, by, step
         return selected

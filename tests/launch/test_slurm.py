@@ -144,6 +144,10 @@ def test_a_run_past_its_limit_is_queued_again_to_its_end(tmp_path: Path) -> None
     over = run(tmp_path, *long)
     submitted(tmp_path, [over], time=1, signal_seconds=40)
     wait_for(over, "done", seconds=800)
+    end = time.monotonic() + 30  # its last words come after its result
+    while len(list(over.folder.path.glob("starts/*.end.json"))) < over.folder.starts:
+        assert time.monotonic() < end
+        time.sleep(0.1)
     endings = [json.loads(path.read_text()) for path in sorted(over.folder.path.glob("starts/*.end.json"))]
     assert [ending["state"] for ending in endings] == ["timed-out"] * (len(endings) - 1) + ["done"]
     assert len(endings) >= 2, "it was not long enough to be over its limit"

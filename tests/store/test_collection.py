@@ -133,5 +133,5 @@ def test_ten_thousand_runs_are_listed_and_tabulated_in_seconds(tmp_path: Path, m
             assert len(json.loads(said)) == 10_000
         if command[0] == "table":
             assert max(row["n"] for row in json.loads(said)["rows"]) == 100
-    assert max(main_seconds.values()) < 5, main_seconds  # of its own time: the machine may be shared
+    assert max(main_seconds.values()) < 4, main_seconds  # of its own time: the machine may be shared
     print(main_seconds)

@@ -20,6 +20,7 @@ from chtexp.train.precision import with_weights_in
 class Task:
     metric, higher_is_better, validation_metric = "accuracy", True, "validation"
     validation_higher_is_better = True
+    reports_last = False
 
 
 def test_best_counts_only_at_the_final_density_and_last_is_last() -> None:
@@ -42,6 +43,20 @@ def test_lower_is_better_where_the_task_says_so() -> None:
     for step, value in enumerate([30.0, 20.0, 25.0]):
         judged.judge(Perplexity, {"accuracy": value}, step, at_final_density=True)
     assert (judged.best, judged.best_step) == (20.0, 1)
+
+
+def test_the_last_evaluation_is_selected_where_the_task_reports_it() -> None:
+    class Last(Task):
+        higher_is_better = validation_higher_is_better = False
+        reports_last = True
+
+    judged = Judged()
+    selected = [
+        judged.judge(Last, {"accuracy": value, "validation": value}, step, at_final_density=step > 0)
+        for step, value in enumerate([10.0, 30.0, 20.0, 25.0])
+    ]
+    assert selected == [False, True, True, True]
+    assert (judged.selected, judged.selected_step, judged.best) == (25.0, 3, 20.0)
 
 
 def test_best_of_a_decay_is_measured_at_its_target_density(small_run: Callable[..., Run]) -> None:

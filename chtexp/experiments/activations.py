@@ -1,0 +1,84 @@
+"""What a forward pass leaves for its backward pass, counted on fake tensors: shapes, types and memories, but no numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from chtexp.experiments.assembly import recompute_activations
+from chtexp.experiments.description import Run
+from chtexp.train.precision import AUTOCAST, with_weights_in
+
+
+def activation_bytes(run: Run, model: nn.Module, processes: int) -> int:
+    """Bytes that live between the forward and the backward pass of one part of a step of `run`, parameters aside.
+
+    With all that autocast copies, and without what is computed again (`hardware.recompute`). model: of the run, on `meta`;
+    it is given other tensors. processes: that share each batch. What torch's kernels for the CPU keep stands for what those
+    of a GPU do: they differ by little.
+    """
+    with FakeTensorMode():
+        _make_fake(model)
+        with_weights_in(run.hardware.precision, model)
+        if run.hardware.recompute:
+            recompute_activations(model)
+        loss = run.family.example_loss(run, model, processes)
+        return bytes_kept(model, loss, run.hardware.precision)
+
+
+def bytes_kept(model: nn.Module, loss: Callable[[], Tensor], precision: str = "float32") -> int:
+    """Bytes of all memory that `loss()` takes and that its result, and the graph behind it, hold; each once."""
+    with _Allocations() as allocations, _autocast(precision):
+        held = loss()
+    taken = allocations.alive()
+    own = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
+    del held
+    return sum(size for memory, size in taken.items() if memory not in own)
+
+
+def _autocast(precision: str) -> AbstractContextManager[Any]:
+    return torch.autocast("cpu", dtype=AUTOCAST[precision]) if precision in AUTOCAST else nullcontext()
+
+
+def _make_fake(model: nn.Module) -> None:
+    """Fake tensors on the CPU instead of those on `meta`, which autocast passes over; what was one stays one."""
+    made: dict[int, Tensor] = {}
+    for module in model.modules():
+        for held in (module._parameters, module._buffers):
+            for name, tensor in held.items():
+                if tensor is None:
+                    continue
+                if id(tensor) not in made:
+                    fake = torch.empty(tensor.shape, dtype=tensor.dtype)
+                    made[id(tensor)] = nn.Parameter(fake) if isinstance(tensor, nn.Parameter) else fake
+                held[name] = made[id(tensor)]  # type: ignore[assignment]
+
+
+class _Allocations(TorchDispatchMode):
+    """Every memory that an operation's result lies in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: dict[int, tuple[StorageWeakRef, int]] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor):
+                memory = leaf.untyped_storage()
+                self._seen[memory._cdata] = StorageWeakRef(memory), memory.nbytes()
+        return result
+
+    def alive(self) -> dict[int, int]:
+        """Bytes of the memories that are still held, by where they are."""
+        return {where: size for where, (memory, size) in self._seen.items() if not memory.expired()}

@@ -31,7 +31,7 @@ def add(commands: Any) -> None:
         "--kind",
         metavar="KIND",
         help="bars, curves (over training), heat_map, win_rates, flops or seconds (the metric against them), "
-        "or neurons (active ones by layer); default: as the grid says",
+        "neurons (active ones by layer) or degrees (their links by layer); default: as the grid says",
     )
     sub.add_argument(
         "--output",

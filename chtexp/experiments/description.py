@@ -20,8 +20,9 @@ SCIENCE = ("data", "model", "task", "method", "budget")
 
 class Hardware(Description):
     """threads: of one process on the CPU (None: all cores, shared out). precision: `bf16` and `fp16` are autocast with
-    float32 weights, fp16 with a scaled loss; in `pure_bf16` weights, gradients and the optimizer's state are bf16, too (the
-    paper's Table 3).
+    float32 weights, fp16 with a scaled loss; in `pure_bf16` all parameters, gradients and the optimizer's state are bf16, too
+    (the paper's Table 3), with what eight bits do: a norm's gain near 1 stands still at changes below 0.002, the second moment
+    at beta2=0.999 grows but hardly falls, and summing up a batch in more parts (`task.at_once`) rounds more often.
 
     processes: on each of `nodes` machines; more than one in all train together, one batch shared out among them. They change
     the numbers of a run by rounding only, but for dropout, which each draws for itself.

@@ -33,7 +33,7 @@ from chtexp.sparse.method import Method
 from chtexp.sparse.optimizer_state import check_step, is_elementwise, mirrors
 from chtexp.sparse.rewiring import Before, Chain, Rewiring
 from chtexp.sparse.wiring import plain_chains, sparse_linears
-from chtexp.topology import Junction, active_shares, anp, percolate
+from chtexp.topology import Junction, anp, neuron_record, percolate
 from chtexp.topology.neighbours import count
 
 FEW_OTHERS = 1 << 18  # parameters outside sparse weights: so few are no work for torch's threads
@@ -356,7 +356,6 @@ class DynamicSparsity:
 
     def _record(self, overlaps: list[tuple[int, int]]) -> UpdateRecord:
         again, regrown = (sum(part) for part in zip(*overlaps, strict=True))
-        active = [active_shares(mask_OI) for mask_OI in self.masks.values()]
         return UpdateRecord(
             step=self.steps,
             density=self.density,
@@ -369,10 +368,9 @@ class DynamicSparsity:
                     "density": layer.density,
                     "overlap": again / regrown if regrown else None,
                     "frozen": layer.frozen,
-                    "active_inputs": inputs,
-                    "active_outputs": outputs,
+                    **neuron_record(layer.mask_OI),
                 }
-                for layer, (again, regrown), (inputs, outputs) in zip(self.layers, overlaps, active, strict=True)
+                for layer, (again, regrown) in zip(self.layers, overlaps, strict=True)
             },
         )
 

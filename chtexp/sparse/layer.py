@@ -30,8 +30,8 @@ class UpdateRecord:
 
     density: links / pairs after it. anp: active neurons post-percolation. overlap: |removed and regrown| / |regrown|,
     None when nothing was regrown (an epitopological local minimum shows as an overlap near 1). itop: pairs that were
-    ever a link / pairs. zeta: the share of links that was to be removed. layers: density, overlap and
-    the shares of inputs and outputs that have links, by layer.
+    ever a link / pairs. zeta: the share of links that was to be removed. layers: density, overlap, whether it is frozen, and
+    its neurons (`chtexp.topology.neuron_record`), by layer.
     """
 
     step: int
@@ -40,7 +40,7 @@ class UpdateRecord:
     overlap: float | None
     itop: float
     zeta: float
-    layers: dict[str, dict[str, float | bool | None]]
+    layers: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,19 +9,19 @@ https://arxiv.org/abs/2501.19107.
 from chtexp.topology.correlation import feature_correlation
 from chtexp.topology.init import init_mask, link_budget, topology_names, topology_parameters
 from chtexp.topology.link_prediction import CH_RULES, ch_scores
-from chtexp.topology.percolation import Junction, active_shares, anp, percolate
+from chtexp.topology.percolation import Junction, anp, neuron_record, percolate
 from chtexp.topology.selection import gumbel_top_k, sample_links, uniform_links
 
 __all__ = [
     "CH_RULES",
     "Junction",
-    "active_shares",
     "anp",
     "ch_scores",
     "feature_correlation",
     "gumbel_top_k",
     "init_mask",
     "link_budget",
+    "neuron_record",
     "percolate",
     "sample_links",
     "topology_names",

@@ -79,10 +79,31 @@ def percolate(masks: Any, chains: Sequence[Chain]) -> Any:
     return _as_given(masks, {key: layer.mask_OI for key, layer in layers.items()})
 
 
-def active_shares(mask_OI: Tensor) -> tuple[float, float]:
-    """The shares, in [0, 1], of inputs and of outputs of one layer that have links. mask_OI: bool [O, I]."""
-    inputs, outputs = reversed(degrees(mask_OI))
-    return int(inputs.count_nonzero()) / inputs.numel(), int(outputs.count_nonzero()) / outputs.numel()
+QUARTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def neuron_record(mask_OI: Tensor) -> dict[str, Any]:
+    """What can be said of the neurons on both sides of one layer. mask_OI: bool [O, I].
+
+    active_inputs, active_outputs: the share, in [0, 1], that has links. input_degrees, output_degrees: lowest degree, lower
+    quartile, median, upper quartile and highest (each the degree of some neuron).
+    """
+    outputs, inputs = degrees(mask_OI)
+    sides = {"input": inputs.float(), "output": outputs.float()}
+    places = torch.tensor(QUARTILES, device=mask_OI.device)
+    parts = [part for side in sides.values() for part in (side.count_nonzero()[None], _at(side, places))]
+    numbers = torch.cat(parts).tolist()  # one look at the device
+    record: dict[str, Any] = {}
+    for name, side in sides.items():
+        active, *quartiles = numbers[: 1 + len(QUARTILES)]
+        numbers = numbers[1 + len(QUARTILES) :]
+        record |= {f"active_{name}s": active / side.numel(), f"{name}_degrees": [int(number) for number in quartiles]}
+    return record
+
+
+def _at(values: Tensor, places: Tensor) -> Tensor:
+    """Of sorted `values` those that stand at these shares of the way through them."""
+    return values.sort().values[(places * (values.numel() - 1)).round().long()]
 
 
 def anp(masks: Mapping[Any, Tensor] | Sequence[Tensor]) -> float:

@@ -54,7 +54,7 @@ def test_a_sweep_is_drawn_in_every_kind_from_its_folders_and_from_a_collection(
     result = json.loads(next(tmp_path.glob("runs/digits-set-*/seed-0/result.json")).read_text())
     assert f"{result['reported']:.2f}†" in drawn["bars"]
     assert f"{result['reported']:.2f}†" in drawn["heat_map"]
-    assert ">layers.0</text>" in drawn["neurons"]  # runs record their neurons
+    assert all(">layers.0</text>" in drawn[kind] for kind in ("neurons", "degrees"))  # runs record their neurons
     assert not any("no results" in svg for svg in drawn.values())
     chtexp("collect", "--output", "all.jsonl")
     done = chtexp(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,8 +54,18 @@ def result(row: str, column: str, seed: int, best: float, fraction: float) -> di
 def records(best: float) -> list[dict]:
     """Two evaluations and one update between them."""
     layers = {
-        "first": {"active_inputs": 0.5, "active_outputs": 0.9},
-        "second": {"active_inputs": 0.75, "active_outputs": 1},
+        "first": {
+            "active_inputs": 0.5,
+            "active_outputs": 0.9,
+            "input_degrees": [0, 1, 2, 5, 9],
+            "output_degrees": [0, 1, 1, 2, 3],
+        },
+        "second": {
+            "active_inputs": 0.75,
+            "active_outputs": 1,
+            "input_degrees": [0] * 5,
+            "output_degrees": [1, 2, 3, 4, 5],
+        },
     }
     return [
         {"kind": "evaluation", "step": 10, "accuracy": best - 10, "density": 0.01, "anp": 0.5, "seconds": 1.0, "train_loss": 2.0},
@@ -197,6 +208,22 @@ def test_neurons_show_the_inputs_of_every_layer_and_the_outputs_of_the_last() ->
     (mesh,) = figure.axes[0].collections
     assert mesh.get_array().ravel().tolist() == [50.0, 75.0, 100.0]
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["first", "second", "outputs"]
+
+
+def test_degrees_show_medians_quartiles_and_extremes_of_both_sides_at_both_moments() -> None:
+    (seed,) = (run for run in evidence().runs_of("SET", "mnist") if run.seed == 0)
+    later = {
+        "kind": "update",
+        "step": 18,
+        "layers": {"first": {"input_degrees": [1, 2, 3, 4, 7], "output_degrees": [2] * 5}},
+    }
+    early = {**later, "layers": {"first": {"input_degrees": [0, 1, 2, 5, 9], "output_degrees": [3] * 5}}}
+    figure = KINDS["degrees"](Evidence(evidence().table, (replace(seed, records=[early, later]),)))
+    axes = next(axes for axes in figure.axes if axes.get_title(loc="left") == "SET on mnist")
+    medians = {line.get_gid(): line.get_ydata().tolist() for line in axes.lines}
+    assert medians == {"input first": [2], "input last": [3], "output first": [3], "output last": [2]}
+    spans = [[tuple(end[1] for end in span) for span in drawn.get_segments()] for drawn in axes.collections]
+    assert spans[:4] == [[(0, 9)], [(1, 5)], [(1, 7)], [(2, 4)]]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from chtexp.errors import UserError
-from chtexp.topology import Junction, active_shares, anp, percolate
+from chtexp.topology import Junction, anp, neuron_record, percolate
 
 # How layers meet, as (rows, columns): written out apart from the chains that `percolate` gets.
 Meetings = list[tuple[tuple[object, ...], tuple[object, ...]]]
@@ -157,7 +157,14 @@ def test_anp_by_hand() -> None:
         anp([])
 
 
-def test_active_shares_are_those_of_columns_and_rows_with_links() -> None:
-    mask_OI = torch.tensor([[1, 0, 0, 0], [1, 1, 0, 0]], dtype=torch.bool)
-    assert active_shares(mask_OI) == (0.5, 1.0)
-    assert active_shares(torch.zeros(2, 4, dtype=torch.bool)) == (0.0, 0.0)
+def test_neurons_are_counted_by_columns_and_rows() -> None:
+    mask_OI = torch.tensor([[1, 0, 0, 0, 0], [1, 1, 1, 0, 0]], dtype=torch.bool)
+    assert neuron_record(mask_OI) == {
+        "active_inputs": 0.6,  # degrees 2, 1, 1, 0, 0
+        "input_degrees": [0, 0, 1, 1, 2],
+        "active_outputs": 1.0,
+        "output_degrees": [1, 1, 1, 3, 3],  # of two neurons, one stands at every quartile
+    }
+    none = neuron_record(torch.zeros(2, 4, dtype=torch.bool))
+    assert none["active_inputs"] == none["active_outputs"] == 0.0
+    assert none["input_degrees"] == [0] * 5

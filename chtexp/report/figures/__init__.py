@@ -11,6 +11,7 @@ from chtexp.report.figures.adjacency import adjacency
 from chtexp.report.figures.bars import bars
 from chtexp.report.figures.contests import win_rates
 from chtexp.report.figures.curves import curves
+from chtexp.report.figures.degrees import degrees
 from chtexp.report.figures.evidence import Evidence, TrainedRun
 from chtexp.report.figures.heat_map import heat_map
 from chtexp.report.figures.neurons import neurons
@@ -27,6 +28,7 @@ KINDS: dict[str, Callable[..., Any]] = {
     "flops": flops,
     "seconds": seconds,
     "neurons": neurons,
+    "degrees": degrees,
 }
 
 __all__ = [

@@ -6,6 +6,7 @@ import csv
 import html
 import io
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
@@ -72,32 +73,32 @@ def _json(table: Table) -> str:
 
 
 def _latex(table: Table) -> str:
-    first, *more = sections(table)
-    notes = " ".join(_escape_latex(line) for line in first.lines)
-    below = [
-        line
-        for section in more
-        for line in (
-            f"\\medskip\\textbf{{{_escape_latex(section.title)}}}\\par",
-            _tabular(section),
-            f"\\par {_escape_latex(' '.join(section.lines))}",
-        )
-    ]
-    title = f"\\caption{{{_escape_latex(first.title)}. {notes}}}"
-    return "\n".join(["\\begin{table}", "\\centering\\small", title, _tabular(first), *below, "\\end{table}"])
+    """Tables that may be longer than a page, in small print, as wide as a page with narrow margins."""
+    return "\n".join(
+        [
+            "% \\usepackage{booktabs,longtable}",
+            "\\begingroup\\scriptsize\\setlength{\\tabcolsep}{1.2pt}\\setlength{\\parindent}{0pt}",
+            *(f"{_longtable(section)}{_escape_latex(' '.join(section.lines))}\\par" for section in sections(table)),
+            "\\endgroup",
+        ]
+    )
 
 
-def _tabular(section: Section) -> str:
+def _longtable(section: Section) -> str:
     rows = _emphasised(section, _escape_latex, lambda text: f"\\textbf{{{text}}}")
     import pandas as pd  # half a second
 
     frame = pd.DataFrame(rows, columns=[_escape_latex(head) for head in section.heads])
     alignment = "l" * section.left + "r" * (len(section.heads) - section.left)
-    return frame.style.hide(axis="index").to_latex(hrules=True, column_format=alignment)
+    text = frame.style.hide(axis="index").to_latex(
+        hrules=True, column_format=alignment, environment="longtable", caption=_escape_latex(section.title)
+    )
+    return re.sub(r"\\caption(\[\])?", r"\\caption*", text)  # a title has its number already: the paper's
 
 
 def _escape_latex(text: str) -> str:
-    return "".join(LATEX.get(letter, letter) for letter in text)
+    text = "".join(LATEX.get(letter, letter) for letter in text)
+    return re.sub(r"^-(?=\d)", "$-$", text)
 
 
 def _html(table: Table) -> str:

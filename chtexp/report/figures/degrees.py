@@ -25,8 +25,8 @@ SERIES = {
 }
 NAMED = 8  # layers in a panel, of more there is no room for names
 RULE = (
-    "Of each layer, of the first seed: thin lines from the lowest to the highest degree, thick ones between the quartiles, a mark "
-    "at the median; no links is 0. A degree counts the links of a neuron in this layer."
+    "Of each layer, of the first seed: thin lines from the lowest to the highest degree, thick ones between the quartiles, a "
+    "mark at the median; no links is 0. A degree counts the links of a neuron in this layer."
 )
 
 

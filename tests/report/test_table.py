@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -150,6 +151,47 @@ def test_html_is_well_formed_and_bold_where_it_should_be() -> None:
     assert text.count("font-weight: bold") == 1  # one rule, for all best cells
     assert "accuracy (%) &amp; more" in text
     HTMLParser().feed(text)
+
+
+def test_without_results_the_metric_says_which_way_is_better() -> None:
+    layout = replace(LAYOUT, metric="perplexity")
+    cells = [CellResults("dense", "FC", "mnist", "", ())]
+    assert not build_table(layout, cells, PAPER, budget="paper").higher_is_better
+    assert "*: below FC" in render(build_table(layout, cells, PAPER, budget="paper"), "md")
+    assert build_table(LAYOUT, cells, PAPER, budget="paper").higher_is_better
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"train_limit": 64}, "10% of the paper's training length, on at most 64 training items"),
+        ({"test_limit": 1000}, "10% of the paper's training length, on at most 1,000 test items"),
+        ({"train_limit": 64, "test_limit": 32}, "on at most 64 training items and 32 test items"),
+    ],
+)
+def test_each_limit_is_said_by_itself(limits: dict, said: str) -> None:
+    science = science_of("FC", "mnist")
+    science["budget"] |= limits
+    found = result("FC", "mnist", 0, 90.0, science=science, id=run_id(science))
+    cell = CellResults("dense", "FC", "mnist", run_id(science), (found,))
+    assert said in build_table(LAYOUT, [cell], PAPER, budget="cpu").budget_said
+
+
+def test_no_row_is_best_where_rows_were_trained_on_different_data() -> None:
+    cells = [
+        CellResults("fixed sparsity", row, "mnist", run_id(science_of(row, "mnist")),
+                    (result(row, "mnist", 0, best, data_source=source),))
+        for row, best, source in (("CHTs_n", 98.0, "files"), ("SET", 97.0, "a copy"))
+    ]  # fmt: skip
+    made = build_table(LAYOUT, cells, PAPER, budget="cpu")
+    assert not any(row.best or row.above for row in made.rows)
+    assert "mnist: its rows were trained on different data files; none is called the best" in render(made, "md")
+
+
+def test_column_heads_are_escaped_in_html() -> None:
+    found = result("FC", "mnist", 0, 98.0, metric="<script>alert(1)</script>")
+    cell = CellResults("dense", "FC", "mnist", run_id(science_of("FC", "mnist")), (found,))
+    assert "<script>" not in render(build_table(LAYOUT, [cell], PAPER, budget="cpu"), "html")
 
 
 def test_every_format_renders_an_empty_table() -> None:

@@ -108,8 +108,9 @@ def marks_of(name: str, overrides: list[str], value: float = 30.0) -> tuple[str,
         ("table7", ["row=SET", "column=mnist", "seed=0", "hardware.threads=1"], []),
         ("table7", ["row=SET", "column=mnist", "seed=0", "method.zeta=0.2"], ["method.zeta"]),
         ("table7", ["row=SET", "column=mnist", "seed=0", "hardware=gpu_bf16"], ["precision"]),  # by another key than it says
+        # the grid's own smaller network at that budget
         ("table2", ["row=SET", "column=multi30k_90", "seed=0", "budget=cpu", "budget.fraction=1"],
-         ["model.decoder_layers", "model.encoder_layers", "model.feed_forward", "model.heads and 1 more"]),  # the grid's own smaller network at that budget
+         ["model.decoder_layers", "model.encoder_layers", "model.feed_forward", "model.heads and 1 more"]),
         ("table3", ["row=SET", "column=llama_60m_90"], []),
         ("table3", ["row=SET", "column=llama_60m_90", "hardware.precision=bf16"], ["precision"]),
     ],

@@ -193,12 +193,12 @@ def test_recomputed_activations_change_nothing_but_memory(
 
 
 def forward_passes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A list that grows with every forward pass, in training, of a feed-forward block of a Transformer's layer."""
+    """A list that grows with every forward pass, in training, of a block inside the layers of a Transformer."""
     from transformers.models.llama.modeling_llama import LlamaMLP
-    from transformers.models.pegasus.modeling_pegasus import PegasusEncoderLayer
+    from transformers.models.pegasus.modeling_pegasus import PegasusAttention
 
     passed: list[str] = []
-    for block in (LlamaMLP, PegasusEncoderLayer):
+    for block in (LlamaMLP, PegasusAttention):
         forward = block.forward
 
         def counting(self, *args, forward=forward, **named):

@@ -131,6 +131,22 @@ def test_mistakes_with_other_commands(typed: list[str], wanted: str, tmp_path, m
     assert "\n" not in said
 
 
+@pytest.mark.parametrize(
+    "typed", ["translate RUN Hello.", "generate RUN Once", "export RUN mine", "zeroshot RUN"], ids=lambda typed: typed
+)
+def test_a_folder_of_several_seeds_says_which_it_holds(typed: str, tmp_path, capsys) -> None:
+    folder = tmp_path / "multi30k-chtss-cpu-0123456789"
+    for seed in (0, 2, 10):
+        (folder / f"seed-{seed}").mkdir(parents=True)
+        (folder / f"seed-{seed}" / "config.yaml").touch()
+    with pytest.raises(SystemExit) as ended:
+        main([str(folder) if word == "RUN" else word for word in typed.split()])
+    said = capsys.readouterr().err.strip()
+    assert ended.value.code == 2
+    assert said.endswith(f"it holds seed-0, seed-2, seed-10; name one, e.g. {folder / 'seed-0'}")
+    assert "\n" not in said
+
+
 def test_a_diverged_training_is_a_failure_with_a_reason_not_a_result(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setenv("CHTEXP_RUNS", str(tmp_path / "runs"))
     with pytest.raises(SystemExit) as ended:

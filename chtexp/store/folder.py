@@ -164,6 +164,11 @@ class RunFolder:
         """The last evaluation in `metrics.jsonl`, or nothing."""
         return last_line(self.metrics, kind="evaluation") or {}
 
+    def last_step(self) -> int | None:
+        """The step of the last record in `metrics.jsonl`, an evaluation or a topology update; None without any."""
+        record = last_line(self.metrics)
+        return None if record is None else record.get("step")
+
     def last_command(self) -> str | None:
         """What to type to work on this run: as the last time, or as its sweep would have."""
         if self.commands.exists() and (lines := self.commands.read_text().splitlines()):

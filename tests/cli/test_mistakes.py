@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from chtexp.cli import main
@@ -170,6 +172,19 @@ def test_a_diverged_training_is_a_failure_with_a_reason_not_a_result(tmp_path, m
     said = capsys.readouterr().out
     assert "the training loss is nan" in said
     assert "go on: chtexp train data=digits method=set budget=smoke task.learning_rate.start=1e9" in said
+
+
+def test_a_run_that_ended_without_a_word_shows_the_last_step_that_its_metrics_tell(
+    tmp_path, monkeypatch, capsys
+) -> None:
+    monkeypatch.setenv("CHTEXP_RUNS", str(tmp_path / "runs"))
+    folder = RunFolder(tmp_path / "runs" / "multi30k-chtss-smoke-0123456789" / "seed-0")
+    with suppress(MemoryError), folder.claimed():
+        folder.metrics.write_text('{"kind": "update", "step": 30}\n{"kind": "upd')  # none was evaluated yet
+        raise MemoryError
+    with pytest.raises(SystemExit):
+        main(["status"])
+    assert capsys.readouterr().out.splitlines()[1].split()[:4] == [folder.path.parent.name, "0", "failed", "30"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -207,6 +208,10 @@ def select(grid: Grid, overrides: Sequence[str]) -> Selection:
             names[key] = value.split(",")
         elif key in axes:
             choices[key] = value.split(",")
+        elif get_close_matches(key, NAMES, cutoff=0.8):  # no key of a run is so near
+            raise UserError(
+                f"{unknown('key of this table', key, [*NAMES, *axes, 'seed'])}; a key of the runs, e.g. budget, changes all cells"
+            )
         else:
             changes.append(override)
     budget = _settings(changes).get("budget", "paper")

@@ -87,6 +87,8 @@ def test_a_network_that_percolates_to_nothing_is_a_mistake(tmp_path, monkeypatch
         (["plan", "table7", "+method=mine"], "unknown method 'mine'"),
         (["plan", "table7", "seed=x"], "seed takes whole numbers"),
         (["table", "table7", "--format", "docx"], "unknown format 'docx'; choose one of: csv, html, json, latex, md"),
+        (["table", "table2", "colum=multi30k"], "unknown key of this table 'colum' (did you mean 'column'?)"),
+        (["plan", "table7", "rows=FC"], "unknown key of this table 'rows' (did you mean 'row'?); choose one of: column, "),
         (["table", "table7", "budget=huge"], "unknown budget 'huge'; choose one of: cpu, paper, smoke"),
         (["table", "table7", "--config-dir", "nowhere"], "--config-dir nowhere is not a folder"),
         (["prepare", "data=imagenet"], "unknown data 'imagenet'"),

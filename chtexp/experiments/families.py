@@ -42,8 +42,9 @@ EXAMPLE_TOKENS = 32  # of an example sentence
 
 
 class Length(Protocol):
-    """How long a training is, known before any data is read."""
+    """How long a training is, known before any data is read. said: what the budget makes of what was asked for, in words."""
 
+    said: str
     total_steps: int
     update_interval: int
 

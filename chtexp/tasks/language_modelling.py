@@ -69,10 +69,11 @@ class LanguageModellingLength:
     """
 
     def __init__(self, recipe: LanguageModellingRecipe, budget: Budget, sequence_length: int) -> None:
-        self.total_steps = max(1, round(recipe.steps * budget.fraction))
+        self.total_steps = budget.of(recipe.steps)
+        self.said = budget.said("task.steps", recipe.steps)
         self.update_interval = max(1, min(recipe.update_steps, self.total_steps // FEWEST_UPDATES))
         self.evaluate_interval = max(1, self.total_steps // recipe.evaluations)
-        self.warmup = max(1, round(recipe.learning_rate.warmup * budget.fraction))
+        self.warmup = budget.of(recipe.learning_rate.warmup)
         self._step_tokens = recipe.batch * sequence_length
 
     def positions(self, step: int) -> int:

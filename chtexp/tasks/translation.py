@@ -72,10 +72,11 @@ class TranslationLength:
     """
 
     def __init__(self, recipe: TranslationRecipe, budget: Budget) -> None:
-        self.total_steps = max(1, round(recipe.steps * budget.fraction))
+        self.total_steps = budget.of(recipe.steps)
+        self.said = budget.said("task.steps", recipe.steps)
         self.update_interval = max(1, min(recipe.update_steps, self.total_steps // FEWEST_UPDATES))
         self.evaluate_interval = max(1, self.total_steps // recipe.evaluations)
-        self.warmup = max(1, round(recipe.learning_rate.warmup * budget.fraction))
+        self.warmup = budget.of(recipe.learning_rate.warmup)
         self._step_tokens = recipe.batch_tokens * recipe.accumulate
 
     def positions(self, step: int) -> int:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
 
 from chtexp.cli import main
+from chtexp.errors import UserError
+from chtexp.experiments.cost import cost
+from chtexp.experiments.description import Run
 from chtexp.store import RunFolder, condition
 
 MISTAKES = {
@@ -43,7 +47,7 @@ MISTAKES = {
     "method=fc method.sparsity=0.5": "its sparsity must be 0",
     "method=chtss_n method.density.end=0.0": "0 <= start < end <= 1",
     "method=chtss_n method.sparsity=0.3": "must be below the target",
-    "method=chtss_n task.epochs=1": "a falling density needs a topology update",
+    "method=chtss_n task.epochs=1": "task.epochs=1 at budget=smoke is 1 epoch, and a falling density needs a topology update",
     "data=fashion_mnist paths.data=null": "chtexp prepare data=fashion_mnist",
     "digits": "cannot read 'digits': an override is key=value",
     "--frobnicate": "unknown flag '--frobnicate'",
@@ -88,7 +92,10 @@ def test_a_network_that_percolates_to_nothing_is_a_mistake(tmp_path, monkeypatch
         (["plan", "table7", "seed=x"], "seed takes whole numbers"),
         (["table", "table7", "--format", "docx"], "unknown format 'docx'; choose one of: csv, html, json, latex, md"),
         (["table", "table2", "colum=multi30k"], "unknown key of this table 'colum' (did you mean 'column'?)"),
-        (["plan", "table7", "rows=FC"], "unknown key of this table 'rows' (did you mean 'row'?); choose one of: column, "),
+        (
+            ["plan", "table7", "rows=FC"],
+            "unknown key of this table 'rows' (did you mean 'row'?); choose one of: column, ",
+        ),
         (["table", "table7", "budget=huge"], "unknown budget 'huge'; choose one of: cpu, paper, smoke"),
         (["table", "table7", "--config-dir", "nowhere"], "--config-dir nowhere is not a folder"),
         (["prepare", "data=imagenet"], "unknown data 'imagenet'"),
@@ -136,6 +143,14 @@ def test_mistakes_with_other_commands(typed: list[str], wanted: str, tmp_path, m
     assert ended.value.code == 2
     assert wanted in said
     assert "\n" not in said
+
+
+def test_a_training_too_short_says_what_the_budget_makes_of_its_steps(small_translation: Callable[..., Run]) -> None:
+    for steps, said in ((20, "1 step"), (2000, "60 steps")):
+        run = small_translation("method=transformer/chtss", f"task.steps={steps}", "method.density.start=0.75",
+                                "method.density.end=0.79")  # fmt: skip
+        with pytest.raises(UserError, match=rf"^task\.steps={steps} at budget=smoke is {said}, and a falling density"):
+            cost(run)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,56 @@
+"""Hydra's errors as one line that names the choices."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from chtexp.configuration import ROOT, axes, composed, one_line
+from chtexp.errors import UserError, unknown
+
+
+def explain(error: Exception, root: str = ROOT, overrides: Sequence[str] = ()) -> UserError:
+    """Hydra's error as one line that names the choices, such as they are with these overrides."""
+    text = str(error)
+    if match := re.search(
+        r"Could not find '([^']+)'\s+Available options in '([^']+)':\s*(.*?)(?:Config search path|$)",
+        text,
+        re.DOTALL,
+    ):
+        return unknown(match[2], match[1].rpartition("/")[2], match[3].split())
+    if match := re.search(r"Key '([^']+)' is not in struct\s+full_key: (\S+)", text):
+        return unknown("key", match[2], _siblings(match[2], root, overrides))
+    if match := re.search(r"Could not override '([^']+)'", text):
+        return unknown(
+            "key or axis", match[1], {*_siblings(match[1], root, overrides), *(axes() if "." not in match[1] else [])}
+        )
+    if isinstance(error, OverrideParseException):
+        return UserError(
+            f"cannot read '{error.override}': an override is key=value, e.g. data=mnist or method.zeta=0.2"
+        )
+    return UserError(one_line(error))
+
+
+def _siblings(full_key: str, root: str, overrides: Sequence[str]) -> list[str]:
+    """The keys that stand where `full_key` was looked for, in the configuration of the groups that were chosen."""
+    chosen = [override for override in overrides if _chooses_a_group(override)]
+    try:
+        config: Any = composed(root, chosen)
+    except (HydraException, OmegaConfBaseException, UserError):  # it is these that are wrong
+        config = composed(root, [])
+    *parents, _ = full_key.split(".")
+    for name in parents:
+        config = config.get(name) if isinstance(config, DictConfig) else None
+    if not isinstance(config, DictConfig):
+        return []
+    return [".".join([*parents, str(key)]) for key in config]
+
+
+def _chooses_a_group(override: str) -> bool:
+    key = override.partition("=")[0]
+    return key == "hydra.searchpath" or key in axes()

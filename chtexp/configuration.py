@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
 from omegaconf import DictConfig
 
 from chtexp.errors import UserError
@@ -16,14 +17,29 @@ from chtexp.resources import conf_dir
 ROOT = "train"  # of a single run
 
 
-def composed(root: str, overrides: Sequence[str]) -> DictConfig:
-    """A root configuration with `overrides`; raises Hydra's own errors, or UserError."""
+def composed(root: str, overrides: Sequence[str], *, with_hydra: bool = False) -> DictConfig:
+    """A root configuration with `overrides`, and with Hydra's own part where wanted; raises Hydra's own errors, or UserError."""
     try:
         with _hydra():
-            return compose(root, overrides=list(overrides))
+            return compose(root, overrides=list(overrides), return_hydra_config=with_hydra)
     except (ValueError, TypeError, AttributeError, AssertionError, LookupError) as error:
         # of Hydra itself, which checks some of what is typed with these
         raise UserError(f"cannot compose {' '.join(overrides)}: {one_line(error)}") from None
+
+
+def choices(root: str, overrides: Sequence[str]) -> dict[str, str]:
+    """What `overrides` choose on every axis, themselves or by what they choose elsewhere; raises as `composed`."""
+    chosen = composed(root, overrides, with_hydra=True).hydra.runtime.choices
+    return {str(axis): str(choice) for axis, choice in chosen.items()}
+
+
+def files_in(folder: str, root: str, searchpath: Sequence[str], *, folders: bool = False) -> list[str]:
+    """The files, or the folders, of configuration that may be chosen in a folder of conf/, or of a person's own."""
+    with _hydra():
+        loader = GlobalHydra.instance().config_loader()
+        return loader.get_group_options(
+            folder, ObjectType.GROUP if folders else ObjectType.CONFIG, config_name=root, overrides=list(searchpath)
+        )
 
 
 @contextmanager

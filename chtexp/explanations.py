@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from chtexp.configuration import ROOT, axes, composed, one_line
+from chtexp.configuration import ROOT, axes, choices, composed, files_in, one_line
 from chtexp.errors import UserError, unknown
+
+SEARCHPATH = "hydra.searchpath="
 
 
 def explain(error: Exception, root: str = ROOT, overrides: Sequence[str] = ()) -> UserError:
     """Hydra's error as one line that names the choices, such as they are with these overrides."""
     text = str(error)
-    if match := re.search(
-        r"Could not find '([^']+)'\s+Available options in '([^']+)':\s*(.*?)(?:Config search path|$)",
-        text,
-        re.DOTALL,
-    ):
-        return unknown(match[2], match[1].rpartition("/")[2], match[3].split())
+    if match := re.search(r"Could not find '([^']+)'\s+Available options in '([^']+)':", text):
+        return _unknown_choice(match[2], match[1].removeprefix(f"{match[2]}/"), root, overrides)
     if match := re.search(r"Key '([^']+)' is not in struct\s+full_key: (\S+)", text):
         return unknown("key", match[2], _siblings(match[2], root, overrides))
     if match := re.search(r"Could not override '([^']+)'", text):
@@ -34,6 +33,24 @@ def explain(error: Exception, root: str = ROOT, overrides: Sequence[str] = ()) -
             f"cannot read '{error.override}': an override is key=value, e.g. data=mnist or method.zeta=0.2"
         )
     return UserError(one_line(error))
+
+
+def _unknown_choice(axis: str, name: str, root: str, overrides: Sequence[str]) -> UserError:
+    """The choices of the folder that was meant: the one nearest to what was typed, or the one that the data choose from."""
+    searchpath = [override for override in overrides if override.startswith(SEARCHPATH)]
+    folders = files_in(axis, root, searchpath, folders=True)
+    near = get_close_matches(name.rpartition("/")[0], folders, n=1)
+    folder = near[0] if near else _folder_of_default(axis, root, overrides)
+    return unknown(axis, name, files_in(f"{axis}/{folder}".rstrip("/"), root, searchpath), folder)
+
+
+def _folder_of_default(axis: str, root: str, overrides: Sequence[str]) -> str:
+    """Where the choice on `axis` lies that the other choices make: `transformer` of a method for data=multi30k."""
+    others = [override for override in overrides if _chooses_a_group(override) and override.partition("=")[0] != axis]
+    try:
+        return choices(root, others).get(axis, "").rpartition("/")[0]
+    except (HydraException, OmegaConfBaseException, UserError):  # more than one is wrong
+        return ""
 
 
 def _siblings(full_key: str, root: str, overrides: Sequence[str]) -> list[str]:
@@ -53,4 +70,4 @@ def _siblings(full_key: str, root: str, overrides: Sequence[str]) -> list[str]:
 
 def _chooses_a_group(override: str) -> bool:
     key = override.partition("=")[0]
-    return key == "hydra.searchpath" or key in axes()
+    return override.startswith(SEARCHPATH) or key in axes()

@@ -15,6 +15,8 @@ from chtexp.store import RunFolder, condition
 
 MISTAKES = {
     "method=chtz": "unknown method 'chtz' (did you mean 'cht'?); choose one of: cht, chts_n",
+    "method=transformer/chtsss": "'transformer/chtsss' (did you mean 'transformer/chtss'?); choose one of: transformer/cht, ",
+    "method=transfomer/set": "(did you mean 'transformer/set'?)",
     "data=mnits": "unknown data 'mnits' (did you mean 'mnist'?)",
     "method.sparsity=1.2": "method.sparsity should be less than 1, not 1.2",
     "method.sparsity=-0.1": "method.sparsity should be greater than or equal to 0",
@@ -124,6 +126,7 @@ def test_a_network_that_percolates_to_nothing_is_a_mistake(tmp_path, monkeypatch
         (["swep", "table7"], "unknown command 'swep' (did you mean 'sweep'?)"),
         (["train", "launcher=local"], "launcher=local: chtexp train is one run"),
         (["train", "max_failure=1"], "max_failure=1: chtexp train is one run"),
+        (["train", "data=multi30k", "method=chts"], "unknown method 'chts' (did you mean 'transformer/chts'?); choose"),
         (["train", "data=multi30k", "model.widht=3"], "(did you mean 'model.width'?)"),
         (["status"], "there is no folder"),
         (["collect"], "there is no folder"),
@@ -215,15 +218,17 @@ def test_every_command_has_help_with_an_example(command: str, chtexp) -> None:
 
 def test_a_mistake_in_ones_own_files_names_the_file(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setenv("CHTEXP_RUNS", str(tmp_path / "runs"))
-    (tmp_path / "method").mkdir()
+    (tmp_path / "method" / "llama").mkdir(parents=True)
     (tmp_path / "paper").mkdir()
     (tmp_path / "method" / "mine.yaml").write_text("name: Mine\n  sparsity: 0.5\n")
+    (tmp_path / "method" / "llama" / "own.yaml").write_text("name: Own\n")
     (tmp_path / "paper" / "torn.yaml").write_text("title: [\n")
     (tmp_path / "paper" / "lost.yaml").write_text(
         "title: x\nseeds: [0]\nreference: FCC\ncolumns: {digits: [data=digits]}\ngroups: {all: {FC: [method=fc]}}\n"
     )
     for typed, wanted in (
         (["train", "data=digits", "method=mine"], "mine.yaml"),
+        (["train", "method=llama/owm"], "unknown method 'llama/owm' (did you mean 'llama/own'?)"),
         (["plan", "torn"], "torn.yaml is no YAML"),
         (["plan", "lost"], "unknown reference row 'FCC' (did you mean 'FC'?)"),
     ):

@@ -104,7 +104,10 @@ def compose_sweep(overrides: Sequence[str], config_dir: Path | None = None) -> S
 def run_of(config: DictConfig) -> Run:
     """The run that a composed configuration describes."""
     from chtexp.experiments.description import describe_run  # loads torch, which not everybody here needs
+    from chtexp.experiments.fit import check_parts
 
+    chosen: Any = OmegaConf.to_container(config)
+    check_parts(chosen)  # before a model looks for widths that its data do not have
     try:
         values: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:

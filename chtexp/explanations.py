@@ -9,7 +9,7 @@ from typing import Any
 
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from chtexp.configuration import ROOT, axes, choices, composed, files_in, one_line
 from chtexp.errors import UserError, unknown
@@ -28,6 +28,10 @@ def explain(error: Exception, root: str = ROOT, overrides: Sequence[str] = ()) -
         return unknown(
             "key or axis", match[1], {*_siblings(match[1], root, overrides), *(axes() if "." not in match[1] else [])}
         )
+    if isinstance(error, InterpolationResolutionError) and (
+        match := re.search(r"Interpolation key '([^']+)' not found", text)
+    ):
+        return UserError(f"{error.full_key} is taken from {match[1]}, which is not there: set {error.full_key}")
     if isinstance(error, OverrideParseException):
         return UserError(
             f"cannot read '{error.override}': an override is key=value, e.g. data=mnist or method.zeta=0.2"

@@ -51,6 +51,9 @@ MISTAKES = {
     "method=chtss_n method.sparsity=0.3": "must be below the target",
     "method=chtss_n task.epochs=1": "task.epochs=1 at budget=smoke is 1 epoch, and a falling density needs a topology update",
     "data=fashion_mnist paths.data=null": "chtexp prepare data=fashion_mnist",
+    "model=transformer_base": "model transformer does not fit data digits: choose another model (mlp), or other data (iwslt14, ",
+    "model=llama_nano task=language_modelling": "task language_modelling does not fit data digits: choose another task (image_",
+    "~data.mlp_hidden": "model.hidden is taken from data.mlp_hidden, which is not there: set model.hidden",
     "digits": "cannot read 'digits': an override is key=value",
     "--frobnicate": "unknown flag '--frobnicate'",
 }
@@ -126,6 +129,14 @@ def test_a_network_that_percolates_to_nothing_is_a_mistake(tmp_path, monkeypatch
         (["swep", "table7"], "unknown command 'swep' (did you mean 'sweep'?)"),
         (["train", "launcher=local"], "launcher=local: chtexp train is one run"),
         (["train", "max_failure=1"], "max_failure=1: chtexp train is one run"),
+        (
+            ["train", "model=mlp", "data=multi30k"],
+            "model mlp does not fit data multi30k: choose another model (transformer_base, transformer_small), or other data (",
+        ),
+        (
+            ["train", "task=image_classification", "data=iwslt14"],
+            "choose another task (translation, translation_iwslt14, ",
+        ),
         (["train", "data=multi30k", "method=chts"], "unknown method 'chts' (did you mean 'transformer/chts'?); choose"),
         (["train", "data=multi30k", "model.widht=3"], "(did you mean 'model.width'?)"),
         (["status"], "there is no folder"),

@@ -1,4 +1,4 @@
-"""Which data, model and task belong together: said before one of them looks for what another does not have."""
+"""Which data, model, task and method belong together: said before one of them looks for what another does not have."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from chtexp.errors import UserError
-from chtexp.experiments.families import FAMILIES
+from chtexp.experiments.families import FAMILIES, Family
 from chtexp.resources import conf_dir, read_yaml
+from chtexp.sparse import Method, method_names
 
 
 def check_parts(values: Mapping[str, Any]) -> None:
@@ -27,6 +28,16 @@ def check_parts(values: Mapping[str, Any]) -> None:
                 f"{part} {own} does not fit data {values['data']['name']}: choose another {part} "
                 f"({', '.join(_files(part, theirs[home]))}), or other data ({', '.join(_data_of(others[0]))})"
             )
+
+
+def check_method(method: Method, family: Family, data: str) -> None:
+    """Raise UserError where a method's topology correlates features, and the family's data have none. data: their name."""
+    if method.correlates_features and not family.features:
+        made = [name for name in method_names() if name.rpartition("/")[0] == family.methods]
+        raise UserError(
+            f"method {method.name} does not fit data {data}: its topology correlates input features, which text does not have; "
+            f"choose one of: {', '.join(made)}; or another method/topology, e.g. brf"
+        )
 
 
 def _name_of(part: Any) -> str | None:

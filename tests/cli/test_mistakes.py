@@ -137,6 +137,12 @@ def test_a_network_that_percolates_to_nothing_is_a_mistake(tmp_path, monkeypatch
             ["train", "task=image_classification", "data=iwslt14"],
             "choose another task (translation, translation_iwslt14, ",
         ),
+        (
+            ["train", "data=multi30k", "method=chts_n"],
+            "method CHTs_n does not fit data multi30k: its topology correlates input features, which text does not have; "
+            "choose one of: transformer/cht, transformer/chts, ",
+        ),
+        (["plan", "table2", "column=multi30k_90", "+method=cht"], "method CHT does not fit data multi30k"),
         (["train", "data=multi30k", "method=chts"], "unknown method 'chts' (did you mean 'transformer/chts'?); choose"),
         (["train", "data=multi30k", "model.widht=3"], "(did you mean 'model.width'?)"),
         (["status"], "there is no folder"),

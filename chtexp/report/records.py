@@ -31,6 +31,7 @@ def _cell(row: Row) -> Record:
         "seeds": " ".join(map(str, row.seeds)),
         "values": " ".join("" if value is None else str(value) for value in row.values),
         "marks": "; ".join(row.marks),
+        "hardware": "; ".join(row.hardware),
         "commands": "; ".join(row.commands),
     }
 

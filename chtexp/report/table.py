@@ -24,8 +24,8 @@ class Row:
     """One cell of the paper's table, as one row with all that is known of it.
 
     values (of the seeds, None of one that reports nothing), mean, standard_error (None below two seeds), last: in the metric's
-    unit; anp, paper_anp in percent; seconds: mean training time of a run; best: the best of its group; above: better than the
-    reference; marks: in what the runs are not the paper's; verdict: by `chtexp.report.verdict.RULE`.
+    unit; anp, paper_anp in percent; seconds: mean training time of a run, on this hardware; best: the best of its group; above:
+    better than the reference; marks: in what the runs are not the paper's; verdict: by `chtexp.report.verdict.RULE`.
     """
 
     column: str
@@ -48,6 +48,7 @@ class Row:
     nonzeros: float | None
     density: float | None
     seconds: float | None
+    hardware: tuple[str, ...]
     id: str
     commands: tuple[str, ...]
     best: bool = False
@@ -105,7 +106,7 @@ def build_table(
         means=means,
         claims=_claims(layout, rows, means, paper),
         selected_by=tuple(sorted({result["selected_by"] for result in results})),
-        hardware=tuple(sorted({_hardware(result) for result in results})),
+        hardware=_hardware_of(results),
         code=tuple(sorted({_code(result) for result in results})),
         sources=tuple(sorted({f"{result['data']}: {result['data_source']}" for result in results})),
         notes=(*layout.notes, *notes, *(_said_of_mixed(column) for column in mixed)),
@@ -140,6 +141,7 @@ def _row(cell: CellResults, paper: PaperNumber | None, digits: int) -> Row:
         nonzeros=_mean(results, "nonzeros"),
         density=_mean(results, "density"),
         seconds=_mean(results, "seconds"),
+        hardware=_hardware_of(results),
         id=cell.id,
         commands=tuple(result["command"] for result in results),
     )
@@ -240,8 +242,14 @@ def _code(result: Result) -> str:
     return commit + (" with uncommitted changes" if made_by["uncommitted_changes"] else "")
 
 
+def _hardware_of(results: Sequence[Result]) -> tuple[str, ...]:
+    """What these runs were made on, each kind once: seconds of one kind cannot be compared with those of another."""
+    return tuple(sorted({_hardware(result) for result in results}))
+
+
 def _hardware(result: Result) -> str:
     made_by = result["environment"]
     gpus = f", {', '.join(made_by['gpus'])}" if made_by["gpus"] else ""
     threads = f"{made_by['threads']} thread{'s' if made_by['threads'] > 1 else ''}"
-    return f"{made_by['cpu']}, {threads}{gpus}, torch {made_by['libraries']['torch']}"
+    processes = f"{made_by['processes']} processes of " if made_by.get("processes", 1) > 1 else ""
+    return f"{made_by['cpu']}, {processes}{threads}{gpus}, torch {made_by['libraries']['torch']}"

@@ -124,6 +124,32 @@ def test_markdown_shows_the_budget_the_gaps_and_the_marks() -> None:
     assert gap.count("–") == 8
 
 
+@pytest.mark.parametrize("style", FORMATS)
+def test_seconds_of_different_hardware_are_told_apart(style: str) -> None:
+    def on(threads: int, **more) -> dict:
+        return {"environment": {**result("FC", "mnist", 0, 98.0)["environment"], "threads": threads, **more}}
+
+    made = {"FC": [on(2)], "CHTs_n": [on(1), on(2)], "SET": [on(1, processes=2)]}
+    cells = [
+        CellResults("dense" if row == "FC" else "fixed sparsity", row, "mnist", run_id(science_of(row, "mnist")), tuple(
+            result(row, "mnist", seed, 98.0, **change) for seed, change in enumerate(changes)
+        ))
+        for row, changes in made.items()
+    ]  # fmt: skip
+    text = render(build_table(LAYOUT, cells, PAPER, budget="cpu"), style)
+    kinds = [f"some CPU, {threads}, torch 2.14.1" for threads in ("1 thread", "2 processes of 1 thread", "2 threads")]
+    if style in ("csv", "json"):
+        read = json.loads(text)["rows"] if style == "json" else list(csv.DictReader(io.StringIO(text)))
+        found = {row["row"]: row["hardware"] for row in read}
+        wanted = {"FC": kinds[2:], "CHTs_n": [kinds[0], kinds[2]], "SET": kinds[1:2]}
+        assert found == (wanted if style == "json" else {row: "; ".join(on_) for row, on_ in wanted.items()})
+    if style != "csv":
+        numbered = "; ".join(f"[{place}] {kind}" for place, kind in enumerate(kinds, 1))
+        assert f"Hardware: {numbered}; seconds with different numbers cannot be compared." in text
+    if style in ("md", "latex", "html"):
+        assert [text.count(f"2.0 {mark}") for mark in ("[3]", "[1, 3]", "[2]")] == [1, 1, 1]
+
+
 def test_csv_and_json_hold_the_same_numbers_in_full() -> None:
     made = table(VALUES)
     read = list(csv.DictReader(io.StringIO(render(made, "csv"))))

@@ -23,6 +23,7 @@ from chtexp.processes import ALONE, Processes
 from chtexp.randomness import derive_seed
 from chtexp.tasks.adam import Adam, Share
 from chtexp.tasks.base import Budget, Built, PositiveInt, Tested
+from chtexp.tasks.ramps import Ramps
 from chtexp.topology import Junction
 from chtexp.typed import Description
 
@@ -30,7 +31,7 @@ FEWEST_UPDATES = 10
 TOKENIZER, SETTINGS = "tokenizer.json", "tokenizer_config.json"  # kept in a run's folder, to use its model anywhere
 
 
-class WarmUpCosine(Description):
+class WarmUpCosine(Ramps):
     """Linear to `peak` over `warmup` steps (at the full budget), then half a cosine to `floor` times it [choice].
 
     schedule: `inoam_cosine` multiplies it with a ramp of `ramp_steps` after every topology update; `cosine` does not.
@@ -40,7 +41,6 @@ class WarmUpCosine(Description):
     peak: Annotated[float, Field(gt=0)]
     warmup: PositiveInt
     floor: Share = 0.1
-    ramp_steps: PositiveInt = 20
 
 
 class LanguageModellingRecipe(Description):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from chtexp.compose import compose_run
+from chtexp.errors import UserError
 from chtexp.experiments.description import Run
 from chtexp.experiments.work import prepared
 from chtexp.processes import ALONE, Processes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,70 @@ def follow(page: str, folder: Path) -> list[str]:
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "your-own-method.md"])
 def test_the_commands_of_a_page_run(page: str, tmp_path: Path) -> None:
     assert all(follow(page, tmp_path))
+
+
+SHOWN = re.compile(r"^    (chtexp .*)$", re.MULTILINE)  # a command as a person copies it
+SMALLER = {  # what makes it one of seconds
+    r"budget=cpu": "budget=smoke",
+    r"-cpu-\.\.\./": "-smoke-*/",
+    r"^(chtexp sweep table7 data=mnist)$": r"\1 budget=smoke",
+    r"hardware=ddp$": "hardware=ddp budget=smoke",
+    r"model=llama_nano": "model=llama_nano task.steps=400 task.evaluations=1 budget.test_limit=100",
+    r"(hardware=ddp_gpu .*)": r"\1 --dry-run",
+}
+WITHOUT_SLURM = {r" --detach": " --dry-run", r"chtexp status --watch": "chtexp status"}
+BY_SLURM = {
+    r"launcher\.partition=PARTITION launcher\.cpus=2": "launcher.memory=null launcher.cpus=1 budget=smoke seed=0"
+}
+ALONE = ("chtexp bench ",)  # each has tests of its own
+
+
+def shown(page: str) -> list[str]:
+    """The commands of a page, made smaller, one after the other; those of the page on clusters go to a real Slurm."""
+    changes = SMALLER | (BY_SLURM if page == "clusters.md" else WITHOUT_SLURM)
+    commands = []
+    for line in SHOWN.findall((DOCS / page).read_text()):
+        command = line.partition("  #")[0].strip()
+        for before, after in changes.items():
+            command = re.sub(before, after, command)
+        commands += [part for part in command.split(" && ") if not part.startswith(ALONE)]
+    return commands
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize(
+    "page", ["../README.md", "clusters.md", "images.md", "language-modelling.md", "translation.md"]
+)
+def test_every_command_that_a_page_shows_does_what_it_says(page: str, tmp_path: Path) -> None:
+    """At the smallest budget, in the order of the page, in one folder, on real data."""
+    if "CHTEXP_DATA" not in os.environ:
+        pytest.skip("CHTEXP_DATA names no folder of data")
+    if page == "clusters.md" and not (answers := shutil.which("sinfo") and not subprocess.call(["sinfo"])):
+        assert answers or not os.environ.get("CHTEXP_REQUIRE_SLURM"), "no Slurm answers here"
+        pytest.skip("no Slurm answers here; scripts/local_slurm.sh starts one (Debian, root)")
+    data = Path(os.environ["CHTEXP_DATA"]).resolve()
+    environment = {
+        **os.environ,
+        "CHTEXP_DATA": str(data),
+        "CHTEXP_CACHE": str(tmp_path / "cache"),
+        "OMP_NUM_THREADS": "2",
+    }
+    commands = shown(page)
+    assert commands
+    for command in commands:
+        _, *words = shlex.split(command)
+        arguments = [str(next(tmp_path.glob(word))) if "*" in word else word for word in words]
+        done = subprocess.run(
+            [*PROGRAMS["chtexp"], *arguments],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, command + "\n" + done.stdout[-3000:] + done.stderr[-3000:]
+        assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_the_worked_example_of_an_own_method(tmp_path: Path) -> None:

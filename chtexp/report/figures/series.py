@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
+from chtexp.report.figures.style import logarithmic
 from chtexp.report.statistics import mean_and_error
 
 Record = Mapping[str, Any]
@@ -94,8 +95,6 @@ def over_seeds(runs: Sequence[Points]) -> Band:
 
 def fit_scale(axes: Any, wanted: Quantity) -> None:
     """Percents end at 100; a perplexity that falls to a fraction is seen on a logarithmic axis only."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
     if not axes.lines:
         return
     values = [value for drawn in axes.lines for value in drawn.get_ydata()]
@@ -103,7 +102,4 @@ def fit_scale(axes: Any, wanted: Quantity) -> None:
         low, high = axes.get_ylim()
         axes.set_ylim(max(low, -4.0), min(high, 100 + 0.04 * (100 - low)))
     elif min(values) > 0 and max(values) > LOGARITHMIC * min(values):
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        logarithmic(axes, "y")

@@ -66,6 +66,13 @@ def test_a_sweep_is_drawn_in_every_kind_from_its_folders_and_from_a_collection(
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_row_of_ones_own_beside_chosen_ones_leaves_gaps(tmp_path: Path) -> None:
+    chosen = ["method=transformer/chts", "+method=set", f"paths.runs={tmp_path}"]
+    drawn = draw_figure("figure9", Wanted(chosen)).figure
+    assert ">set</text>" in svg_text(drawn)
+    assert [axes.get_title(loc="left") for axes in drawn.axes][:2] == ["CHTs_95", "CHTs_90"]
+
+
 def test_figure2_is_drawn_from_what_the_benchmark_wrote(chtexp: Callable, tmp_path: Path) -> None:
     chtexp(
         "bench", "linkpred", "density=0.05,0.2", "fixed_size=32", "size=16,32", "rounds=3", "seconds=0.01", "threads=1",

@@ -237,6 +237,15 @@ def test_other_budgets_are_marked_at_the_numbers_and_explained_below(kind: str) 
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_cells_that_make_no_rectangle_leave_gaps(kind: str) -> None:
+    known = evidence()
+    chosen = tuple(cell for cell in known.table.rows if (cell.row, cell.column) != ("SET", "mnist"))
+    drawn = texts(KINDS[kind](Evidence(replace(known.table, rows=chosen), known.runs_of("FC", "mnist"))))
+    assert LAYOUT.title in drawn
+    assert "97.00" not in drawn
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_without_results_a_figure_has_a_frame_and_says_so(kind: str) -> None:
     with_paper = texts(KINDS[kind](evidence({})))
     assert "no results" in with_paper

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from chtexp.report.figures.series import Record, label_of
-from chtexp.report.layout import Result
-from chtexp.report.table import Row, Table
+from chtexp.report.layout import CellResults, Result
+from chtexp.report.table import Row, Table, build_table
 from chtexp.report.words import MARK
 
 Place = tuple[str, str]  # row, column
@@ -49,11 +49,15 @@ class Evidence:
         return any(row.mean is not None for row in self.table.rows)
 
     def cell(self, row: str, column: str) -> Row:
-        """Raises KeyError where the table has no such cell."""
-        return self._cells()[row, column]
+        """The cell of a row in a column; a gap where the table was not asked for it: cells may be chosen one by one."""
+        found = next((cell for cell in self.table.rows if (cell.row, cell.column) == (row, column)), None)
+        return found or self._gap(row, column)
 
-    def _cells(self) -> dict[Place, Row]:
-        return {(cell.row, cell.column): cell for cell in self.table.rows}
+    def _gap(self, row: str, column: str) -> Row:
+        layout = self.table.layout
+        group = next(group for group, rows in layout.groups.items() if row in rows)
+        nothing = [CellResults(group, row, column, "", ())]
+        return build_table(replace(layout, means=(), claims=()), nothing, {}, budget=self.table.budget).rows[0]
 
     def runs_of(self, row: str, column: str) -> tuple[TrainedRun, ...]:
         return tuple(run for run in self.runs if (run.row, run.column) == (row, column))

@@ -165,6 +165,19 @@ def test_a_heat_map_writes_every_number_and_the_papers_in_brackets() -> None:
     assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("data", "method")
 
 
+@pytest.mark.parametrize("kind", ["bars", "heat_map"])
+def test_numbers_have_the_digits_of_their_table(kind: str) -> None:
+    known = evidence(
+        {("FC", "mnist"): [0.0314, 0.0318], ("SET", "mnist"): [-0.0003]}, paper={("FC", "mnist"): PaperNumber(0.0284)}
+    )
+    known = replace(known, table=replace(known.table, layout=replace(LAYOUT, digits=3)))
+    drawn = texts(KINDS[kind](known))
+    assert ">0.032" in drawn
+    assert "-0.000" not in drawn
+    if kind == "heat_map":
+        assert "(0.028)" in drawn
+
+
 def test_win_rates_count_every_pair_of_a_column_and_a_seed() -> None:
     values = {"a": {1: 3.0, 2: 3.0}, "b": {1: 2.0, 2: 3.0}, "c": {1: 1.0}}
     found = rates(values, {"one": ["a"], "two": ["b", "c"]}, higher_is_better=True)

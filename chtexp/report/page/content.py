@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from chtexp.report.layout import Layout
 from chtexp.report.page.runs import RunPart, anchor
 from chtexp.report.sections import Section, ordered, sections
 from chtexp.report.table import Row, Table
@@ -89,6 +90,18 @@ class Page:
         for run in self.runs:
             found.setdefault(run.id, []).append(run)
         return found
+
+    @property
+    def digits(self) -> dict[str, int]:
+        """Digits after the point of what each run reports, by its anchor: as in the tables of this metric that it stands in."""
+        tables = {identity: [part.table for part, _ in places] for identity, places in self.cells_by_run.items()}
+        return {
+            run.anchor: max(
+                (table.layout.digits for table in tables.get(run.id, []) if table and table.metric == run.metric),
+                default=Layout.digits,
+            )
+            for run in self.runs
+        }
 
     @property
     def cells_by_run(self) -> dict[str, list[tuple[TablePart, Row]]]:

@@ -130,6 +130,23 @@ def test_the_summary_as_markdown() -> None:
     assert "mine" not in text
 
 
+def test_numbers_have_the_digits_of_their_tables() -> None:
+    page = small_page()
+    exact, other = (
+        replace(part, table=replace(part.table, layout=replace(part.table.layout, digits=digits)))
+        for part, digits in zip(page.tables[:2], (3, 0), strict=True)
+        if part.table
+    )
+    html = render_page(replace(page, tables=[exact, other]))
+    assert "70.200 ± 0.115" in html  # at a glance
+    assert "60.000 ± 0.100" in html
+    assert "accuracy <b>1234.500</b>" in html  # a run of the first table
+    assert "<dt>last evaluation</dt><dd>1234.500</dd>" in html
+    assert "accuracy <b>1234</b>" in html  # and one of the other
+    alone = render_page(replace(page, tables=[]))
+    assert "accuracy <b>1234.50</b>" in alone
+
+
 def test_without_results_nothing_is_said_to_be_reproduced() -> None:
     table, _ = small_table("table2", 0.1)
     assert "No cell can be compared" in "\n".join(in_words(tally(table)))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chtexp.errors import UserError, unknown
-from chtexp.report.figures import KINDS, Evidence, TrainedRun, adjacency, runtime, svg_text
+from chtexp.report.figures import KINDS, Evidence, TrainedRun, adjacency, checked, runtime, svg_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -109,18 +109,23 @@ def _figure_of(name: str, wanted: Wanted) -> tuple[str, dict[str, Any]]:
 def _runs(cells: Sequence[CellResults], runs: Path) -> tuple[TrainedRun, ...]:
     """Every result, with what its training recorded where its run folder is at hand."""
     return tuple(
-        TrainedRun(cell.row, cell.column, result["seed"], result, _records(runs, result))
+        _with_records(TrainedRun(cell.row, cell.column, result["seed"], result), runs)
         for cell in cells
         for result in cell.results
     )
 
 
-def _records(runs: Path, result: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _with_records(run: TrainedRun, runs: Path) -> TrainedRun:
     from chtexp.store import RunFolder
 
-    labels = (result["data"], result["method"], result["budget"])
-    folder = RunFolder.of(runs, labels, result["id"], result["seed"])
-    return folder.read_metrics() if folder.result.exists() else []  # of another machine's run nothing is here
+    result = run.result
+    folder = RunFolder.of(runs, (result["data"], result["method"], result["budget"]), result["id"], run.seed)
+    if not folder.result.exists():  # of another machine's run nothing is here
+        return run
+    try:
+        return replace(run, records=checked(folder.read_metrics()))
+    except (OSError, ValueError):  # no JSON, and no text, are ValueErrors, too
+        return replace(run, damaged=True)
 
 
 def _paper_flops(name: str, wanted: Wanted) -> dict[tuple[str, str], float]:

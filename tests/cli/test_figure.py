@@ -56,6 +56,14 @@ def test_a_sweep_is_drawn_in_every_kind_from_its_folders_and_from_a_collection(
     assert f"{result['reported']:.2f}†" in drawn["heat_map"]
     assert all(">layers.0</text>" in drawn[kind] for kind in ("neurons", "degrees"))  # runs record their neurons
     assert not any("no results" in svg for svg in drawn.values())
+    recorded = next(tmp_path.glob("runs/digits-set-*/seed-0/metrics.jsonl"))
+    whole = recorded.read_bytes()
+    for damage in (b"{broken\n", b"\xff\n", b'{"step": "x"}\n', b"3\n"):
+        recorded.write_bytes(damage)
+        curves = draw_figure("quickstart", Wanted([*CHEAP, f"paths.runs={tmp_path}/runs"], kind="curves")).figure
+        assert "Not shown: SET on digits (seed 0)" in svg_text(curves)
+        assert any(drawn.get_gid() == "CHTs_n digits accuracy (%)" for drawn in curves.axes[0].lines)
+    recorded.write_bytes(whole)
     chtexp("collect", "--output", "all.jsonl")
     done = chtexp(
         "figure", "quickstart", *CHEAP, "paths.runs=elsewhere", "--results", "all.jsonl", "--kind", "curves",

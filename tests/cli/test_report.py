@@ -29,7 +29,9 @@ CHEAP = ["budget=smoke", "seed=0", "hardware.threads=1"]
 
 
 def test_from_runs_collected_results_and_damaged_folders(chtexp: Callable, tmp_path: Path) -> None:
-    chtexp("sweep", "quickstart", "method=set", *CHEAP)
+    chtexp("sweep", "quickstart", "method=set,fc", *CHEAP)
+    (unrecorded,) = (tmp_path / "runs").glob("digits-fc-smoke-*/seed-0")
+    (unrecorded / "metrics.jsonl").write_text("{broken\n")
     (done,) = (tmp_path / "runs").glob("digits-set-smoke-*/seed-0")
     damaged = tmp_path / "runs" / "digits-rigl-smoke-0123456789" / "seed-0"
     shutil.copytree(done, damaged)
@@ -47,7 +49,7 @@ def test_from_runs_collected_results_and_damaged_folders(chtexp: Callable, tmp_p
     assert "32.29†" in html
     for name in grid_names([conf_dir()]):
         assert f'<article id="{name}"' in html
-    for name in ("figure2", "figure5", "figure9"):
+    for name in ("figure2", "figure5", "figure9", "quickstart-curves"):
         assert re.search(rf'<figure id="figure\.{name}".*?src="data:image/svg', html, re.DOTALL)
     assert "†</span>" in html
 

@@ -15,6 +15,7 @@ from chtexp.errors import UserError
 from chtexp.report import CellResults, Layout, build_table
 from chtexp.report.figures import KINDS, Evidence, TrainedRun, adjacency, run_curves_svg, runtime, svg_text, write
 from chtexp.report.figures.contests import rates
+from chtexp.report.figures.recorded import checked, updates
 from chtexp.report.figures.series import METRIC, QUANTITIES, over_seeds, series
 from chtexp.report.figures.style import COLOURS, line
 from chtexp.report.paper_numbers import PaperNumber
@@ -149,6 +150,9 @@ def test_a_later_record_of_a_step_counts_and_seeds_are_averaged_where_all_have_a
     density = QUANTITIES["density"].of
     one = series([{"step": 1, "density": 0.5}, {"step": 2, "density": 0.4}, {"step": 2, "density": 0.3}], density)
     assert one == ((1.0, 50.0), (2.0, 30.0))
+    assert series([{"step": 1, "density": float("nan")}, {"step": 2, "density": 0.3}, {"step": None}], density) == (
+        (2, 30),
+    )
     band = over_seeds([one, ((2.0, 50.0),), ()])
     assert band == ((2.0,), (40.0,), (pytest.approx(10.0),))
 
@@ -231,13 +235,48 @@ def test_degrees_show_medians_quartiles_and_extremes_of_both_sides_at_both_momen
         "step": 18,
         "layers": {"first": {"input_degrees": [1, 2, 3, 4, 7], "output_degrees": [2] * 5}},
     }
-    early = {**later, "layers": {"first": {"input_degrees": [0, 1, 2, 5, 9], "output_degrees": [3] * 5}}}
+    early = {**later, "step": 15, "layers": {"first": {"input_degrees": [0, 1, 2, 5, 9], "output_degrees": [3] * 5}}}
     figure = KINDS["degrees"](Evidence(evidence().table, (replace(seed, records=[early, later]),)))
     axes = next(axes for axes in figure.axes if axes.get_title(loc="left") == "SET on mnist")
     medians = {line.get_gid(): line.get_ydata().tolist() for line in axes.lines}
     assert medians == {"input first": [2], "input last": [3], "output first": [3], "output last": [2]}
     spans = [[tuple(end[1] for end in span) for span in drawn.get_segments()] for drawn in axes.collections]
     assert spans[:4] == [[(0, 9)], [(1, 5)], [(1, 7)], [(2, 4)]]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        None, [], {}, {"step": "x"}, {"step": 1, "accuracy": []}, {"step": 1, "layers": 3}, {"step": 1, "layers": {"a": None}},
+        {"step": 1, "layers": {"a": {"active_inputs": "x"}}}, {"step": 1, "layers": {"a": {"input_degrees": [1, 2]}}},
+    ],
+)  # fmt: skip
+def test_what_no_run_records_is_refused(record: object) -> None:
+    sound = records(90.0)
+    assert checked(sound) is sound
+    with pytest.raises(ValueError, match=r"no .*"):
+        checked([*sound, record])
+
+
+def test_updates_that_know_less_than_the_last_are_left_out() -> None:
+    one, both = {"x": 1}, {"x": 1, "y": 2}
+    recorded = [
+        {"kind": "update", "step": 1}, {"kind": "update", "step": 2, "layers": {"a": one, "b": one}},
+        {"kind": "update", "step": 3, "layers": {"a": both}}, {"kind": "update", "step": 5, "layers": {"a": both, "b": both}},
+        {"kind": "update", "step": 4, "layers": {"a": both, "b": both}}, {"kind": "evaluation", "step": 6},
+    ]  # fmt: skip
+    assert [(at.step, list(at.layers)) for at in updates(recorded, "x", "y")] == [(4, ["a", "b"]), (5, ["a", "b"])]
+    assert updates(recorded, "z") == []
+
+
+@pytest.mark.parametrize("kind", ["curves", "neurons", "degrees"])
+def test_a_run_whose_records_cannot_be_read_is_named_and_the_others_are_drawn(kind: str) -> None:
+    known = evidence()
+    runs = (replace(run, records=(), damaged=True) if run.row == "SET" else run for run in known.runs)
+    drawn = KINDS[kind](Evidence(known.table, tuple(runs)))
+    assert "Not shown: SET on mnist (seed 0); what was recorded (metrics.jsonl) cannot be read." in texts(drawn)
+    assert "No curves of" not in texts(drawn)
+    assert any(axes.lines or axes.collections for axes in drawn.axes)
 
 
 @pytest.mark.parametrize("kind", KINDS)

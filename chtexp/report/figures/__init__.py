@@ -15,6 +15,7 @@ from chtexp.report.figures.degrees import degrees
 from chtexp.report.figures.evidence import Evidence, TrainedRun
 from chtexp.report.figures.heat_map import heat_map
 from chtexp.report.figures.neurons import neurons
+from chtexp.report.figures.recorded import checked
 from chtexp.report.figures.run_curves import run_curves, run_curves_svg
 from chtexp.report.figures.runtime import runtime
 from chtexp.report.figures.style import FIGURE_SUFFIXES, check_suffix, svg_text, write
@@ -38,6 +39,7 @@ __all__ = [
     "TrainedRun",
     "adjacency",
     "check_suffix",
+    "checked",
     "run_curves",
     "run_curves_svg",
     "runtime",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -63,16 +64,16 @@ def quantity(name: str, metric: str, runs: Sequence[Sequence[Record]]) -> Quanti
 
 
 def series(records: Sequence[Record], of: Callable[[Record], float | None], against: str = "step") -> Points:
-    """The values of one run in the order of time; of two records at a step the later counts.
+    """The finite values of one run in the order of time; of two records at a step the later counts.
 
     against: the key of the horizontal axis; records without it are passed over.
     """
     found = {
         float(record[against]): float(value)
         for record in records
-        if against in record and (value := of(record)) is not None
+        if record.get(against) is not None and (value := of(record)) is not None
     }
-    return tuple(sorted(found.items()))
+    return tuple(sorted(point for point in found.items() if all(map(math.isfinite, point))))
 
 
 class Band(NamedTuple):

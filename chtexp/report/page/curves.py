@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,12 +28,8 @@ class Curve:
 def curves(records: Sequence[Record], metric: str) -> tuple[Curve, ...]:
     """What was recorded of metric, loss, density, ANP, ITOP and overlap. records: the lines of `metrics.jsonl`."""
     wanted = [quantity(name, metric, [records]) for name in SHOWN]
-    found = [(one.label, _finite(series(records, one.of))) for one in wanted]
+    found = [(one.label, series(records, one.of)) for one in wanted]
     return tuple(_curve(label, points) for label, points in found if points)
-
-
-def _finite(points: Points) -> Points:
-    return tuple(point for point in points if all(map(math.isfinite, point)))
 
 
 def _curve(label: str, points: Points) -> Curve:

@@ -140,6 +140,34 @@ def test_curves_are_means_over_seeds_with_the_error_as_a_band() -> None:
     assert sorted(float(point.get_ydata()[0]) for point in papers) == [98.14, 98.78]
 
 
+CLOSE = {**PAPER, ("CHTs_n", "mnist"): PaperNumber(98.76, 0.05)}
+
+
+@pytest.mark.parametrize(
+    "values", [{}, VALUES, {("FC", "mnist"): [30.0, 31.0], ("SET", "mnist"): [25.0]}], ids=["none", "near", "far"]
+)
+def test_the_papers_values_stand_beside_curves_within_the_panels_height(values: dict) -> None:
+    figure = KINDS["curves"](evidence(values, paper=CLOSE))
+    axes = figure.axes[0]
+    low, high = axes.get_ylim()
+    points = {drawn.get_marker(): drawn for drawn in axes.lines if drawn.get_gid() == "paper"}
+    assert {marker: float(point.get_ydata()[0]) for marker, point in points.items()} == {
+        "o": 98.78,
+        "s": 98.76,
+        "^": 98.14,
+    }
+    assert all(low < point.get_ydata()[0] < high for point in points.values())
+    places = [point.get_transform().transform(point.get_xydata()[0]) for point in points.values()]
+    assert all(axes.bbox.x1 < x for x, _ in places)
+    apart = [abs(one - other) for at, one in enumerate(places) for other in places[:at]]
+    assert all(distance.max() > 8 for distance in apart)  # in points: the size of a mark
+    assert len(axes.get_yticks()) > 1
+    assert bool(len(axes.get_xticks())) == bool(values)
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert {"FC", "CHTs_n", "SET", "the paper, at right"} <= set(legend)
+    assert "At the right of a panel: the paper’s values" in texts(figure)
+
+
 def test_curves_say_which_results_have_none() -> None:
     figure = KINDS["curves"](evidence(with_records=False))
     assert "No curves of: FC on mnist, CHTs_n on mnist, SET on mnist" in texts(figure)

@@ -94,11 +94,17 @@ def over_seeds(runs: Sequence[Points]) -> Band:
     return Band(places, tuple(map(fmean, columns)), errors)
 
 
-def fit_scale(axes: Any, wanted: Quantity) -> None:
-    """Percents end at 100; a perplexity that falls to a fraction is seen on a logarithmic axis only."""
-    if not axes.lines:
+def fit_scale(axes: Any, wanted: Quantity, beside: Sequence[float] = ()) -> None:
+    """Percents end at 100; a perplexity that falls to a fraction is seen on a logarithmic axis only.
+
+    beside: values that will stand beside the lines, at heights that must be seen as well.
+    """
+    values = [*beside, *(value for drawn in axes.lines for value in drawn.get_ydata())]
+    if not values:
         return
-    values = [value for drawn in axes.lines for value in drawn.get_ydata()]
+    if beside:
+        axes.update_datalim([(0, value) for value in beside], updatex=False)
+        axes.autoscale_view(scalex=False)
     if wanted.percent:
         low, high = axes.get_ylim()
         axes.set_ylim(max(low, -4.0), min(high, 100 + 0.04 * (100 - low)))

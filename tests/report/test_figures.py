@@ -210,27 +210,34 @@ def test_numbers_have_the_digits_of_their_table(kind: str) -> None:
         assert "(0.028)" in drawn
 
 
-def test_win_rates_count_every_pair_of_a_column_and_a_seed() -> None:
-    values = {"a": {1: 3.0, 2: 3.0}, "b": {1: 2.0, 2: 3.0}, "c": {1: 1.0}}
-    found = rates(values, {"one": ["a"], "two": ["b", "c"]}, higher_is_better=True)
-    assert found["one"].rate == pytest.approx(2.5 / 3)  # wins over b and c in 1, ties with b in 2
-    assert found["two"].rate == pytest.approx(0.5 / 3)
-    assert found["one"].comparisons == found["two"].comparisons == 3
-    assert rates(values, {"one": ["a"], "two": ["b", "c"]}, higher_is_better=False)["one"].rate == pytest.approx(
-        0.5 / 3
-    )
+def test_win_rates_compare_the_means_of_contestants_once_a_column_and_seed() -> None:
+    values = {"a": {1: 3.0, 2: 3.0, 3: 1.0}, "b": {1: 2.0, 2: 3.0, 3: 9.0}, "c": {1: 1.0, 2: 3.0}}
+    contestants = {"one": ["a"], "two": ["b", "c"]}
+    found = rates(values, contestants, higher_is_better=True)
+    assert (found["one"].rate, found["two"].rate) == (
+        0.75,
+        0.25,
+    )  # wins in 1, ties in 2; in 3 a row of the other is missing
+    assert found["one"].places == found["two"].places == 2
+    assert rates(values, contestants, higher_is_better=False)["one"].rate == 0.25
 
 
 def test_win_rates_are_drawn_with_wilsons_interval() -> None:
-    figure = KINDS["win_rates"](evidence(), contests={"methods": {"sparse": ["CHTs_n", "SET"], "dense": ["FC"]}})
-    (axes,) = figure.axes
-    drawn = {c.lines[0].get_gid(): c for c in axes.containers if isinstance(c, ErrorbarContainer)}
-    assert float(drawn["methods sparse"].lines[0].get_xdata()[0]) == pytest.approx(
-        100 * 2 / 3
-    )  # SET loses its only seed
-    low, high = drawn["methods sparse"].lines[2][0].get_segments()[0][:, 0]
-    assert (low, high) == pytest.approx((20.77, 93.85), abs=0.01)  # Wilson's of 2 in 3
-    assert "67% of 3" in texts(figure)
+    contests = {"one": {"sparse": ["CHTs_n"], "dense": ["FC"]}, "two": {"sparse": ["CHTs_n", "SET"], "dense": ["FC"]}}
+    figure = KINDS["win_rates"](evidence(), contests=contests)
+    one, two = (
+        {c.lines[0].get_gid(): c for c in axes.containers if isinstance(c, ErrorbarContainer)} for axes in figure.axes
+    )
+    assert float(one["one sparse"].lines[0].get_xdata()[0]) == 100
+    low, high = one["one sparse"].lines[2][0].get_segments()[0][:, 0]
+    assert (low, high) == pytest.approx((34.24, 100), abs=0.01)  # Wilson's of 2 in 2
+    (lost,) = two["two sparse"].lines[0].get_xdata()  # 97.75 is below 98 at the one seed that both rows have
+    assert float(lost) == 0
+    shown = texts(figure)
+    assert "100% of 2" in shown
+    assert "0% of 1" in shown
+    (notes,) = (text.get_text() for text in figure.texts if text.get_gid() == "notes")
+    assert "takes columns and seeds for independent" in " ".join(notes.split())
 
 
 def test_the_metric_stands_at_the_flops_and_seconds_of_its_runs() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -12,6 +14,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -52,6 +55,21 @@ def test_from_runs_collected_results_and_damaged_folders(chtexp: Callable, tmp_p
     for name in ("figure2", "figure5", "figure9", "quickstart-curves"):
         assert re.search(rf'<figure id="figure\.{name}".*?src="data:image/svg', html, re.DOTALL)
     assert "†</span>" in html
+    picture, command = drawn(html, "quickstart-curves")
+    more = f"paths.runs=runs --results {COLLECTED}"
+    assert command == f"chtexp figure quickstart column=digits --kind curves {more}"
+    chtexp(*shlex.split(command)[1:], "--output", "again.svg")
+    assert (tmp_path / "again.svg").read_text().endswith(picture)  # what the page says makes what it shows
+    assert f"<code>chtexp table quickstart {more}</code>" in html
+    assert "<code>chtexp plan quickstart paths.runs=runs</code>" in html
+    assert "<code>chtexp figure figure5</code>" in html  # which takes nothing
+
+
+def drawn(html: str, name: str) -> tuple[str, str]:
+    """A figure of the page as SVG, and the command below it."""
+    found = re.search(rf'<figure id="figure\.{name}".*?base64,([^"]*)".*?<code>(.*?)</code>', html, re.DOTALL)
+    assert found
+    return base64.b64decode(found[1]).decode(), unescape(found[2])
 
 
 def test_from_nothing_it_has_the_papers_numbers(chtexp: Callable, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,23 @@ from chtexp.report.layout import Layout
 from chtexp.report.page.runs import RunPart, anchor
 from chtexp.report.sections import Section, ordered, sections
 from chtexp.report.table import Row, Table
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What was typed to make the page, so that the commands on it make what it shows.
+
+    overrides: KEY=VALUE. results: flags of what is read besides the run folders. config: flags of where one's own files are.
+    """
+
+    overrides: tuple[str, ...] = ()
+    results: tuple[str, ...] = ()
+    config: tuple[str, ...] = ()
+
+    def command(self, *words: str, reads_results: bool = True) -> str:
+        """What to type for `words`, e.g. "table", "table7", with the same overrides and flags."""
+        results = self.results if reads_results else ()
+        return shlex.join(["chtexp", *words, *self.overrides, *results, *self.config])
 
 
 @dataclass(frozen=True)
@@ -74,7 +92,7 @@ class FigurePart:
 
 @dataclass(frozen=True)
 class Page:
-    """All of it. made: when, in words; runs_from: the folder and the files that results were looked for in."""
+    """All of it. made: when, in words; runs_from: the folder and the files that results were looked for in; typed: how."""
 
     made: str
     version: str
@@ -82,6 +100,7 @@ class Page:
     tables: Sequence[TablePart]
     figures: Sequence[FigurePart]
     runs: Sequence[RunPart]
+    typed: Typed = Typed()
 
     @property
     def runs_by_id(self) -> dict[str, list[RunPart]]:

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 from pages import HOSTILE, result, small_page, small_table
 
-from chtexp.report.page import TablePart, render_page, run_of_folder, summary_markdown
+from chtexp.report.page import TablePart, Typed, render_page, run_of_folder, summary_markdown
 from chtexp.report.page.curves import HEIGHT, MOST, WIDTH, curves
 from chtexp.report.page.runs import anchor
 from chtexp.report.page.summary import in_words, of_the_paper, tally
@@ -107,6 +107,15 @@ def test_what_is_not_the_papers_is_never_counted_as_reproduced() -> None:
         in said
     )
     assert "In results † alone, 1 more hold and 1 more fail" in said
+
+
+def test_commands_repeat_what_was_typed_for_the_page() -> None:
+    typed = Typed(("budget=cpu", "paths.runs=my runs"), ("--results", "a.jsonl"), ("--config-dir", "c"))
+    assert (
+        typed.command("table", "t") == "chtexp table t budget=cpu 'paths.runs=my runs' --results a.jsonl --config-dir c"
+    )
+    html = render_page(replace(small_page(), typed=typed))
+    assert "<code>chtexp plan table1 budget=cpu &#39;paths.runs=my runs&#39; --config-dir c</code> lists" in html
 
 
 def test_the_summary_as_markdown() -> None:

@@ -103,6 +103,8 @@ def test_a_seed_that_reports_nothing_is_left_out() -> None:
     made = table(values, Claim("A", "B", "x"))
     assert made.claims[0].said == f"holds, p = {P:.3f} (3 paired seeds), not significant"
     assert (made.rows[0].n, made.rows[0].values) == (3, (None, 5.0, 6.0, 8.0))
+    cell = next(csv.DictReader(io.StringIO(render(made, "csv"))))
+    assert (cell["seeds"], cell["values"]) == ("0 1 2 3", "nan 5.0 6.0 8.0")
 
 
 def test_every_number_has_the_digits_of_its_table() -> None:

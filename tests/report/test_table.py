@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import math
+import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -121,6 +123,15 @@ def test_markdown_shows_the_budget_the_gaps_and_the_marks() -> None:
     assert "-1.14" in text
     gap = next(line for line in text.splitlines() if "emnist" in line and "SET" in line)
     assert gap.count("–") == 8
+
+
+def test_a_bar_in_a_name_parts_no_cells_of_markdown() -> None:
+    odd = replace(LAYOUT, columns=("a|b",), groups={"g|h": ("x|y",)}, reference=None, metric="m|n")
+    text = render(build_table(odd, [CellResults("g|h", "x|y", "a|b", "", ())], {}, budget="cpu"), "md")
+    rows = [re.split(r"(?<!\\)\|", line) for line in text.splitlines() if line.startswith("|")]
+    assert len({len(row) for row in rows}) == 1
+    assert [cell.strip() for cell in rows[2][1:4]] == [r"a\|b", r"g\|h", r"x\|y"]
+    assert r"m\|n" in text
 
 
 def test_csv_and_json_hold_the_same_numbers_in_full() -> None:

@@ -69,6 +69,11 @@ class TablePart:
             for row in rows
         ]
 
+    @property
+    def anchor(self) -> str:
+        """Where it stands on the page, apart from the page's own parts: a table may be named `runs`."""
+        return anchor("table", self.name)
+
     def cell_anchor(self, cell: Row) -> str:
         """Where the line with all of a cell's numbers stands."""
         return anchor(self.name, cell.group, cell.row, cell.column)
@@ -88,6 +93,16 @@ class FigurePart:
     command: str = ""
     table: str = ""
     measured: bool = True
+
+    @property
+    def anchor(self) -> str:
+        """Where it stands on the page."""
+        return anchor("figure", self.name)
+
+    @property
+    def table_anchor(self) -> str:
+        """Where its table stands."""
+        return anchor("table", self.table)
 
 
 @dataclass(frozen=True)

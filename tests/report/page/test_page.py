@@ -8,9 +8,9 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from pages import HOSTILE, result, small_page, small_table
+from pages import HOSTILE, SVG, result, small_page, small_table
 
-from chtexp.report.page import TablePart, Typed, render_page, run_of_folder, summary_markdown
+from chtexp.report.page import FigurePart, TablePart, Typed, render_page, run_of_folder, summary_markdown
 from chtexp.report.page.curves import HEIGHT, MOST, WIDTH, curves
 from chtexp.report.page.runs import anchor
 from chtexp.report.page.summary import in_words, of_the_paper, tally
@@ -78,6 +78,22 @@ def test_links_lead_somewhere_and_names_are_given_once(html: str) -> None:
     assert {link[1:] for link in read.values("href") if link.startswith("#")} <= set(names)
     row = result("A", 0, 70.0)
     assert html.count(f'href="#{anchor("run", row["id"], "0")}"') >= 2  # from the cell and from the list of runs
+
+
+@pytest.mark.parametrize("name", ["runs", "main", "tables", "search", "tally-paper", "figure5", "run", "table", "a b"])
+def test_a_table_may_have_any_name(name: str) -> None:
+    table, _ = small_table(name)
+    page = small_page()
+    page = replace(
+        page,
+        tables=[*page.tables, TablePart(name, table)],
+        figures=[*page.figures, FigurePart(f"{name}-curves", "Curves", SVG, table=name)],
+    )
+    read = Read(render_page(page))
+    names = read.values("id")
+    assert len(names) == len(set(names))
+    assert not any(re.search(r"\s", one) for one in names)
+    assert {link[1:] for link in read.values("href") if link.startswith("#")} <= set(names)
 
 
 def test_anchors_of_other_names_differ() -> None:

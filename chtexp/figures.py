@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chtexp.errors import UserError, unknown
-from chtexp.report.figures import KINDS, Evidence, TrainedRun, adjacency, checked, runtime, svg_text
+from chtexp.report.figures import KINDS, Evidence, TrainedRun, adjacency, checked, runtime
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,11 +46,6 @@ def figure_names(config_dir: Path | None = None) -> list[str]:
     folders = conf_folders(config_dir)
     drawn = [name for name in grid_names(folders) if load_grid(name, folders).figure is not None]
     return sorted([*drawn, *WITHOUT_RUNS], key=lambda name: (len(name), name))
-
-
-def figure_svg(name: str, wanted: Wanted | None = None) -> str:
-    """The figure `name` as an <svg> element, to stand in a page; raises UserError as `draw_figure`."""
-    return svg_text(draw_figure(name, wanted or Wanted()).figure)
 
 
 def draw_figure(name: str, wanted: Wanted) -> Drawn:
@@ -102,8 +97,7 @@ def _figure_of(name: str, wanted: Wanted) -> tuple[str, dict[str, Any]]:
             f"{', '.join(figure_names(wanted.config_dir))}"
         )
     kind = wanted.kind or (own.kind if own else "")
-    options = own.options() if own and own.kind == kind else {}
-    return kind, options or ({"across": "", "down": ""} if kind == "heat_map" else {})
+    return kind, own.options() if own and own.kind == kind else {}
 
 
 def _runs(cells: Sequence[CellResults], runs: Path) -> tuple[TrainedRun, ...]:

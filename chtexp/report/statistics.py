@@ -16,7 +16,6 @@ from typing import TypeVar
 
 import numpy as np
 
-Name = TypeVar("Name")
 Place = TypeVar("Place")
 
 FEWEST_PAIRS = 3  # a t-test of two pairs has one degree of freedom and tells nothing apart
@@ -158,26 +157,6 @@ def win_rate(mine: Mapping[Place, float], others: Sequence[Mapping[Place, float]
     middle = (rate + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z * math.sqrt(rate * (1 - rate) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)
     return Rate(rate, max(0.0, middle - half), min(1.0, middle + half), count)
-
-
-def average_ranks(
-    values: Mapping[Name, Mapping[Place, float]], *, higher_is_better: bool
-) -> tuple[dict[Name, float], str | None]:
-    """The mean rank of each row among `values` (1 is the best; ties share), over the places where every row has a value.
-
-    Returns no ranks and the reason where there is no such place, or only one row.
-    """
-    if len(values) < 2:
-        return {}, "fewer than two rows"
-    rows = list(values)
-    places = [place for place in values[rows[0]] if all(place in values[row] for row in rows)]
-    if not places:
-        return {}, "no column has a value of every row"
-    from scipy.stats import rankdata
-
-    sign = -1 if higher_is_better else 1
-    ranks = np.array([rankdata(np.round([sign * values[row][place] for row in rows], 9)) for place in places])
-    return dict(zip(rows, ranks.mean(axis=0).tolist(), strict=True)), None
 
 
 def _sign_permutation(numbers: Sequence[float]) -> tuple[float | None, str | None]:

@@ -13,10 +13,10 @@ from matplotlib.container import BarContainer, ErrorbarContainer
 
 from chtexp.errors import UserError
 from chtexp.report import CellResults, Layout, build_table
-from chtexp.report.figures import KINDS, Evidence, TrainedRun, adjacency, run_curves_svg, runtime, svg_text, write
+from chtexp.report.figures import KINDS, Evidence, TrainedRun, adjacency, runtime, svg_text, write
 from chtexp.report.figures.contests import rates
 from chtexp.report.figures.recorded import checked, updates
-from chtexp.report.figures.series import METRIC, QUANTITIES, over_seeds, series
+from chtexp.report.figures.series import METRIC, QUANTITIES, over_seeds, quantity, series
 from chtexp.report.figures.style import COLOURS, line
 from chtexp.report.paper_numbers import PaperNumber
 from chtexp.store import run_id
@@ -409,19 +409,10 @@ def hidden_ticks(figure) -> set:
     return (ticks - drawn) | invisible
 
 
-def test_a_runs_curves_show_what_it_recorded() -> None:
-    svg = run_curves_svg(records(90.0), "accuracy", "One run")
-    for words in ("One run", "accuracy (%)", "training loss", "density (%)", "ANP (%)", "ITOP rate (%)", "overlap (%)"):
-        assert f">{words}</text>" in svg
-    assert ">overlap (%)</text>" not in run_curves_svg(records(90.0)[:1], "accuracy")
-    assert "nothing recorded yet" in run_curves_svg([], "accuracy")
-    assert run_curves_svg(records(90.0), "accuracy") == run_curves_svg(records(90.0), "accuracy")
-
-
 def test_what_is_evaluated_instead_of_the_metric_is_named() -> None:
     evaluations = [{"kind": "evaluation", "step": 1, "validation_loss": 2.0, "validation_perplexity": 7.4}]
-    assert ">validation perplexity</text>" in run_curves_svg(evaluations, "bleu")
-    assert METRIC not in run_curves_svg(evaluations, "bleu")
+    assert quantity(METRIC, "bleu", [evaluations]).label == "validation perplexity"
+    assert quantity(METRIC, "bleu", []).label == "BLEU"
 
 
 HOSTILE = r"cost $\frac$ x of ${model.width} and ${method.name} at x_1^2"
@@ -476,7 +467,7 @@ def test_an_adjacency_matrix_is_drawn_as_it_is() -> None:
 
 def test_drawing_loads_no_torch() -> None:
     code = (
-        "import sys; from chtexp.report.figures import run_curves_svg, runtime, svg_text; run_curves_svg([], 'accuracy');"
+        "import sys; from chtexp.report.figures import runtime, svg_text;"
         "svg_text(runtime([])); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

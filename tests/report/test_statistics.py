@@ -11,7 +11,6 @@ from scipy import stats
 from chtexp.report.statistics import (
     Comparison,
     Mean,
-    average_ranks,
     compare,
     mean_and_error,
     paired,
@@ -143,24 +142,3 @@ def test_a_win_rate_of_nothing_is_none() -> None:
     assert (found.rate, found.low, found.high, found.places) == (None, None, None, 0)
     assert found.reason == "nothing to compare"
     assert win_rate({1: math.nan}, [{1: 1.0}], higher_is_better=True).reason == "a value is not finite"
-
-
-def test_average_ranks_by_hand() -> None:
-    values = {
-        "A": {"x": 3.0, "y": 1.0, "z": 9.0},
-        "B": {"x": 2.0, "y": 1.0},
-        "C": {"x": 1.0, "y": 0.0, "z": 1.0},
-    }
-    assert average_ranks(values, higher_is_better=True) == ({"A": 1.25, "B": 1.75, "C": 3.0}, None)
-    assert average_ranks(values, higher_is_better=False) == ({"A": 2.75, "B": 2.25, "C": 1.0}, None)
-    for row, others in (("A", "BC"), ("B", "AC")):  # as scipy ranks them
-        expected = [stats.rankdata([-values[name][column] for name in (row, *others)])[0] for column in ("x", "y")]
-        assert average_ranks(values, higher_is_better=True)[0][row] == np.mean(expected)
-
-
-def test_ranks_need_two_rows_and_a_common_place() -> None:
-    assert average_ranks({"A": {"x": 1.0}}, higher_is_better=True) == ({}, "fewer than two rows")
-    assert (
-        average_ranks({"A": {"x": 1.0}, "B": {"y": 1.0}}, higher_is_better=True)[1]
-        == "no column has a value of every row"
-    )

@@ -8,9 +8,9 @@ import json
 import math
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
+from well_formed import Read
 
 from chtexp.errors import UserError
 from chtexp.report import FORMATS, CellResults, Layout, Table, build_table, paper_numbers, render
@@ -160,7 +160,10 @@ def test_html_is_well_formed_and_bold_where_it_should_be() -> None:
     assert "98.60 ± 0.06*†" in text
     assert text.count("font-weight: bold") == 1  # one rule, for all best cells
     assert "accuracy (%) &amp; more" in text
-    HTMLParser().feed(text)
+    Read(text)
+    for broken in ("<table><tr><td>oops</b></td></tr></table>", "<p>1 < 2</p>", "<p>a & b</p>", "<p><br>"):
+        with pytest.raises(AssertionError):
+            Read(broken)
 
 
 def test_every_format_renders_an_empty_table() -> None:

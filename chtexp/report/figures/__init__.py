@@ -1,6 +1,6 @@
 """Figures from results alone, in one style (`style`): matplotlib is loaded where one is drawn, torch never.
 
-For a page: `run_curves_svg(records, metric)` is one run's curves, `svg_text(figure)` any figure as an <svg> element.
+For a page: `svg_text(figure)`, any figure as an <svg> element.
 KINDS: what can be drawn of any grid, each from its `Evidence`.
 """
 
@@ -16,7 +16,6 @@ from chtexp.report.figures.evidence import Evidence, TrainedRun
 from chtexp.report.figures.heat_map import heat_map
 from chtexp.report.figures.neurons import neurons
 from chtexp.report.figures.recorded import checked
-from chtexp.report.figures.run_curves import run_curves, run_curves_svg
 from chtexp.report.figures.runtime import runtime
 from chtexp.report.figures.style import FIGURE_SUFFIXES, check_suffix, svg_text, write
 from chtexp.report.figures.trade_off import flops, seconds
@@ -40,8 +39,6 @@ __all__ = [
     "adjacency",
     "check_suffix",
     "checked",
-    "run_curves",
-    "run_curves_svg",
     "runtime",
     "svg_text",
     "write",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chtexp.report.figures.run_curves import SHOWN
-from chtexp.report.figures.series import Points, Record, quantity, series
+from chtexp.report.figures.series import METRIC, Points, Record, quantity, series
 
+SHOWN = (METRIC, "train_loss", "density", "anp", "itop", "overlap")
 WIDTH, HEIGHT, MARGIN = 300.0, 80.0, 4.0
 MOST = 200  # points of a line; more are not seen
 

@@ -5,43 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
 from pages import HOSTILE, SVG, result, small_page, small_table
+from well_formed import Read
 
 from chtexp.report.page import FigurePart, TablePart, Typed, render_page, run_of_folder, summary_markdown
 from chtexp.report.page.curves import HEIGHT, MOST, WIDTH, curves
 from chtexp.report.page.runs import anchor
 from chtexp.report.page.summary import in_words, of_the_paper, tally
 from chtexp.store import Condition, RunFolder, condition
-
-VOID = {"meta", "link", "img", "br", "input"}
-
-
-class Read(HTMLParser):
-    """Every tag with its attributes, and whether they close as they open."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def values(self, name: str) -> list[str]:
-        return [attributes[name] or "" for _, attributes in self.tags if name in attributes]
 
 
 @pytest.fixture(scope="module")

@@ -131,8 +131,9 @@ def logarithmic(axes: Any, which: str) -> None:
 
 def empty(axes: Any, words: str) -> None:
     """A panel that has nothing to show: no numbers at its axes, `words` in its middle."""
-    axes.set_xticks([])
-    axes.set_yticks([])
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_ticks([])
+        axis.set_ticks([], minor=True)  # of a logarithmic axis
     said(axes, words)
 
 

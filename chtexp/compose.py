@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, OverrideParseException
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from chtexp.errors import UserError, unknown
+from chtexp.configuration import ROOT, composed
+from chtexp.errors import UserError
+from chtexp.explanations import explain
 from chtexp.launch.settings import SweepSettings, describe_sweep
-from chtexp.resources import conf_dir
 
 if TYPE_CHECKING:
     from chtexp.experiments.description import Run
 
-ROOT = "train"
 T = TypeVar("T")
 
 
@@ -61,7 +58,7 @@ def _explained(make: Callable[[DictConfig], T], overrides: Sequence[str], config
 
 def compose_choices(overrides: Sequence[str], config_dir: Path | None = None) -> DictConfig:
     """The configuration that `overrides` describe; raises Hydra's own errors."""
-    return _composed(ROOT, [*_searchpath(config_dir), *overrides])
+    return composed(ROOT, [*_searchpath(config_dir), *overrides])
 
 
 def _searchpath(config_dir: Path | None) -> list[str]:
@@ -81,20 +78,6 @@ def train_command(overrides: Sequence[str], config_dir: Path | None = None) -> s
     return shlex.join(["chtexp", "train", *where, *kept])
 
 
-def _composed(root: str, overrides: list[str]) -> DictConfig:
-    """Compose a root configuration, also inside a Hydra job: its own state is set aside meanwhile."""
-    state = GlobalHydra.instance()
-    outer, state.hydra = state.hydra, None
-    try:
-        with initialize_config_dir(version_base="1.3", config_dir=str(conf_dir())):
-            return compose(root, overrides=overrides)
-    except (ValueError, TypeError, AttributeError, AssertionError, LookupError) as error:
-        # of Hydra itself, which checks some of what is typed with these
-        raise UserError(f"cannot compose {' '.join(overrides)}: {one_line(error)}") from None
-    finally:
-        state.hydra = outer
-
-
 def check_sweep(overrides: Sequence[str], config_dir: Path | None = None) -> list[Run]:
     """Every run of the Cartesian product that Hydra's sweep syntax asks for; raises UserError as `compose_run`."""
     try:
@@ -111,7 +94,7 @@ def compose_sweep(overrides: Sequence[str], config_dir: Path | None = None) -> S
     """Who carries out a sweep, and when it gives up, by `overrides` (`launcher=...`, `launcher.KEY=...`, `max_failures=...`)."""
     searchpath = _searchpath(config_dir)
     try:
-        config = _composed("sweep", [*searchpath, *overrides])
+        config = composed("sweep", [*searchpath, *overrides])
         values: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, "sweep", [*searchpath, *overrides]) from None
@@ -121,64 +104,13 @@ def compose_sweep(overrides: Sequence[str], config_dir: Path | None = None) -> S
 def run_of(config: DictConfig) -> Run:
     """The run that a composed configuration describes."""
     from chtexp.experiments.description import describe_run  # loads torch, which not everybody here needs
+    from chtexp.experiments.fit import check_parts
 
+    chosen: Any = OmegaConf.to_container(config)
+    check_parts(chosen)  # before a model looks for widths that its data do not have
     try:
         values: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise explain(error) from None
     values.pop("hydra", None)
     return describe_run(values)
-
-
-def explain(error: Exception, root: str = ROOT, overrides: Sequence[str] = ()) -> UserError:
-    """Hydra's error as one line that names the choices, such as they are with these overrides."""
-    text = str(error)
-    if match := re.search(
-        r"Could not find '([^']+)'\s+Available options in '([^']+)':\s*(.*?)(?:Config search path|$)",
-        text,
-        re.DOTALL,
-    ):
-        return unknown(match[2], match[1].rpartition("/")[2], match[3].split())
-    if match := re.search(r"Key '([^']+)' is not in struct\s+full_key: (\S+)", text):
-        return unknown("key", match[2], _siblings(match[2], root, overrides))
-    if match := re.search(r"Could not override '([^']+)'", text):
-        return unknown(
-            "key or axis", match[1], {*_siblings(match[1], root, overrides), *(axes() if "." not in match[1] else [])}
-        )
-    if isinstance(error, OverrideParseException):
-        return UserError(
-            f"cannot read '{error.override}': an override is key=value, e.g. data=mnist or method.zeta=0.2"
-        )
-    return UserError(one_line(error))
-
-
-def one_line(error: Exception) -> str:
-    """What an error says, in one line."""
-    return re.sub(r"\s+", " ", str(error)).strip()
-
-
-def axes() -> list[str]:
-    """The configuration groups: data, model, method, method/topology, ..."""
-    root = conf_dir()
-    groups = {path.parent.relative_to(root).as_posix() for path in root.rglob("*.yaml")} - {".", "paper"}
-    return sorted(groups)
-
-
-def _siblings(full_key: str, root: str, overrides: Sequence[str]) -> list[str]:
-    """The keys that stand where `full_key` was looked for, in the configuration of the groups that were chosen."""
-    chosen = [override for override in overrides if _chooses_a_group(override)]
-    try:
-        config: Any = _composed(root, chosen)
-    except (HydraException, OmegaConfBaseException, UserError):  # it is these that are wrong
-        config = _composed(root, [])
-    *parents, _ = full_key.split(".")
-    for name in parents:
-        config = config.get(name) if isinstance(config, DictConfig) else None
-    if not isinstance(config, DictConfig):
-        return []
-    return [".".join([*parents, str(key)]) for key in config]
-
-
-def _chooses_a_group(override: str) -> bool:
-    key = override.partition("=")[0]
-    return key == "hydra.searchpath" or key in axes()

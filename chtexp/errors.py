@@ -13,9 +13,13 @@ class UserError(ValueError):
     """
 
 
-def unknown(kind: str, value: object, choices: Iterable[object]) -> UserError:
-    """The error for a name that is none of `choices`, with the nearest one as a hint."""
+def unknown(kind: str, value: object, choices: Iterable[object], folder: str = "") -> UserError:
+    """The error for a name that is none of `choices`, with the nearest one as a hint.
+
+    folder: in which the choices lie, and which then stands before each; of `value` the last part is looked for.
+    """
     names = sorted(str(choice) for choice in choices)
-    near = difflib.get_close_matches(str(value), names, n=1)
-    hint = f" (did you mean '{near[0]}'?)" if near else ""
-    return UserError(f"unknown {kind} '{value}'{hint}; choose one of: {', '.join(names)}")
+    near = difflib.get_close_matches(str(value).rpartition("/")[2] if folder else str(value), names, n=1)
+    place = f"{folder}/" if folder else ""
+    hint = f" (did you mean '{place}{near[0]}'?)" if near else ""
+    return UserError(f"unknown {kind} '{value}'{hint}; choose one of: {', '.join(place + name for name in names)}")

@@ -18,6 +18,7 @@ import yaml
 
 from chtexp.experiments.grid import Cell, Grid, fullest_first, grid_names, load_grid, select
 from chtexp.experiments.likeness import could_be
+from chtexp.report.verdict import marks
 from chtexp.resources import conf_folders
 from chtexp.store.collection import Collection, Result
 from chtexp.typed import Description, describe
@@ -38,25 +39,28 @@ class Other(Description):
 
 @dataclass(frozen=True)
 class Entry:
-    """One table or figure. done, wanted: cells with a result, and all; of a measurement, 1.
+    """One table or figure. done, wanted: cells with a number, and all; of a measurement, 1.
 
-    results: how many runs the cells have, of all seeds. budget, last_run (UTC): of these; None without results, or where
-    results do not say. make: what to type, one after the other.
+    complete: all are done with every seed, as the paper's. results: how many runs the cells have, of all seeds. budget,
+    last_run (UTC), marks (in what they are not the paper's): of these; None or none without results, or where results do not
+    say. make: what to type, one after the other.
     """
 
     name: str
     title: str
     done: int
     wanted: int
+    complete: bool
     results: int
     budget: str | None
     last_run: str | None
     make: tuple[str, ...]
+    marks: tuple[str, ...] = ()
 
     @property
     def state(self) -> str:
         """In one word."""
-        if self.done == self.wanted:
+        if self.complete:
             return "complete"
         return "begun" if self.done else "missing"
 
@@ -85,7 +89,7 @@ def _by_number(entry: Entry) -> tuple[bool, int]:
 def _of_other(name: str, other: Other) -> Entry:
     wanted = int(other.measured is not None)
     done = int(other.measured is not None and other.measured.exists())
-    return Entry(name, other.title, done, wanted, 0, None, None, other.make)
+    return Entry(name, other.title, done, wanted, done == wanted, 0, None, None, other.make)
 
 
 def _of_grid(name: str, grid: Grid, matching: _Matching) -> Entry:
@@ -96,12 +100,17 @@ def _of_grid(name: str, grid: Grid, matching: _Matching) -> Entry:
     for budget in matching.budgets:
         chosen = select(grid, [f"budget={budget}"]).cells
         shown = (grid.shown(cell.row, cell.column, matching.results(cell, budget)) for cell in chosen)
-        results = [found for found in shown if found]
+        results = [numbers for found in shown if (numbers := [r for r in found if r["reported"] is not None])]
         if results:
             distinct = {(result["id"], result["seed"]): result for found in results for result in found}
             last = max(filter(None, map(_finished, distinct.values())), default=None)
-            return Entry(name, grid.title, len(results), len(cells), len(distinct), budget, last, make)
-    return Entry(name, grid.title, 0, len(cells), 0, None, None, make)
+            found_marks = marks(list(distinct.values()), ())
+            whole = len(results) == len(cells) and all(len(found) >= len(grid.seeds) for found in results)
+            complete = whole and not found_marks
+            return Entry(
+                name, grid.title, len(results), len(cells), complete, len(distinct), budget, last, make, found_marks
+            )
+    return Entry(name, grid.title, 0, len(cells), False, 0, None, None, make)
 
 
 def _finished(result: Result) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from chtexp.cells import Evidence
 from chtexp.compositions import Compositions
 from chtexp.errors import UserError
 from chtexp.experiments.description import Run
@@ -23,9 +24,7 @@ from chtexp.report import (
     paper_numbers,
 )
 from chtexp.resources import conf_folders
-from chtexp.store import RunFolder
-from chtexp.store.collection import Collection, Result, merged, read_collection
-from chtexp.store.damage import result_damage
+from chtexp.store.collection import Collection, merged, read_collection
 from chtexp.store.folder import slug
 
 CHANGES_THE_SCIENCE = ("data", "model", "task", "method", "hardware.precision")
@@ -86,7 +85,7 @@ def finished_cells(
     first = _selection(name, overrides, config_dir).cells[0]
     runs = compositions.run(first.overrides).paths.runs
     begun = Labels.of(runs, more, conf_folders(config_dir))
-    return _table(name, overrides, _Evidence(more, accept, compositions, begun))
+    return _table(name, overrides, Evidence(more, accept, compositions, begun))
 
 
 def finished_tables(
@@ -102,57 +101,18 @@ def finished_tables(
     runs: where run folders are; more: collected results. Results that cannot be read are passed over.
     """
     begun = Labels.of(runs, more, conf_folders(config_dir))
-    evidence = _Evidence(more, accept, Compositions(config_dir), begun, pass_over_damage=True)
+    evidence = Evidence(more, accept, Compositions(config_dir), begun, pass_over_damage=True)
     return {name: _table_or_error(name, overrides, evidence) for name in names}
 
 
-@dataclass(frozen=True)
-class _Evidence:
-    """Where tables get their results from. begun: what alone is looked for, since to compose a cell's run takes longest."""
-
-    more: Collection
-    accept: Callable[[str], object] | None
-    compositions: Compositions
-    begun: Labels
-    pass_over_damage: bool = False
-
-    @property
-    def config_dir(self) -> Path | None:
-        return self.compositions.config_dir
-
-    def cell(self, cell: Cell, selection: Selection) -> CellResults:
-        """The results of a cell that are done."""
-        if not self.begun.may_be(cell.overrides):
-            return CellResults(cell.group, cell.row, cell.column, "", ())
-        run = self.compositions.run(cell.overrides)
-        done = self._results(run, selection)
-        shown = selection.grid.shown(cell.row, cell.column, done)
-        return CellResults(cell.group, cell.row, cell.column, run.id, tuple(shown), unread=len(done) - len(shown))
-
-    def _results(self, run: Run, selection: Selection) -> tuple[Result, ...]:
-        """The results of `run` that are done: those of the seeds asked for, or of every seed."""
-        every = [self._result(RunFolder(path)) for path in run.folder.path.parent.glob("seed-*")]
-        here: Collection = {(result["id"], result["seed"]): result for result in every if result is not None}
-        elsewhere = {key: result for key, result in self.more.items() if key[0] == run.id}
-        places = {str(run.folder.path.parent): here, "the collected results": elsewhere}
-        return tuple(
-            result
-            for result in merged(places, self.accept).values()
-            if not selection.seeds_asked or result["seed"] in selection.seeds
-        )
-
-    def _result(self, folder: RunFolder) -> Result | None:
-        return None if self.pass_over_damage and result_damage(folder) else folder.evaluated_result()
-
-
-def _table_or_error(name: str, overrides: Sequence[str], evidence: _Evidence) -> Finished | UserError:
+def _table_or_error(name: str, overrides: Sequence[str], evidence: Evidence) -> Finished | UserError:
     try:
         return _table(name, overrides, evidence)
     except UserError as error:
         return error
 
 
-def _table(name: str, overrides: Sequence[str], evidence: _Evidence) -> Finished:
+def _table(name: str, overrides: Sequence[str], evidence: Evidence) -> Finished:
     asked = [override for override in overrides if override.startswith("budget=")]
     rest = [override for override in overrides if override not in asked]
     budgets = [asked[-1].partition("=")[2]] if asked else _budgets_tried(evidence)
@@ -176,7 +136,6 @@ def _table(name: str, overrides: Sequence[str], evidence: _Evidence) -> Finished
         {} if changes else paper_numbers(name),
         budget=shown,
         paper_means={} if changes else paper_means(name),
-        changes=changes,
         notes=others,
     )
     return table, filled[shown]
@@ -187,7 +146,7 @@ def _changes_the_science(override: str) -> bool:
     return any(re.match(rf"{re.escape(part)}($|[./])", key) for part in CHANGES_THE_SCIENCE)
 
 
-def _cells(name: str, overrides: Sequence[str], evidence: _Evidence) -> list[CellResults]:
+def _cells(name: str, overrides: Sequence[str], evidence: Evidence) -> list[CellResults]:
     selection = _selection(name, overrides, evidence.config_dir)
     return [evidence.cell(cell, selection) for cell in selection.cells]
 
@@ -199,7 +158,7 @@ def _selection(name: str, overrides: Sequence[str], config_dir: Path | None) -> 
     return selection
 
 
-def _budgets_tried(evidence: _Evidence) -> list[str]:
+def _budgets_tried(evidence: Evidence) -> list[str]:
     """Budgets at which anything is done, the fullest first; the paper's if nothing is."""
     known = [path.stem for folder in conf_folders(evidence.config_dir) for path in (folder / "budget").glob("*.yaml")]
     found = {budget for budget in known if slug(budget) in evidence.begun.budgets}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
+from chtexp.experiments.grid import Cell
 from chtexp.experiments.likeness import could_be
 from chtexp.paper import Entry, others, paper_entries
 from chtexp.planning import finished_table
@@ -73,6 +75,40 @@ def test_the_last_run_is_the_latest_that_says_when() -> None:
 def test_results_of_another_configuration_are_not_counted() -> None:
     found = {key: {**result, "id": "0123456789"} for key, result in read_collection(RESULTS).items()}
     assert by_name(paper_entries(found))["table2"].done == 0
+
+
+def test_complete_is_every_seed_of_the_papers_own_training(monkeypatch) -> None:
+    monkeypatch.setattr("chtexp.paper._Matching", Found)
+    cases = {
+        "complete": dict.fromkeys(range(3), WHOLE),
+        "begun": {0: WHOLE, 1: WHOLE},
+        "without a number": {0: WHOLE, 1: WHOLE, 2: {**WHOLE, "reported": None}},
+        "short": {key: {**WHOLE, "science": {"budget": {**BUDGET, "fraction": 0.1}}} for key in range(3)},
+        "stand-in": {key: {**WHOLE, "data_source": "a stand-in: some"} for key in range(3)},
+    }
+    for case, seeds in cases.items():
+        Found.seeds = seeds
+        table7 = by_name(paper_entries({}))["table7"]
+        assert (table7.done, table7.state) == (table7.wanted, "complete" if case == "complete" else "begun"), case
+        assert bool(table7.marks) == (case in ("short", "stand-in"))
+
+
+BUDGET = {"name": "paper", "fraction": 1, "train_limit": None, "test_limit": None}
+WHOLE = {"reported": 1.0, "science": {"budget": BUDGET}, "data_source": "files", "environment": {}}
+
+
+class Found:
+    """Every cell has these results, by seed."""
+
+    budgets: ClassVar = ["paper"]
+    seeds: ClassVar[dict] = {}
+
+    def __init__(self, *ignored: object) -> None:
+        pass
+
+    def results(self, cell: Cell, budget: str) -> Iterator[dict]:
+        identity = " ".join(cell.overrides)
+        yield from ({**result, "seed": seed, "id": identity} for seed, result in self.seeds.items())
 
 
 SCIENCE = {

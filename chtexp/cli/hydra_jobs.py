@@ -11,7 +11,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from chtexp.compose import ROOT, run_of, train_command
+from chtexp.compose import run_of, train_command
+from chtexp.configuration import ROOT
 from chtexp.errors import UserError
 from chtexp.experiments.run import RunFailed, execute
 from chtexp.resources import conf_dir

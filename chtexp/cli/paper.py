@@ -42,6 +42,7 @@ def paper(parsed: argparse.Namespace) -> int:
     """Show the list."""
     from chtexp.paper import paper_entries
     from chtexp.report.formats import lines_of
+    from chtexp.report.words import MARK
     from chtexp.store.collection import merged, read_collection, results_below
 
     runs = runs_folder(parsed.overrides, parsed.config_dir, required=False)
@@ -51,19 +52,21 @@ def paper(parsed: argparse.Namespace) -> int:
         print(json.dumps([{**asdict(entry), "state": entry.state} for entry in entries], indent=2))
         return 0
     print(lines_of([_fields(entry) for entry in entries], HEADS))
+    if found_marks := dict.fromkeys(mark for entry in entries for mark in entry.marks):
+        print(f"{MARK}: runs that are not the paper's: {'; '.join(found_marks)}")
     complete = sum(entry.state == "complete" for entry in entries)
     print(f"{len(entries)} tables and figures, {complete} complete; runs in {runs}")
     return 0
 
 
 def _fields(entry: Entry) -> list[str]:
-    from chtexp.report.words import GAP
+    from chtexp.report.words import GAP, MARK
 
     return [
         entry.name,
         f"{entry.done}/{entry.wanted}" if entry.wanted else GAP,
         entry.state,
-        entry.budget or GAP,
+        f"{entry.budget or GAP}{MARK if entry.marks else ''}",
         (entry.last_run or GAP)[:10],
         "; ".join(entry.make),
         entry.title.partition(": ")[2] or entry.title,

@@ -102,8 +102,7 @@ def _line(folder: RunFolder, condition: Condition) -> Line:
             best = result["reported"]
             shown = f"{result['metric']} {best:.2f}" if best is not None else ""
             return Line(folder, condition, result["steps"], shown, result)
-        last = folder.last_evaluation()
-        step = condition.step if condition.step is not None else last.get("step")
+        step = condition.step if condition.step is not None else folder.last_step()
         return Line(folder, condition, step, condition.reason)
     except (UserError, KeyError) as error:
         return Line(folder, condition, None, f"unreadable: {error}")

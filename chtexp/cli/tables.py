@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from chtexp.cli.common import (
     conditions,
     keep_first,
     planned_runs,
+    runs_folder,
     subcommand,
 )
 from chtexp.errors import unknown
@@ -153,10 +155,15 @@ def table(parsed: argparse.Namespace) -> int:
     else:
         print(text, end="")
     if not any(row.n for row in found.rows):
-        looked = ", ".join(map(str, parsed.results))
-        print(
-            f"chtexp: no run of this table is done, {f'neither in paths.runs nor in {looked}' if looked else 'in paths.runs'}; "
-            f"'chtexp plan {parsed.name}' shows which it wants",
-            file=sys.stderr,
-        )
+        print(f"chtexp: {_nothing_done(parsed)}", file=sys.stderr)
     return 0
+
+
+def _nothing_done(parsed: argparse.Namespace) -> str:
+    """Where was looked in vain for runs of a table, and what to type to see which it wants."""
+    paths = [override for override in parsed.overrides if override.startswith("paths.")]
+    runs = runs_folder(paths, parsed.config_dir, required=False).resolve()
+    where = f", neither in {runs} nor in {', '.join(map(str, parsed.results))}" if parsed.results else f" in {runs}"
+    own = ["--config-dir", str(parsed.config_dir)] if parsed.config_dir else []
+    wanted = shlex.join(["chtexp", "plan", parsed.name, *parsed.overrides, *own])
+    return f"no run of this table is done{where}; see which it wants: {wanted}"

@@ -9,6 +9,8 @@ from typing import Any
 from chtexp.cli.common import add_trained_run, subcommand, wanted_device
 from chtexp.errors import UserError
 
+TYPE_IT = 'chtexp translate RUN "A sentence." or chtexp translate RUN --file FILE'
+
 
 def add(commands: Any) -> None:
     """The command."""
@@ -27,14 +29,9 @@ def add(commands: Any) -> None:
 
 def translate(parsed: argparse.Namespace) -> int:
     """Translate what was typed, or the lines of a file."""
-    sentences = list(parsed.sentences)
-    if bool(sentences) == (parsed.file is not None):
-        raise UserError('say what to translate: chtexp translate RUN "A sentence." or chtexp translate RUN --file FILE')
-    if parsed.file is not None:
-        try:
-            sentences = parsed.file.read_text(encoding="utf-8").splitlines()
-        except UnicodeDecodeError as error:
-            raise UserError(f"{parsed.file} is not UTF-8 (byte {error.start})") from None
+    if bool(parsed.sentences) == (parsed.file is not None):
+        raise UserError(f"say what to translate: {TYPE_IT}")
+    sentences = _lines(parsed.file) if parsed.file is not None else _not_empty(parsed.sentences)
     from chtexp.experiments.translator import Translator
 
     text = "".join(f"{line}\n" for line in Translator(parsed.folder, wanted_device(parsed.device))(sentences))
@@ -44,3 +41,22 @@ def translate(parsed: argparse.Namespace) -> int:
     else:
         print(text, end="")
     return 0
+
+
+def _not_empty(sentences: list[str]) -> list[str]:
+    """`sentences`, of which nobody types an empty one on purpose."""
+    for place, sentence in enumerate(sentences, 1):
+        if not sentence.strip():
+            raise UserError(f"sentence {place} of {len(sentences)} is empty: {TYPE_IT}")
+    return sentences
+
+
+def _lines(file: Path) -> list[str]:
+    """The lines of `file`: an empty one keeps its place among the translations, but some must hold a sentence."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} is not UTF-8 (byte {error.start})") from None
+    if not any(line.strip() for line in lines):
+        raise UserError(f"{file} holds no sentence: write one a line")
+    return lines

@@ -9,6 +9,8 @@ from torch import nn
 
 from chtexp.errors import UserError
 from chtexp.experiments.description import Run
+from chtexp.experiments.families import Length
+from chtexp.sparse.schedules import DensitySchedule, TooShort
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ def cost(run: Run) -> Cost:
     length = run.family.length(run)
     sparse, dense = weight_counts(built.model, built.sparse_layers)
     parameters = sum(parameter.numel() for parameter in built.model.parameters())
-    schedule = run.method.schedule(length.total_steps, length.update_interval)
+    schedule = _schedule(run, length)
     mean_density = schedule.mean(length.total_steps, length.update_interval)
     per_weight = 6.0 * length.positions(length.total_steps)
     final = round(schedule.final * sparse)
@@ -46,6 +48,13 @@ def cost(run: Run) -> Cost:
         sparse_flops=per_weight * (mean_density * sparse + dense),
         steps=length.total_steps,
     )
+
+
+def _schedule(run: Run, length: Length) -> DensitySchedule:
+    try:
+        return run.method.schedule(length.total_steps, length.update_interval)
+    except TooShort as error:
+        raise UserError(f"{length.said}, and {error}") from None
 
 
 def weight_counts(model: nn.Module, sparse_layers: list[str]) -> tuple[int, int]:

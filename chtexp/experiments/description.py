@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from chtexp.errors import UserError, unknown
 from chtexp.experiments.families import FAMILIES, Family
+from chtexp.experiments.fit import check_method
 from chtexp.sparse import Choice, Method
 from chtexp.store import RunFolder, run_id
 from chtexp.tasks import Budget
@@ -169,4 +170,6 @@ def describe_run(values: Mapping[str, Any]) -> Run:
         if not isinstance(values.get(part), Mapping):
             raise UserError(f"{part} must be a mapping, as in conf/{part}/, not {values.get(part)!r}")
         values[part] = describe(cls, values[part], part)
-    return describe(Run, values)
+    run = describe(Run, values)
+    check_method(run.method, family, run.data.name)
+    return run

@@ -42,8 +42,9 @@ EXAMPLE_TOKENS = 32  # of an example sentence
 
 
 class Length(Protocol):
-    """How long a training is, known before any data is read."""
+    """How long a training is, known before any data is read. said: what the budget makes of what was asked for, in words."""
 
+    said: str
     total_steps: int
     update_interval: int
 
@@ -75,6 +76,8 @@ class BuildTask(Protocol):
 class Family:
     """recipe, data, model: the descriptions. The functions make what their names say from a run's descriptions.
 
+    methods: the folder of conf/method whose methods are made for it; "" for conf/method itself. features: whether its inputs are
+    numbers that can be correlated, which some topologies ask for.
     example_loss: of as much data as one forward pass of one of so many processes takes in, of the right shapes, on torch's
     default device.
     """
@@ -82,6 +85,8 @@ class Family:
     recipe: type[Description]
     data: type[Description]
     model: type[Description]
+    methods: str
+    features: bool
     length: Callable[[Parts], Length]
     build_model: Callable[[Parts], Built]
     build_task: BuildTask
@@ -222,6 +227,8 @@ FAMILIES: dict[str, Family] = {
         recipe=ImageClassificationRecipe,
         data=ImageDataConfig,
         model=MLPConfig,
+        methods="",
+        features=True,
         length=lambda run: ImageLength(run.task, run.data, run.budget),
         build_model=lambda run: build_mlp(run.model, run.data, run.seed),
         build_task=_image_task,
@@ -234,6 +241,8 @@ FAMILIES: dict[str, Family] = {
         recipe=TranslationRecipe,
         data=TranslationDataConfig,
         model=TransformerConfig,
+        methods="transformer",
+        features=False,
         length=lambda run: TranslationLength(run.task, run.budget),
         build_model=_transformer,
         build_task=_translation_task,
@@ -246,6 +255,8 @@ FAMILIES: dict[str, Family] = {
         recipe=LanguageModellingRecipe,
         data=TextDataConfig,
         model=LlamaConfig,
+        methods="llama",
+        features=False,
         length=_text_length,
         build_model=_llama,
         build_task=_text_task,

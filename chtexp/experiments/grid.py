@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,6 +18,7 @@ from chtexp.typed import Description, describe
 
 Overrides = tuple[str, ...]
 BUDGETS = ("paper", "cpu", "smoke")
+ADDED = "added"  # the group of rows that a person adds
 NAMES = ("row", "column")  # by which cells may be chosen
 Seed = Annotated[int, Field(ge=0)]
 ScoreName = Annotated[str, Field(pattern=r"^(accuracy|matthews|shares\.\w+)$")]
@@ -137,12 +139,16 @@ def _refuse_others(kind: str, names: Iterable[str], known: Iterable[str]) -> Non
 
 @dataclass(frozen=True)
 class Cell:
-    """One place in a table; `overrides` describe its run but for the seed."""
+    """One place in a table; `overrides` describe its run but for the seed.
+
+    own: those that the grid itself has for it, at the paper's budget; none of a row that was added.
+    """
 
     group: str
     row: str
     column: str
     overrides: Overrides
+    own: Overrides = ()
 
 
 def fullest_first(budgets: Iterable[str]) -> list[str]:
@@ -197,25 +203,25 @@ def select(grid: Grid, overrides: Sequence[str]) -> Selection:
         if key == "seed":
             seeds = _seeds(value)
         elif key == "+method":
-            rows["added"] = rows.get("added", {}) | {name: (f"method={name}",) for name in value.split(",")}
+            rows[ADDED] = rows.get(ADDED, {}) | _added(value.split(","), grid)
         elif key in NAMES:
             names[key] = value.split(",")
         elif key in axes:
             choices[key] = value.split(",")
+        elif get_close_matches(key, NAMES, cutoff=0.8):  # no key of a run is so near
+            raise UserError(
+                f"{unknown('key of this table', key, [*NAMES, *axes, 'seed'])}; a key of the runs, e.g. budget, changes all cells"
+            )
         else:
             changes.append(override)
     budget = _settings(changes).get("budget", "paper")
     of_all = _merged(grid.settings, _merged(grid.budgets.get(budget, ()), changes))
     cells = tuple(
-        Cell(
-            group,
-            row,
-            column,
-            _merged(of_all, [*column_overrides, *row_overrides, *_exceptions(grid, row, column)]),
-        )
+        Cell(group, row, column, _merged(of_all, said), () if group == ADDED else _merged(grid.settings, said))
         for group, members in rows.items()
         for row, row_overrides in members.items()
         for column, column_overrides in grid.columns.items()
+        for said in [[*column_overrides, *row_overrides, *_exceptions(grid, row, column)]]
     )
     for name, wanted in names.items():
         known = {getattr(cell, name): None for cell in cells}
@@ -229,10 +235,21 @@ def select(grid: Grid, overrides: Sequence[str]) -> Selection:
             if value not in values:
                 hint = "; a row of your own is added by +method=..." if key == "method" else ""
                 raise UserError(f"{unknown(f'{key} of this table', value, values)}{hint}")
-        chosen = {*wanted, *(rows.get("added", {}) if key == "method" else ())}
+        chosen = {*wanted, *(rows.get(ADDED, {}) if key == "method" else ())}
         cells = tuple(cell for cell in cells if _settings(cell.overrides)[key] in chosen)
     asked = any(override.startswith("seed=") for override in overrides)
     return Selection(grid, cells, seeds, asked, tuple(changes))
+
+
+def _added(methods: Sequence[str], grid: Grid) -> dict[str, Overrides]:
+    """Rows of these methods. UserError where a row of the grid has that name."""
+    known = [row for members in grid.groups.values() for row in members]
+    for name in methods:
+        if name in known:
+            raise UserError(
+                f"+method={name} would be a second row '{name}'; copy method/{name}.yaml under another name"
+            )
+    return {name: (f"method={name}",) for name in methods}
 
 
 def _axes(grid: Grid) -> set[str]:

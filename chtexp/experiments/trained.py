@@ -22,9 +22,7 @@ def trained_run(folder: Path, task: str, use: str) -> Run:
     """
     run_folder = RunFolder(folder)
     if not run_folder.config.exists():
-        raise UserError(
-            f"{folder} is no run's folder: name one that holds config.yaml, e.g. runs/<data>-<method>-<budget>-<id>/seed-0"
-        )
+        raise _no_run(folder)
     run = describe_run(read_yaml(run_folder.config))
     if run.task.name != task:
         raise UserError(f"{folder} is a run of {run.task.name}, which does not {use}")
@@ -33,6 +31,17 @@ def trained_run(folder: Path, task: str, use: str) -> Run:
     if not run_folder.selected.exists():
         raise UserError(f"{folder} has lost its weights ({run_folder.selected.name}): overwrite=true trains it again")
     return run
+
+
+def _no_run(folder: Path) -> UserError:
+    """Why `folder` is none, and which to name instead."""
+    if seeds := [run.path.name for run in RunFolder.of_every_seed(folder)]:
+        return UserError(
+            f"{folder} is no run's folder: it holds {', '.join(seeds)}; name one, e.g. {folder / seeds[0]}"
+        )
+    return UserError(
+        f"{folder} is no run's folder: name one that holds config.yaml, e.g. runs/<data>-<method>-<budget>-<id>/seed-0"
+    )
 
 
 def with_selected_weights(model: nn.Module, folder: Path, device: torch.device) -> nn.Module:

@@ -10,12 +10,14 @@ from chtexp.store import LAST
 
 def caption(table: Table) -> list[str]:
     """The sentences under the cells of `table`."""
+    if not table.selected_by:
+        return [*_without_results(table), *table.notes]
     lines = [
         f"Budget: {table.budget}{table.budget_said}. Every cell is measured at this budget"
         + (
             "; the paper's values are at its full training." if of_the_paper(table) and table.budget != "paper" else "."
         ),
-        f"{table.metric}: {' or '.join(map(_moment, table.selected_by or (table.metric,)))}, mean ± standard error over seeds; "
+        f"{table.metric}: {' or '.join(map(_moment, table.selected_by))}, mean ± standard error over seeds; "
         f"n of {table.layout.seeds} wanted seeds; last: the last evaluation, where it tests; seconds: training time of a run; "
         f"{GAP} is a gap.",
         "Bold: best of its group."
@@ -26,10 +28,23 @@ def caption(table: Table) -> list[str]:
         lines.append(RULE)
     if marks := dict.fromkeys(mark for row in table.rows for mark in row.marks):
         lines.append(f"{MARK}: the runs are not the paper's: {'; '.join(marks)}.")
-    for head, facts in (("Data", table.sources), ("Hardware", table.hardware), ("Code", table.code)):
+    for head, facts in (("Data", table.sources), ("Hardware", _hardware(table)), ("Code", table.code)):
         if facts:
             lines.append(f"{head}: {'; '.join(facts)}.")
     return [*lines, *table.notes]
+
+
+def _without_results(table: Table) -> list[str]:
+    said = f"Budget: {table.budget}. No cell has a result yet; {GAP} is a gap."
+    return [said + " The paper's values are at its full training.", RULE] if of_the_paper(table) else [said]
+
+
+def _hardware(table: Table) -> list[str]:
+    """What the runs were made on; of several, with the numbers that stand beside seconds."""
+    if len(table.hardware) < 2:
+        return list(table.hardware)
+    numbered = [f"[{place}] {kind}" for place, kind in enumerate(table.hardware, 1)]
+    return [*numbered, "seconds with different numbers cannot be compared"]
 
 
 def of_the_paper(table: Table) -> bool:

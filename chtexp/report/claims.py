@@ -12,9 +12,10 @@ from chtexp.report.statistics import Comparison, compare
 SIGNIFICANT = 0.05
 
 CLAIMS_RULE = (
-    "Above means the higher number, whichever is better. A claim holds where our difference of means is above zero, and fails "
-    "where not; p, two-sided, is that of no difference: paired t-test over the seeds that both rows have (at least 3), exact "
-    "permutation of signs where it says exact, Welch's t-test where no seed is common, Wilcoxon's test over columns for means. "
+    "Above means the higher number, whichever is better. A claim holds where our difference of means, over the seeds that both "
+    "rows have if any, is above zero, and fails where not; of means over columns it is open until all of them have results. p, "
+    "two-sided, is that of no difference: paired t-test over the seeds that both rows have (at least 3), exact permutation of "
+    "signs where it says exact, Welch's t-test where no seed is common, Wilcoxon's test over columns for means. "
     f"Not significant: p >= {SIGNIFICANT}, not corrected for the number of claims."
 )
 
@@ -48,6 +49,11 @@ class CheckedClaim:
     said: str
     marks: tuple[str, ...]
 
+    @property
+    def significant(self) -> bool:
+        """Whether chance is an unlikely reason for the difference."""
+        return self.p is not None and self.p < SIGNIFICANT
+
 
 def check_claim(
     claim: Claim,
@@ -67,6 +73,8 @@ def check_claim(
         compared = mean.comparison if mean.rows[0] == claim.above else _turned(mean.comparison)
         papers = [dict(zip(mean.rows, mean.paper, strict=True))[row] for row in (claim.above, claim.below)]
         marked = mean.marks
+        if 0 < mean.columns < mean.of:
+            compared = Comparison(None, None, compared.over, f"{mean.columns} of {mean.of} columns")
     word, said = _in_words(compared)
     return CheckedClaim(claim, papers[0], papers[1], word, compared.difference, compared.p, said, marked)
 

@@ -115,7 +115,12 @@ def _html_section(section: Section) -> str:
     styles = pd.DataFrame("", index=frame.index, columns=frame.columns)
     for row, column in section.bold:
         styles.iloc[row, column] = "font-weight: bold"
-    shown = frame.style.hide(axis="index").format(escape="html").apply(lambda _: styles, axis=None)
+    shown = (
+        frame.style.hide(axis="index")
+        .format(escape="html")
+        .format_index(escape="html", axis=1)
+        .apply(lambda _: styles, axis=None)
+    )
     lines = "<br>\n".join(html.escape(line) for line in section.lines)
     return f"{shown.set_caption(html.escape(section.title)).to_html()}\n<p>{lines}</p>"
 

@@ -16,8 +16,8 @@ Result = Mapping[str, Any]
 class Layout:
     """What stands where. groups: rows by group, which compete within it. reference: the row a star is measured against.
 
-    digits: of the metric, after the point. means: rows compared over several columns. claims: orders that the paper reports,
-    each to be checked.
+    metric: what is shown where there are no results yet. digits: of the metric, after the point. means: rows compared over
+    several columns. claims: orders that the paper reports, each to be checked.
     """
 
     name: str
@@ -37,7 +37,8 @@ class Layout:
 class CellResults:
     """The finished runs of one cell. id: the identity of the config that the cell asks for.
 
-    unread: how many more are finished, but lack the evaluation that the cell is read off.
+    unread: how many more are finished, but lack the evaluation that the cell is read off. changed: the settings in which they
+    are not the paper's runs, whatever their budget.
     """
 
     group: str
@@ -46,3 +47,4 @@ class CellResults:
     id: str
     results: tuple[Result, ...]
     unread: int = 0
+    changed: tuple[str, ...] = ()

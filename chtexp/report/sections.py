@@ -42,7 +42,7 @@ def ordered(table: Table) -> list[Row]:
 
 def _cells(table: Table) -> Section:
     rows = ordered(table)
-    shown = [_fields(row, table.metric, table.layout.digits) for row in rows]
+    shown = [_fields(row, table) for row in rows]
     heads = [head for head in shown[0] if of_the_paper(table) or head not in PAPER_COLUMNS]
     return Section(
         title=table.layout.title,
@@ -54,7 +54,8 @@ def _cells(table: Table) -> Section:
     )
 
 
-def _fields(row: Row, metric: str, digits: int) -> dict[str, str]:
+def _fields(row: Row, table: Table) -> dict[str, str]:
+    metric, digits = table.metric, table.layout.digits
     return {
         "data": row.column,
         "group": row.group,
@@ -68,8 +69,15 @@ def _fields(row: Row, metric: str, digits: int) -> dict[str, str]:
         "ANP %": number(row.anp, ".0f"),
         "paper ANP %": number(row.paper_anp, ".0f"),
         "non-zeros": number(row.nonzeros, ",.0f"),
-        "seconds": number(row.seconds, ".1f"),
+        "seconds": number(row.seconds, ".1f") + _on(row.hardware, table),
     }
+
+
+def _on(hardware: Sequence[str], table: Table) -> str:
+    """The numbers of a cell's hardware in the caption, where a table is of several."""
+    if not hardware or len(table.hardware) == 1:
+        return ""
+    return f" [{', '.join(str(table.hardware.index(kind) + 1) for kind in hardware)}]"
 
 
 def _verdict(row: Row) -> str:

@@ -15,6 +15,7 @@ from chtexp.report.means import MeanRow, compare_over
 from chtexp.report.paper_numbers import PaperMeans, PaperNumber
 from chtexp.report.statistics import mean_and_error
 from chtexp.report.verdict import Word, marks, verdict
+from chtexp.report.words import LOWER_IS_BETTER
 from chtexp.store import run_id
 
 
@@ -23,8 +24,8 @@ class Row:
     """One cell of the paper's table, as one row with all that is known of it.
 
     values (of the seeds, None of one that reports nothing), mean, standard_error (None below two seeds), last: in the metric's
-    unit; anp, paper_anp in percent; seconds: mean training time of a run; best: the best of its group; above: better than the
-    reference; marks: in what the runs are not the paper's; verdict: by `chtexp.report.verdict.RULE`.
+    unit; anp, paper_anp in percent; seconds: mean training time of a run, on this hardware; best: the best of its group; above:
+    better than the reference; marks: in what the runs are not the paper's; verdict: by `chtexp.report.verdict.RULE`.
     """
 
     column: str
@@ -47,6 +48,7 @@ class Row:
     nonzeros: float | None
     density: float | None
     seconds: float | None
+    hardware: tuple[str, ...]
     id: str
     commands: tuple[str, ...]
     best: bool = False
@@ -79,46 +81,44 @@ def build_table(
     *,
     budget: str,
     paper_means: Mapping[str, PaperMeans] | None = None,
-    changes: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> Table:
     """The table of `cells`; cells without results stay gaps.
 
-    changes: overrides by which all its runs differ from the paper's.
-
-
     Raises UserError when the runs of a cell do not belong together: another config than the cell's, or other data files.
     """
     results = [result for cell in cells for result in cell.results]
-    metrics = {(result["metric"], result["higher_is_better"]) for result in results} or {(layout.metric, True)}
+    unmeasured = (layout.metric, layout.metric not in LOWER_IS_BETTER)
+    metrics = {(result["metric"], result["higher_is_better"]) for result in results} or {unmeasured}
     if len(metrics) > 1:
         raise UserError(f"table '{layout.name}' mixes metrics: {', '.join(sorted(name for name, _ in metrics))}")
     metric, higher = metrics.pop()
-    rows = [_row(cell, paper.get((cell.row, cell.column)), changes, layout.digits) for cell in cells]
+    rows = [_row(cell, paper.get((cell.row, cell.column)), layout.digits) for cell in cells]
     means = _means(layout, rows, paper_means or {})
+    mixed = _mixed(cells)
     return Table(
         layout=layout,
         metric=metric,
         budget=budget,
         budget_said=_budget_said(results),
         higher_is_better=higher,
-        rows=tuple(_marked(rows, layout.reference, higher)),
+        rows=tuple(_marked(rows, layout.reference, higher, mixed)),
         means=means,
         claims=_claims(layout, rows, means, paper),
         selected_by=tuple(sorted({result["selected_by"] for result in results})),
-        hardware=tuple(sorted({_hardware(result) for result in results})),
+        hardware=_hardware_of(results),
         code=tuple(sorted({_code(result) for result in results})),
         sources=tuple(sorted({f"{result['data']}: {result['data_source']}" for result in results})),
-        notes=(*layout.notes, *notes),
+        notes=(*layout.notes, *notes, *(_said_of_mixed(column) for column in mixed)),
     )
 
 
-def _row(cell: CellResults, paper: PaperNumber | None, changes: Sequence[str], digits: int) -> Row:
+def _row(cell: CellResults, paper: PaperNumber | None, digits: int) -> Row:
     results = sorted(cell.results, key=lambda result: result["seed"])
     _refuse_mixed(cell, results)
     values = [result["reported"] for result in results if result["reported"] is not None]
     ours = mean_and_error(values)
-    marked = marks(results, changes)
+    marked = marks(results, cell.changed)
     judged = verdict(ours, len(values), paper, marked, digits)
     return Row(
         column=cell.column,
@@ -141,6 +141,7 @@ def _row(cell: CellResults, paper: PaperNumber | None, changes: Sequence[str], d
         nonzeros=_mean(results, "nonzeros"),
         density=_mean(results, "density"),
         seconds=_mean(results, "seconds"),
+        hardware=_hardware_of(results),
         id=cell.id,
         commands=tuple(result["command"] for result in results),
     )
@@ -183,8 +184,20 @@ def _refuse_mixed(cell: CellResults, results: Sequence[Result]) -> None:
         raise UserError(f"{where} mixes runs on different data files: {found}; train all seeds on the same")
 
 
-def _marked(rows: Sequence[Row], reference: str | None, higher: bool) -> list[Row]:
-    """Rows with the best of each group marked, and those above the reference."""
+def _mixed(cells: Sequence[CellResults]) -> list[str]:
+    """Columns whose rows were trained on different data files."""
+    sources: dict[str, set[str]] = {}
+    for cell in cells:
+        sources.setdefault(cell.column, set()).update(result["data_source"] for result in cell.results)
+    return [column for column, found in sources.items() if len(found) > 1]
+
+
+def _said_of_mixed(column: str) -> str:
+    return f"{column}: its rows were trained on different data files; none is called the best, or better than another."
+
+
+def _marked(rows: Sequence[Row], reference: str | None, higher: bool, mixed: Sequence[str]) -> list[Row]:
+    """Rows with the best of each group marked, and those above the reference; none of `mixed` columns."""
     sign = 1 if higher else -1
     best: dict[tuple[str, str], float] = {}
     measured = Counter((row.column, row.group) for row in rows if row.mean is not None)
@@ -197,9 +210,13 @@ def _marked(rows: Sequence[Row], reference: str | None, higher: bool) -> list[Ro
         replace(
             row,
             best=row.mean is not None
+            and row.column not in mixed
             and measured[row.column, row.group] > 1  # alone is not best
             and sign * row.mean == best[row.column, row.group],
-            above=row.mean is not None and row.column in references and sign * row.mean > sign * references[row.column],
+            above=row.mean is not None
+            and row.column not in mixed
+            and row.column in references
+            and sign * row.mean > sign * references[row.column],
         )
         for row in rows
     ]
@@ -210,11 +227,13 @@ def _budget_said(results: Sequence[Result]) -> str:
     budgets = [result["science"]["budget"] for result in results]
     if not budgets:
         return ""
-    said = f"{budgets[0]['fraction']:.0%} of the paper's training length"
-    if budgets[0]["train_limit"]:
-        limits = f"{budgets[0]['train_limit']:,} training and {budgets[0]['test_limit']:,} test items"
-        said += f", on at most {limits}"
-    return f" ({said})"
+    limits = [
+        f"{budgets[0][f'{part}_limit']:,} {name} items"
+        for part, name in (("train", "training"), ("test", "test"))
+        if budgets[0][f"{part}_limit"] is not None
+    ]
+    on = f", on at most {' and '.join(limits)}" if limits else ""
+    return f" ({budgets[0]['fraction']:.0%} of the paper's training length{on})"
 
 
 def _code(result: Result) -> str:
@@ -223,8 +242,14 @@ def _code(result: Result) -> str:
     return commit + (" with uncommitted changes" if made_by["uncommitted_changes"] else "")
 
 
+def _hardware_of(results: Sequence[Result]) -> tuple[str, ...]:
+    """What these runs were made on, each kind once: seconds of one kind cannot be compared with those of another."""
+    return tuple(sorted({_hardware(result) for result in results}))
+
+
 def _hardware(result: Result) -> str:
     made_by = result["environment"]
     gpus = f", {', '.join(made_by['gpus'])}" if made_by["gpus"] else ""
     threads = f"{made_by['threads']} thread{'s' if made_by['threads'] > 1 else ''}"
-    return f"{made_by['cpu']}, {threads}{gpus}, torch {made_by['libraries']['torch']}"
+    processes = f"{made_by['processes']} processes of " if made_by.get("processes", 1) > 1 else ""
+    return f"{made_by['cpu']}, {processes}{threads}{gpus}, torch {made_by['libraries']['torch']}"

@@ -14,6 +14,7 @@ Word = Literal["consistent", "higher", "lower", "not comparable", "no result"]
 
 WIDTH = 2
 PAPER_SEEDS = 3  # of every number for which the paper gives a standard error
+LISTED = 4  # settings of changed runs that are named
 STAND_IN = ("stand-in", "JPEG")  # words by which results tell of data that are not the paper's
 
 RULE = (
@@ -33,14 +34,15 @@ class Verdict:
     reason: str | None = None
 
 
-def marks(results: Sequence[Mapping[str, Any]], changes: Sequence[str]) -> tuple[str, ...]:
-    """In what the runs of a cell are not the paper's: budget, data, settings. changes: overrides of their science."""
+def marks(results: Sequence[Mapping[str, Any]], changed: Sequence[str]) -> tuple[str, ...]:
+    """In what the runs of a cell are not the paper's: budget, data, settings. changed: the names of those settings."""
     budgets = [result["science"]["budget"] for result in results]
     said = [f"budget {budget['name']}" for budget in budgets if not _whole(budget)]
     said += [f"stand-in data ({name})" for result in results if (name := _stand_in(str(result["data_source"])))]
     said += [f"the first {limit} items of a task" for r in results if (limit := r.get("item_limit")) is not None]
-    if results and changes:
-        said.append(f"changed runs ({' '.join(changes)})")
+    if results and changed:
+        more = f" and {len(changed) - LISTED} more" if len(changed) > LISTED else ""
+        said.append(f"changed runs ({', '.join(changed[:LISTED])}{more})")
     return tuple(dict.fromkeys(said))
 
 

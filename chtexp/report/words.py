@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 GAP = "–"
+LOWER_IS_BETTER = frozenset({"perplexity"})  # metrics, where no result is there to say so
 MARK = "†"  # beside every number that is not of the paper's budget, data or settings
 
 

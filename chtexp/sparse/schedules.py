@@ -14,6 +14,10 @@ from dataclasses import dataclass
 from chtexp.errors import UserError, unknown
 
 
+class TooShort(UserError):
+    """A training has no topology update at which its density could fall."""
+
+
 @dataclass(frozen=True)
 class DensitySchedule:
     """density(step), which is `final` from `end_step` on."""
@@ -163,9 +167,10 @@ def _span(start: float, end: float, total: int, interval: int) -> tuple[int, int
     last_update = (total - 1) // interval * interval
     first, last = step_at(start, total), min(step_at(end, total) // interval * interval, last_update)
     if last <= first:
-        raise UserError(
-            f"a falling density needs a topology update between its start and end: none of the updates, every {interval} steps, "
-            f"lies in steps {first + 1} to {step_at(end, total)} of {total}; train longer or update more often"
+        often = "step" if interval == 1 else f"{interval} steps"
+        raise TooShort(
+            f"a falling density needs a topology update after its start, step {first}, and no later than its end, step "
+            f"{step_at(end, total)} of {total}; updates come every {often}, so train longer or update more often"
         )
     return first, last
 

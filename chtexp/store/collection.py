@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from chtexp.errors import UserError, unknown
+from chtexp.store.damage import lacking
 from chtexp.store.evaluations import KEY, evaluated, with_scores
 from chtexp.store.files import write_atomically
 from chtexp.store.folder import RunFolder
@@ -31,7 +32,7 @@ SUFFIXES = (".parquet", ".jsonl")
 
 def results_below(runs: Path) -> Collection:
     """Every result below a folder of runs."""
-    return _by_identity(
+    return by_identity(
         (result, str(folder.path)) for folder in RunFolder.every(runs) if (result := folder.evaluated_result())
     )
 
@@ -49,9 +50,17 @@ def read_collection(path: Path) -> Collection:
             ]
         else:
             results = [json.loads(line) for line in path.read_text().splitlines()]
-        return _by_identity((result, str(path)) for result in results)
+        for result in results:
+            if wrong := lacking(result):
+                raise UserError(f"{path} cannot be read as a collection of results: {_name(result)}: {wrong}")
+        return by_identity((result, str(path)) for result in results)
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise UserError(f"{path} cannot be read as a collection of results ({error})") from None
+
+
+def _name(result: object) -> str:
+    found = [str(result[key]) for key in ("id", "seed") if key in result] if isinstance(result, Mapping) else []
+    return " seed ".join(found) or "one of them"
 
 
 def write_collection(path: Path, collection: Collection) -> None:
@@ -97,7 +106,8 @@ def merged(collections: Mapping[str, Collection], accept: Callable[[str], object
     return together
 
 
-def _by_identity(results: Iterable[tuple[Result, str]]) -> Collection:
+def by_identity(results: Iterable[tuple[Result, str]]) -> Collection:
+    """Results by id and seed. Each with where it is from; raises UserError of a run that is there twice with other numbers."""
     found: Collection = {}
     for result, where in results:
         key = (result["id"], result["seed"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 
 from chtexp.errors import UserError
 from chtexp.store.folder import RunFolder
@@ -26,9 +27,16 @@ def result_damage(folder: RunFolder) -> str | None:
         return f"{folder.result} cannot be read ({error})"
     if result is None:
         return None
+    return f"{folder.result} is no whole result: {wrong}" if (wrong := lacking(result)) else None
+
+
+def lacking(result: object) -> str:
+    """What a result lacks for a table to be made of it, in words; empty where it is whole."""
     wrong = [key for key, kind in NEEDED.items() if not _has(result, key, kind)]
-    return f"{folder.result} is no whole result: {', '.join(wrong)} missing or of another kind" if wrong else None
+    return f"{', '.join(wrong)} missing or of another kind" if wrong else ""
 
 
 def _has(result: object, key: str, kind: type | tuple[type, ...]) -> bool:
-    return isinstance(result, Mapping) and key in result and isinstance(result[key], kind)
+    if not (isinstance(result, Mapping) and key in result and isinstance(result[key], kind)):
+        return False
+    return not isinstance(result[key], float) or isfinite(result[key])

@@ -27,9 +27,11 @@ def scores_in(folder: Path) -> list[Score]:
 
 
 def newest(former: Sequence[Score], scores: Sequence[Score]) -> list[Score]:
-    """`scores`, after the former ones of other tasks."""
-    anew = {score["task"] for score in scores}
-    return [*(score for score in former if score["task"] not in anew), *scores]
+    """`scores`, after the former ones of other tasks; of a task that was asked whole, its first items alone replace nothing."""
+    whole = {score["task"] for score in former if score.get("limit") is None}
+    better = [score for score in scores if score.get("limit") is None or score["task"] not in whole]
+    anew = {score["task"] for score in better}
+    return [*(score for score in former if score["task"] not in anew), *better]
 
 
 def with_scores(result: Result, scores: Sequence[Score]) -> Result:

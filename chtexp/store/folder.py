@@ -19,7 +19,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -71,7 +71,16 @@ class RunFolder:
     @classmethod
     def every(cls, runs: Path) -> list[RunFolder]:
         """All run folders below `runs` that were ever started or submitted, in the order of their names."""
-        folders = (cls(path) for path in sorted(runs.glob("*/seed-*"), key=_by_name_and_seed))
+        return cls._begun(runs.glob("*/seed-*"))
+
+    @classmethod
+    def of_every_seed(cls, path: Path) -> list[RunFolder]:
+        """Those that lie in `path` itself, the folder that runs share which differ in their seeds alone."""
+        return cls._begun(path.glob("seed-*"))
+
+    @classmethod
+    def _begun(cls, paths: Iterable[Path]) -> list[RunFolder]:
+        folders = (cls(path) for path in sorted(paths, key=_by_name_and_seed))
         return [folder for folder in folders if any(os.path.exists(path) for path in folder._traces())]
 
     def _traces(self) -> tuple[Path, ...]:
@@ -154,6 +163,11 @@ class RunFolder:
     def last_evaluation(self) -> dict[str, Any]:
         """The last evaluation in `metrics.jsonl`, or nothing."""
         return last_line(self.metrics, kind="evaluation") or {}
+
+    def last_step(self) -> int | None:
+        """The step of the last record in `metrics.jsonl`, an evaluation or a topology update; None without any."""
+        record = last_line(self.metrics)
+        return None if record is None else record.get("step")
 
     def last_command(self) -> str | None:
         """What to type to work on this run: as the last time, or as its sweep would have."""

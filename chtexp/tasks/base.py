@@ -26,6 +26,15 @@ class Budget(Description):
     train_limit: PositiveInt | None = None
     test_limit: PositiveInt | None = None
 
+    def of(self, length: int) -> int:
+        """What becomes of a length, in steps or epochs, that is given at the full budget; 1 at least."""
+        return max(1, round(length * self.fraction))
+
+    def said(self, key: str, length: int) -> str:
+        """`of`, in words: `task.steps=20 at budget=smoke is 1 step`. key: where the length is set."""
+        left, unit = self.of(length), key.rpartition(".")[2]
+        return f"{key}={length} at budget={self.name} is {left} {unit.removesuffix('s') if left == 1 else unit}"
+
 
 @dataclass(frozen=True)
 class Tested:

@@ -97,7 +97,8 @@ class ImageLength:
                 f"{self.validation_examples} to validate and {self.train_examples} to train on; both need at least 1"
             )
         self.test_examples = min(data.test_examples, budget.test_limit or data.test_examples)
-        self.epochs = max(1, round(recipe.epochs * budget.fraction))
+        self.epochs = budget.of(recipe.epochs)
+        self.said = budget.said("task.epochs", recipe.epochs)
         self.batch_size = recipe.batch_size
         self.steps_per_epoch = math.ceil(self.train_examples / recipe.batch_size)
         self.total_steps = self.epochs * self.steps_per_epoch

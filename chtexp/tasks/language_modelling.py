@@ -23,6 +23,7 @@ from chtexp.processes import ALONE, Processes
 from chtexp.randomness import derive_seed
 from chtexp.tasks.adam import Adam, Share
 from chtexp.tasks.base import Budget, Built, PositiveInt, Tested
+from chtexp.tasks.ramps import Ramps
 from chtexp.topology import Junction
 from chtexp.typed import Description
 
@@ -30,7 +31,7 @@ FEWEST_UPDATES = 10
 TOKENIZER, SETTINGS = "tokenizer.json", "tokenizer_config.json"  # kept in a run's folder, to use its model anywhere
 
 
-class WarmUpCosine(Description):
+class WarmUpCosine(Ramps):
     """Linear to `peak` over `warmup` steps (at the full budget), then half a cosine to `floor` times it [choice].
 
     schedule: `inoam_cosine` multiplies it with a ramp of `ramp_steps` after every topology update; `cosine` does not.
@@ -40,7 +41,6 @@ class WarmUpCosine(Description):
     peak: Annotated[float, Field(gt=0)]
     warmup: PositiveInt
     floor: Share = 0.1
-    ramp_steps: PositiveInt = 20
 
 
 class LanguageModellingRecipe(Description):
@@ -69,10 +69,11 @@ class LanguageModellingLength:
     """
 
     def __init__(self, recipe: LanguageModellingRecipe, budget: Budget, sequence_length: int) -> None:
-        self.total_steps = max(1, round(recipe.steps * budget.fraction))
+        self.total_steps = budget.of(recipe.steps)
+        self.said = budget.said("task.steps", recipe.steps)
         self.update_interval = max(1, min(recipe.update_steps, self.total_steps // FEWEST_UPDATES))
         self.evaluate_interval = max(1, self.total_steps // recipe.evaluations)
-        self.warmup = max(1, round(recipe.learning_rate.warmup * budget.fraction))
+        self.warmup = budget.of(recipe.learning_rate.warmup)
         self._step_tokens = recipe.batch * sequence_length
 
     def positions(self, step: int) -> int:

@@ -22,6 +22,7 @@ from chtexp.processes import ALONE, Processes
 from chtexp.randomness import derive_seed
 from chtexp.tasks.adam import Adam, Share
 from chtexp.tasks.base import Budget, Built, PositiveInt, Tested
+from chtexp.tasks.ramps import Ramps
 from chtexp.tasks.smoothed_loss import smoothed_loss_sum
 from chtexp.tasks.translation_scores import score
 from chtexp.topology import Junction
@@ -32,7 +33,7 @@ EVALUATION_TOKENS = 4096
 VOCABULARY = "vocabulary.json"  # kept in a run's folder, so that its model can be used anywhere
 
 
-class InverseRoot(Description):
+class InverseRoot(Ramps):
     """`noam`: factor * width^-0.5 * min(n^-0.5, n * warmup^-1.5) at step n; `inoam`: that, times a ramp of `ramp_steps` after
     every topology update (without updates the two are one). warmup: at the full budget.
     """
@@ -40,7 +41,6 @@ class InverseRoot(Description):
     schedule: Literal["noam", "inoam"] = "inoam"
     factor: Annotated[float, Field(gt=0)]
     warmup: PositiveInt
-    ramp_steps: PositiveInt = 20
 
 
 class TranslationRecipe(Description):
@@ -72,10 +72,11 @@ class TranslationLength:
     """
 
     def __init__(self, recipe: TranslationRecipe, budget: Budget) -> None:
-        self.total_steps = max(1, round(recipe.steps * budget.fraction))
+        self.total_steps = budget.of(recipe.steps)
+        self.said = budget.said("task.steps", recipe.steps)
         self.update_interval = max(1, min(recipe.update_steps, self.total_steps // FEWEST_UPDATES))
         self.evaluate_interval = max(1, self.total_steps // recipe.evaluations)
-        self.warmup = max(1, round(recipe.learning_rate.warmup * budget.fraction))
+        self.warmup = budget.of(recipe.learning_rate.warmup)
         self._step_tokens = recipe.batch_tokens * recipe.accumulate
 
     def positions(self, step: int) -> int:

@@ -13,6 +13,8 @@ from PIL import Image
 from chtexp.bench import BENCHMARKS
 from chtexp.cli import main
 
+pytestmark = pytest.mark.timing
+
 SMALL = ["networks=digits", "hidden=48,48", "density=0.1,0.3", "batch=8", "threads=1"]
 TIMED = ["rounds=3", "seconds=0.02"]
 TINY = {

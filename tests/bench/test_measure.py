@@ -10,6 +10,8 @@ import torch
 from chtexp.bench.measure import Candidate, Measured, Spread, interleave
 from chtexp.bench.others import OtherWork
 
+pytestmark = pytest.mark.timing
+
 
 def test_a_spread_is_median_and_quartiles() -> None:
     assert Spread.of([4.0, 1.0, 2.0, 3.0, 5.0], factor=10) == Spread(30.0, 20.0, 40.0, 5)

@@ -9,6 +9,8 @@ from chtexp.compose import compose_run
 from chtexp.errors import UserError
 from chtexp.train.loop import Training
 
+pytestmark = pytest.mark.timing
+
 DIGITS = [
     "data=digits",
     "budget=smoke",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chtexp.compose import axes, compose_run, compose_sweep
+from chtexp.compose import compose_run, compose_sweep
+from chtexp.configuration import axes
 from chtexp.errors import UserError
 from chtexp.experiments.description import Run, describe_run
 

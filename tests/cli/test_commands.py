@@ -118,6 +118,26 @@ def test_flags_may_stand_anywhere(chtexp: Callable) -> None:
     assert "rule: random" in chtexp("train", "data=digits", "--cfg", "job", "method=set", "--package", "method").stdout
 
 
+def test_a_table_without_results_says_where_it_looked_and_what_to_type(chtexp: Callable, tmp_path: Path) -> None:
+    typed = ["table7", "data=mnist", "row=FC,SET", "budget=cpu", f"paths.runs={tmp_path}/my runs"]
+    done = chtexp("table", *typed)
+    assert (
+        "Budget: cpu. No cell has a result yet; – is a gap. The paper's values are at its full training." in done.stdout
+    )
+    assert "best accuracy" not in done.stdout
+    assert f"no run of this table is done in {tmp_path}/my runs; see which it wants: chtexp plan table7" in done.stderr
+    (command,) = [line.partition("it wants: ")[2] for line in done.stderr.splitlines()]
+    assert shlex.split(command) == ["chtexp", "plan", *typed]
+    assert "6 runs: 6 missing" in chtexp(*shlex.split(command)[1:]).stdout
+    (tmp_path / "none.jsonl").touch()
+    elsewhere = chtexp("table", "quickstart", "--results", "none.jsonl", "--config-dir", str(tmp_path))
+    assert (
+        f"is done, neither in {tmp_path}/runs nor in none.jsonl; see which it wants: chtexp plan quick"
+        in elsewhere.stderr
+    )
+    assert elsewhere.stderr.endswith(f" --config-dir {tmp_path}\n")
+
+
 def test_changed_science_is_said_and_stands_beside_no_paper_value(chtexp: Callable) -> None:
     said = chtexp("table", "table7", "data=mnist", "method.sparsity=0.5").stdout
     assert "The runs differ from the paper's by method.sparsity=0.5" in said

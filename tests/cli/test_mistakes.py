@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
+
 import pytest
 
 from chtexp.cli import main
+from chtexp.errors import UserError
+from chtexp.experiments.cost import cost
+from chtexp.experiments.description import Run
 from chtexp.store import RunFolder, condition
 
 MISTAKES = {
     "method=chtz": "unknown method 'chtz' (did you mean 'cht'?); choose one of: cht, chts_n",
+    "method=transformer/chtsss": "'transformer/chtsss' (did you mean 'transformer/chtss'?); choose one of: transformer/cht, ",
+    "method=transfomer/set": "(did you mean 'transformer/set'?)",
     "data=mnits": "unknown data 'mnits' (did you mean 'mnist'?)",
     "method.sparsity=1.2": "method.sparsity should be less than 1, not 1.2",
     "method.sparsity=-0.1": "method.sparsity should be greater than or equal to 0",
@@ -41,8 +49,11 @@ MISTAKES = {
     "method=fc method.sparsity=0.5": "its sparsity must be 0",
     "method=chtss_n method.density.end=0.0": "0 <= start < end <= 1",
     "method=chtss_n method.sparsity=0.3": "must be below the target",
-    "method=chtss_n task.epochs=1": "a falling density needs a topology update",
+    "method=chtss_n task.epochs=1": "task.epochs=1 at budget=smoke is 1 epoch, and a falling density needs a topology update",
     "data=fashion_mnist paths.data=null": "chtexp prepare data=fashion_mnist",
+    "model=transformer_base": "model transformer does not fit data digits: choose another model (mlp), or other data (iwslt14, ",
+    "model=llama_nano task=language_modelling": "task language_modelling does not fit data digits: choose another task (image_",
+    "~data.mlp_hidden": "model.hidden is taken from data.mlp_hidden, which is not there: set model.hidden",
     "digits": "cannot read 'digits': an override is key=value",
     "--frobnicate": "unknown flag '--frobnicate'",
 }
@@ -85,6 +96,11 @@ def test_a_network_that_percolates_to_nothing_is_a_mistake(tmp_path, monkeypatch
         (["plan", "table7", "+method=mine"], "unknown method 'mine'"),
         (["plan", "table7", "seed=x"], "seed takes whole numbers"),
         (["table", "table7", "--format", "docx"], "unknown format 'docx'; choose one of: csv, html, json, latex, md"),
+        (["table", "table2", "colum=multi30k"], "unknown key of this table 'colum' (did you mean 'column'?)"),
+        (
+            ["plan", "table7", "rows=FC"],
+            "unknown key of this table 'rows' (did you mean 'row'?); choose one of: column, ",
+        ),
         (["table", "table7", "budget=huge"], "unknown budget 'huge'; choose one of: cpu, paper, smoke"),
         (["table", "table7", "--config-dir", "nowhere"], "--config-dir nowhere is not a folder"),
         (["prepare", "data=imagenet"], "unknown data 'imagenet'"),
@@ -113,10 +129,28 @@ def test_a_network_that_percolates_to_nothing_is_a_mistake(tmp_path, monkeypatch
         (["swep", "table7"], "unknown command 'swep' (did you mean 'sweep'?)"),
         (["train", "launcher=local"], "launcher=local: chtexp train is one run"),
         (["train", "max_failure=1"], "max_failure=1: chtexp train is one run"),
+        (
+            ["train", "model=mlp", "data=multi30k"],
+            "model mlp does not fit data multi30k: choose another model (transformer_base, transformer_small), or other data (",
+        ),
+        (
+            ["train", "task=image_classification", "data=iwslt14"],
+            "choose another task (translation, translation_iwslt14, ",
+        ),
+        (
+            ["train", "data=multi30k", "method=chts_n"],
+            "method CHTs_n does not fit data multi30k: its topology correlates input features, which text does not have; "
+            "choose one of: transformer/cht, transformer/chts, ",
+        ),
+        (["plan", "table2", "column=multi30k_90", "+method=cht"], "method CHT does not fit data multi30k"),
+        (["train", "data=multi30k", "method=chts"], "unknown method 'chts' (did you mean 'transformer/chts'?); choose"),
         (["train", "data=multi30k", "model.widht=3"], "(did you mean 'model.width'?)"),
         (["status"], "there is no folder"),
         (["collect"], "there is no folder"),
         (["clean", "--yes"], "there is no folder"),
+        (["translate", "nowhere", ""], "sentence 1 of 1 is empty"),
+        (["translate", "nowhere", "Hello.", " \n"], "sentence 2 of 2 is empty"),
+        (["translate", "nowhere", "--file", "/dev/null"], "/dev/null holds no sentence"),
         (["status", "--failed", "--json"], "not allowed with argument --failed"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -128,6 +162,30 @@ def test_mistakes_with_other_commands(typed: list[str], wanted: str, tmp_path, m
     said = capsys.readouterr().err.strip()
     assert ended.value.code == 2
     assert wanted in said
+    assert "\n" not in said
+
+
+def test_a_training_too_short_says_what_the_budget_makes_of_its_steps(small_translation: Callable[..., Run]) -> None:
+    for steps, said in ((20, "1 step"), (2000, "60 steps")):
+        run = small_translation("method=transformer/chtss", f"task.steps={steps}", "method.density.start=0.75",
+                                "method.density.end=0.79")  # fmt: skip
+        with pytest.raises(UserError, match=rf"^task\.steps={steps} at budget=smoke is {said}, and a falling density"):
+            cost(run)
+
+
+@pytest.mark.parametrize(
+    "typed", ["translate RUN Hello.", "generate RUN Once", "export RUN mine", "zeroshot RUN"], ids=lambda typed: typed
+)
+def test_a_folder_of_several_seeds_says_which_it_holds(typed: str, tmp_path, capsys) -> None:
+    folder = tmp_path / "multi30k-chtss-cpu-0123456789"
+    for seed in (0, 2, 10):
+        (folder / f"seed-{seed}").mkdir(parents=True)
+        (folder / f"seed-{seed}" / "config.yaml").touch()
+    with pytest.raises(SystemExit) as ended:
+        main([str(folder) if word == "RUN" else word for word in typed.split()])
+    said = capsys.readouterr().err.strip()
+    assert ended.value.code == 2
+    assert said.endswith(f"it holds seed-0, seed-2, seed-10; name one, e.g. {folder / 'seed-0'}")
     assert "\n" not in said
 
 
@@ -153,6 +211,19 @@ def test_a_diverged_training_is_a_failure_with_a_reason_not_a_result(tmp_path, m
     assert "go on: chtexp train data=digits method=set budget=smoke task.learning_rate.start=1e9" in said
 
 
+def test_a_run_that_ended_without_a_word_shows_the_last_step_that_its_metrics_tell(
+    tmp_path, monkeypatch, capsys
+) -> None:
+    monkeypatch.setenv("CHTEXP_RUNS", str(tmp_path / "runs"))
+    folder = RunFolder(tmp_path / "runs" / "multi30k-chtss-smoke-0123456789" / "seed-0")
+    with suppress(MemoryError), folder.claimed():
+        folder.metrics.write_text('{"kind": "update", "step": 30}\n{"kind": "upd')  # none was evaluated yet
+        raise MemoryError
+    with pytest.raises(SystemExit):
+        main(["status"])
+    assert capsys.readouterr().out.splitlines()[1].split()[:4] == [folder.path.parent.name, "0", "failed", "30"]
+
+
 @pytest.mark.parametrize(
     "command", ["train", "sweep", "plan", "status", "table", "collect", "clean", "prepare", "bench"]
 )
@@ -164,15 +235,17 @@ def test_every_command_has_help_with_an_example(command: str, chtexp) -> None:
 
 def test_a_mistake_in_ones_own_files_names_the_file(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setenv("CHTEXP_RUNS", str(tmp_path / "runs"))
-    (tmp_path / "method").mkdir()
+    (tmp_path / "method" / "llama").mkdir(parents=True)
     (tmp_path / "paper").mkdir()
     (tmp_path / "method" / "mine.yaml").write_text("name: Mine\n  sparsity: 0.5\n")
+    (tmp_path / "method" / "llama" / "own.yaml").write_text("name: Own\n")
     (tmp_path / "paper" / "torn.yaml").write_text("title: [\n")
     (tmp_path / "paper" / "lost.yaml").write_text(
         "title: x\nseeds: [0]\nreference: FCC\ncolumns: {digits: [data=digits]}\ngroups: {all: {FC: [method=fc]}}\n"
     )
     for typed, wanted in (
         (["train", "data=digits", "method=mine"], "mine.yaml"),
+        (["train", "method=llama/owm"], "unknown method 'llama/owm' (did you mean 'llama/own'?)"),
         (["plan", "torn"], "torn.yaml is no YAML"),
         (["plan", "lost"], "unknown reference row 'FCC' (did you mean 'FC'?)"),
     ):

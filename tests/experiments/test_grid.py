@@ -11,6 +11,7 @@ import pytest
 from chtexp.compose import compose_run
 from chtexp.errors import UserError
 from chtexp.experiments.cost import cost
+from chtexp.experiments.description import Run
 from chtexp.experiments.grid import Grid, grid_names, load_grid, select
 from chtexp.experiments.likeness import could_be
 from chtexp.planning import finished_table, plan_runs
@@ -73,6 +74,84 @@ def test_the_papers_means_are_those_that_grids_ask_for() -> None:
         }
 
 
+def finish(run: Run, value: float, **changed: object) -> Path:
+    """The folder of `run`, as if it had ended with `value`."""
+    environment = {
+        "commit": "c", "uncommitted_changes": False, "cpu": "c", "threads": 1, "gpus": [], "libraries": {"torch": "2"},
+    }  # fmt: skip
+    result = {
+        "id": run.id, "science": run.science, "seed": run.seed, "budget": run.budget.name, "metric": "accuracy",
+        "reported": value, "selected_by": "s", "last": value, "anp": 1.0, "nonzeros": 1, "density": 0.1, "seconds": 1.0,
+        "data": run.data.name, "data_source": "s", "environment": environment, "command": "c", "method": run.method.name,
+        "steps": 1, **changed,
+    }  # fmt: skip
+    result["higher_is_better"] = result["metric"] != "perplexity"
+    run.folder.path.mkdir(parents=True)
+    (run.folder.path / "result.json").write_text(json.dumps(result))
+    return run.folder.path
+
+
+def marks_of(name: str, overrides: list[str], value: float = 30.0) -> tuple[str, ...]:
+    """How a table marks the one run that these overrides choose and that is done."""
+    (item,) = plan_runs(name, overrides, None)
+    finish(item.run, value)
+    (row,) = finished_table(name, overrides, None).rows
+    assert row.mean == value
+    assert row.verdict == ("not comparable" if row.marks else row.verdict)
+    return row.marks
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "changed"),
+    [
+        ("table7", ["row=SET", "column=mnist", "seed=0"], []),
+        ("table7", ["row=SET", "column=mnist", "seed=0", "hardware.threads=1"], []),
+        ("table7", ["row=SET", "column=mnist", "seed=0", "method.zeta=0.2"], ["method.zeta"]),
+        ("table7", ["row=SET", "column=mnist", "seed=0", "hardware=gpu_bf16"], ["precision"]),  # by another key than it says
+        # the grid's own smaller network at that budget
+        ("table2", ["row=SET", "column=multi30k_90", "seed=0", "budget=cpu", "budget.fraction=1"],
+         ["model.decoder_layers", "model.encoder_layers", "model.feed_forward", "model.heads and 1 more"]),
+        ("table3", ["row=SET", "column=llama_60m_90"], []),
+        ("table3", ["row=SET", "column=llama_60m_90", "hardware.precision=bf16"], ["precision"]),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_runs_of_other_settings_than_the_papers_are_marked(
+    name: str, overrides: list[str], changed: list[str], tmp_path: Path
+) -> None:
+    found = marks_of(name, [*overrides, f"paths.runs={tmp_path}"])
+    assert found == ((f"changed runs ({', '.join(changed)})",) if changed else ())
+
+
+def test_a_copied_seed_folder_counts_for_nothing(tmp_path: Path) -> None:
+    asked = ["row=SET", "column=mnist", "seed=0", f"paths.runs={tmp_path}"]
+    (item,) = plan_runs("table7", asked, None)
+    folder = finish(item.run, 97.0)
+    copy = folder.with_name("seed-0.bak")
+    copy.mkdir()
+    (copy / "result.json").write_text((folder / "result.json").read_text().replace("97.0", "99.99"))
+    (row,) = finished_table("table7", asked, None).rows
+    assert row.values == (97.0,)
+
+
+def test_an_added_row_may_not_take_the_name_of_another() -> None:
+    grid = load_grid("table12", [conf_dir()])
+    row = next(row for rows in grid.groups.values() for row in rows)
+    with pytest.raises(UserError, match=rf"\+method={row} would be a second row '{row}'; copy method/{row}.yaml"):
+        select(grid, [f"+method={row}"])
+
+
+def test_table_3_trains_the_topologies_that_tables_8_and_9_found_best() -> None:
+    cells = {(cell.row, cell.column): cell.overrides for cell in select(load_grid("table3", [conf_dir()]), []).cells}
+    paper = paper_numbers("table3")
+    for name, size in (("table8", "llama_60m"), ("table9", "llama_130m")):
+        for (row, column), number in paper_numbers(name).items():
+            method, degree, r = row.split("_")
+            chosen = cells[method, f"{size}_{column.removeprefix('sparsity_')}"]
+            if {f"method.topology.degree={degree}", f"method.topology.r={r}"} <= set(chosen):
+                assert number.mean == paper[method, f"{size}_{column.removeprefix('sparsity_')}"].mean
+
+
 def test_claims_and_means_follow_the_cells_that_are_chosen(tmp_path: Path) -> None:
     runs = f"paths.runs={tmp_path}"
     (found,) = finished_table("table1", ["method=chts_n,rigl", runs], None).claims
@@ -89,23 +168,8 @@ def test_claims_and_means_follow_the_cells_that_are_chosen(tmp_path: Path) -> No
 def test_table_16_tells_its_mean_and_p_from_results(tmp_path: Path) -> None:
     sizes = ",".join(f"llama_{size}_90" for size in ("20m", "35m", "60m", "130m", "350m", "1b"))
     asked = [f"column={sizes}", f"paths.runs={tmp_path}"]
-    environment = {
-        "commit": "c",
-        "uncommitted_changes": False,
-        "cpu": "c",
-        "threads": 1,
-        "gpus": [],
-        "libraries": {"torch": "2"},
-    }
     for place, item in enumerate(plan_runs("table16", asked, None)):
-        value = 20.0 + place % 6 + (2.0 if item.cell.row == "CHTs" else 0.0)
-        result = {
-            "id": item.run.id, "science": item.run.science, "seed": item.seed, "budget": "paper", "metric": "perplexity",
-            "higher_is_better": False, "reported": value, "selected_by": "s", "last": value, "anp": 1.0, "nonzeros": 1,
-            "density": 0.1, "seconds": 1.0, "data": "openwebtext", "data_source": "s", "environment": environment, "command": "c",
-        }  # fmt: skip
-        item.run.folder.path.mkdir(parents=True)
-        (item.run.folder.path / "result.json").write_text(json.dumps(result))
+        finish(item.run, 20.0 + place % 6 + (2.0 if item.cell.row == "CHTs" else 0.0), metric="perplexity")
     table = finished_table("table16", asked, None)
     (mean,) = table.means
     assert (mean.means, mean.columns, mean.comparison.p) == ((24.5, 22.5), 6, 2 / 64)

@@ -27,7 +27,7 @@ def table(
     values: Values,
     *claims: Claim,
     means: tuple[MeanOver, ...] = (),
-    changes: tuple[str, ...] = (),
+    changed: tuple[str, ...] = (),
     fraction: float = 1.0,
     sources: dict[str, str] | None = None,
     higher: bool = True,
@@ -53,9 +53,9 @@ def table(
                 "data_source": (sources or {}).get(column, "files"), "environment": environment, "command": "c",
             }  # fmt: skip
             results = [{**common, "seed": seed, "reported": v} for seed, v in values.get((row, column), {}).items()]
-            cells.append(CellResults("g", row, column, run_id(science), tuple(results)))
+            cells.append(CellResults("g", row, column, run_id(science), tuple(results), changed=changed))
     papers = {"all": PaperMeans({"A": 12.0, "B": 11.0}, 0.031)}
-    return build_table(layout, cells, PAPER, budget="b", paper_means=papers, changes=changes)
+    return build_table(layout, cells, PAPER, budget="b", paper_means=papers)
 
 
 THREE: Values = {
@@ -153,6 +153,8 @@ def test_a_claim_may_be_about_a_mean_either_way_round() -> None:
     assert fails.said == "fails, p = 0.250 (3 paired columns), not significant"
     assert (fails.difference, fails.paper_above, fails.paper_below) == (-2, 11, 12)
     assert table({}, Claim("A", "B", "all"), means=means).claims[0].said == "open: no results"
+    (partial,) = table({("A", "x"): {0: 2.0}, ("B", "x"): {0: 1.0}}, Claim("A", "B", "all"), means=means).claims
+    assert (partial.word, partial.said, partial.difference) == ("open", "open: 1 of 3 columns", None)
 
 
 def test_the_papers_means_of_table_16() -> None:
@@ -179,7 +181,10 @@ def test_a_cell_has_the_verdict_of_its_seeds() -> None:
 MARKED = {
     "fraction": ({"fraction": 0.1}, "budget b"),
     "stand-in": ({"sources": {"x": "parquet (JPEG images)"}}, "stand-in data (parquet (JPEG images))"),
-    "changes": ({"changes": ("method.zeta=0.5",)}, "changed runs (method.zeta=0.5)"),
+    "changed": (
+        {"changed": ("method.zeta", "model.a", "model.b", "model.c", "precision")},
+        "changed runs (method.zeta, model.a, model.b, model.c and 1 more)",
+    ),
 }
 
 

@@ -134,6 +134,32 @@ def test_a_bar_in_a_name_parts_no_cells_of_markdown() -> None:
     assert r"m\|n" in text
 
 
+@pytest.mark.parametrize("style", FORMATS)
+def test_seconds_of_different_hardware_are_told_apart(style: str) -> None:
+    def on(threads: int, **more) -> dict:
+        return {"environment": {**result("FC", "mnist", 0, 98.0)["environment"], "threads": threads, **more}}
+
+    made = {"FC": [on(2)], "CHTs_n": [on(1), on(2)], "SET": [on(1, processes=2)]}
+    cells = [
+        CellResults("dense" if row == "FC" else "fixed sparsity", row, "mnist", run_id(science_of(row, "mnist")), tuple(
+            result(row, "mnist", seed, 98.0, **change) for seed, change in enumerate(changes)
+        ))
+        for row, changes in made.items()
+    ]  # fmt: skip
+    text = render(build_table(LAYOUT, cells, PAPER, budget="cpu"), style)
+    kinds = [f"some CPU, {threads}, torch 2.14.1" for threads in ("1 thread", "2 processes of 1 thread", "2 threads")]
+    if style in ("csv", "json"):
+        read = json.loads(text)["rows"] if style == "json" else list(csv.DictReader(io.StringIO(text)))
+        found = {row["row"]: row["hardware"] for row in read}
+        wanted = {"FC": kinds[2:], "CHTs_n": [kinds[0], kinds[2]], "SET": kinds[1:2]}
+        assert found == (wanted if style == "json" else {row: "; ".join(on_) for row, on_ in wanted.items()})
+    if style != "csv":
+        numbered = "; ".join(f"[{place}] {kind}" for place, kind in enumerate(kinds, 1))
+        assert f"Hardware: {numbered}; seconds with different numbers cannot be compared." in text
+    if style in ("md", "latex", "html"):
+        assert [text.count(f"2.0 {mark}") for mark in ("[3]", "[1, 3]", "[2]")] == [1, 1, 1]
+
+
 def test_csv_and_json_hold_the_same_numbers_in_full() -> None:
     made = table(VALUES)
     read = list(csv.DictReader(io.StringIO(render(made, "csv"))))
@@ -164,6 +190,48 @@ def test_html_is_well_formed_and_bold_where_it_should_be() -> None:
     for broken in ("<table><tr><td>oops</b></td></tr></table>", "<p>1 < 2</p>", "<p>a & b</p>", "<p><br>"):
         with pytest.raises(AssertionError):
             Read(broken)
+
+
+def test_without_results_the_metric_says_which_way_is_better() -> None:
+    layout = replace(LAYOUT, metric="perplexity")
+    cells = [CellResults("dense", "FC", "mnist", "", ())]
+    made = build_table(layout, cells, PAPER, budget="paper")
+    assert not made.higher_is_better
+    assert "*: " not in render(made, "md")  # what no gap has is not explained
+    assert build_table(LAYOUT, cells, PAPER, budget="paper").higher_is_better
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"train_limit": 64}, "10% of the paper's training length, on at most 64 training items"),
+        ({"test_limit": 1000}, "10% of the paper's training length, on at most 1,000 test items"),
+        ({"train_limit": 64, "test_limit": 32}, "on at most 64 training items and 32 test items"),
+    ],
+)
+def test_each_limit_is_said_by_itself(limits: dict, said: str) -> None:
+    science = science_of("FC", "mnist")
+    science["budget"] |= limits
+    found = result("FC", "mnist", 0, 90.0, science=science, id=run_id(science))
+    cell = CellResults("dense", "FC", "mnist", run_id(science), (found,))
+    assert said in build_table(LAYOUT, [cell], PAPER, budget="cpu").budget_said
+
+
+def test_no_row_is_best_where_rows_were_trained_on_different_data() -> None:
+    cells = [
+        CellResults("fixed sparsity", row, "mnist", run_id(science_of(row, "mnist")),
+                    (result(row, "mnist", 0, best, data_source=source),))
+        for row, best, source in (("CHTs_n", 98.0, "files"), ("SET", 97.0, "a copy"))
+    ]  # fmt: skip
+    made = build_table(LAYOUT, cells, PAPER, budget="cpu")
+    assert not any(row.best or row.above for row in made.rows)
+    assert "mnist: its rows were trained on different data files; none is called the best" in render(made, "md")
+
+
+def test_column_heads_are_escaped_in_html() -> None:
+    found = result("FC", "mnist", 0, 98.0, metric="<script>alert(1)</script>")
+    cell = CellResults("dense", "FC", "mnist", run_id(science_of("FC", "mnist")), (found,))
+    assert "<script>" not in render(build_table(LAYOUT, [cell], PAPER, budget="cpu"), "html")
 
 
 def test_every_format_renders_an_empty_table() -> None:

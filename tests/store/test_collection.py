@@ -19,7 +19,9 @@ def result(seed: int = 0, **values: object) -> dict:
     return {
         "id": "0123456789", "seed": seed, "data": "mnist", "method": "SET", "budget": "paper", "metric": "accuracy",
         "reported": 97.5, "last": 97.0, "best": 97.5, "best_step": 3, "validation_selected": None, "steps": 10, "links": 7,
-        "density": 0.1, "metrics": {"accuracy": 97.0}, "environment": {"host": "a"}, "execution": {"0": "csr"}, **values,
+        "density": 0.1, "metrics": {"accuracy": 97.0}, "environment": {"host": "a"}, "execution": {"0": "csr"},
+        "higher_is_better": True, "selected_by": "accuracy", "anp": 1.0, "nonzeros": 7, "seconds": 1.0, "data_source": "files",
+        "science": {}, "command": "c", **values,
     }  # fmt: skip
 
 
@@ -63,6 +65,19 @@ def test_a_file_that_is_no_collection_is_named(text: str, tmp_path: Path) -> Non
         (tmp_path / name).write_text(text)
         with pytest.raises(UserError, match=f"{name} cannot be read as a collection"):
             read_collection(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"anp": None}, "0123456789 seed 0: anp missing"),
+        ({"reported": float("nan")}, "0123456789 seed 0: reported missing"),
+    ],
+)
+def test_a_result_of_which_no_table_can_be_made_is_refused_by_name(changed: dict, said: str, tmp_path: Path) -> None:
+    (tmp_path / "some.jsonl").write_text(json.dumps(result() | changed) + "\n")
+    with pytest.raises(UserError, match=f"some.jsonl cannot be read as a collection of results: {said}"):
+        read_collection(tmp_path / "some.jsonl")
 
 
 def test_collect_and_clean_by_the_command_line(chtexp: Callable, tmp_path: Path) -> None:

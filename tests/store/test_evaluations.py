@@ -23,13 +23,22 @@ def score(task: str, accuracy: float = 60.0, **changes: object) -> dict:
 def result(seed: int = 0, **values: object) -> dict:
     return {
         "id": "0123456789", "seed": seed, "data": "webmix", "method": "CHTs", "budget": "paper", "metric": "perplexity",
-        "higher_is_better": False, "reported": 20.0, "last": 21.0, "environment": {"host": "a"}, **values,
+        "higher_is_better": False, "reported": 20.0, "last": 21.0, "environment": {"host": "a"},
+        "selected_by": "last evaluation", "steps": 10, "density": 0.1, "anp": 1.0, "nonzeros": 7, "seconds": 1.0,
+        "data_source": "files", "science": {}, "command": "c", **values,
     }  # fmt: skip
 
 
 def test_a_new_evaluation_replaces_its_own_tasks_alone() -> None:
     kept = newest([score("rte", 50.0), score("cola", 51.0)], [score("rte", 52.0)])
     assert [(s["task"], s["accuracy"]) for s in kept] == [("cola", 51.0), ("rte", 52.0)]
+
+
+def test_first_items_alone_never_replace_a_whole_task() -> None:
+    whole, part, other = score("rte", 50.0), score("rte", 90.0, limit=10), score("rte", 80.0, limit=20)
+    assert newest([whole], [part]) == [whole]
+    assert newest([part], [other]) == [other]
+    assert newest([part], [whole]) == [whole]
 
 
 def test_a_mean_over_tasks_is_read_off() -> None:

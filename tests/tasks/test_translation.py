@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from chtexp.compose import compose_run
+from chtexp.errors import UserError
 from chtexp.experiments.description import Run
 from chtexp.experiments.work import prepared
 from chtexp.processes import ALONE, Processes
@@ -34,6 +35,14 @@ def test_the_paper_recipe_has_the_papers_length(data: str, budget: str, steps: i
     length = TranslationLength(run.task, run.budget)
     assert (length.total_steps, length.update_interval, length.warmup) == (steps, interval, warmup)
     assert length.positions(3) == 3 * run.task.batch_tokens
+
+
+@pytest.mark.parametrize(("data", "schedule"), [("multi30k", "noam"), ("webmix", "cosine")])
+def test_ramps_are_refused_where_the_schedule_has_none(data: str, schedule: str) -> None:
+    asked = [f"data={data}", f"task.learning_rate.schedule={schedule}"]
+    assert compose_run(asked).task.learning_rate.ramp_steps == 20  # what the recipe says by itself is no request
+    with pytest.raises(UserError, match=f"ramp_steps is of schedules with ramps, and {schedule} has none"):
+        compose_run([*asked, "task.learning_rate.ramp_steps=5"])
 
 
 def test_the_rate_is_noam_without_updates_and_ramps_with_them() -> None:

@@ -175,18 +175,39 @@ def _kaiming_as_the_engine(model: torch.nn.Module, run: Run) -> None:
 
 @pytest.mark.parametrize("family", ["translation", "text"])
 def test_recomputed_activations_change_nothing_but_memory(
-    family: str, small_translation: Callable[..., Run], small_text: Callable[..., Run], tmp_path: Path
+    family: str, small_translation: Callable[..., Run], small_text: Callable[..., Run], tmp_path: Path, monkeypatch
 ) -> None:
-    """Dropout, where there is any, is drawn as it was."""
+    """Dropout, where there is any, is drawn as it was. Layers are passed twice a step, which is how it is known to happen."""
     describe = small_translation if family == "translation" else small_text
-    losses = []
+    losses, passes = [], []
     for recompute in ("false", "true"):
+        counted = forward_passes(monkeypatch)
         run = describe(
             "hardware.execution=dense", f"hardware.recompute={recompute}", f"paths.runs={tmp_path / recompute}"
         )
         execute(run, "test")
         losses.append([line["train_loss"] for line in run.folder.read_metrics() if line["kind"] == "evaluation"])
+        passes.append(len(counted))
     assert losses[1] == pytest.approx(losses[0], rel=1e-6)
+    assert passes[1] == 2 * passes[0] > 0
+
+
+def forward_passes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A list that grows with every forward pass, in training, of a block inside the layers of a Transformer."""
+    from transformers.models.llama.modeling_llama import LlamaMLP
+    from transformers.models.pegasus.modeling_pegasus import PegasusAttention
+
+    passed: list[str] = []
+    for block in (LlamaMLP, PegasusAttention):
+        forward = block.forward
+
+        def counting(self, *args, forward=forward, **named):
+            if self.training:
+                passed.append(type(self).__name__)
+            return forward(self, *args, **named)
+
+        monkeypatch.setattr(block, "forward", counting)
+    return passed
 
 
 def test_recomputing_is_for_transformers(small_run: Callable[..., Run]) -> None:
@@ -196,13 +217,20 @@ def test_recomputing_is_for_transformers(small_run: Callable[..., Run]) -> None:
 
 @pytest.mark.slow
 def test_a_compiled_training_is_the_same_but_for_rounding(small_text: Callable[..., Run], tmp_path: Path) -> None:
-    records = []
+    """And compiled once: what updates of the topology change is no part of what is compiled."""
+    from torch._dynamo.utils import counters
+
+    counters.clear()
+    records, graphs = [], []
     for compiled in ("false", "true"):
         run = small_text(
             "hardware.execution=dense", f"hardware.compile={compiled}", f"paths.runs={tmp_path / compiled}"
         )
         execute(run, "test")
         records.append(run.folder.read_metrics())
+        graphs.append(counters["stats"]["unique_graphs"])
+    assert graphs[0] == 0 < graphs[1]
+    assert sum(line["kind"] == "update" for line in records[1]) > graphs[1]
     for one, other in zip(*records, strict=True):
         numbers = {key: value for key, value in one.items() if isinstance(value, int | float) and key != "seconds"}
         assert {key: other[key] for key in numbers} == pytest.approx(numbers, rel=1e-3)

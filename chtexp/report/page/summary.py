@@ -20,7 +20,8 @@ COMPARED: tuple[Word, ...] = ("consistent", "higher", "lower")
 class Tally:
     """Of one table or several. wanted: cells; measured: with results; complete: with all their seeds; marked: not the paper's.
 
-    budgets: of the tables with results. claims: how many of the unmarked hold, fail, are open; marked_claims: of the marked.
+    budgets: of the tables with results. claims: how many of the unmarked hold, fail, are open; significant: how many of these
+    by more than chance; marked_claims: of the marked.
     """
 
     wanted: int
@@ -30,6 +31,7 @@ class Tally:
     budgets: tuple[str, ...]
     verdicts: Counter[str]
     claims: Counter[str]
+    significant: Counter[str]
     marked_claims: Counter[str]
     marks: tuple[str, ...]
 
@@ -45,6 +47,7 @@ def tally(table: Table) -> Tally:
         budgets=(table.budget,) if measured else (),
         verdicts=Counter(row.verdict for row in table.rows),
         claims=Counter(claim.word for claim in table.claims if not claim.marks),
+        significant=Counter(claim.word for claim in table.claims if not claim.marks and claim.significant),
         marked_claims=Counter(claim.word for claim in table.claims if claim.marks),
         marks=tuple(dict.fromkeys(mark for row in table.rows for mark in row.marks)),
     )
@@ -61,6 +64,7 @@ def total(tallies: Iterable[Tally]) -> Tally:
         budgets=tuple(dict.fromkeys(budget for one in every for budget in one.budgets)),
         verdicts=sum((one.verdicts for one in every), Counter()),
         claims=sum((one.claims for one in every), Counter()),
+        significant=sum((one.significant for one in every), Counter()),
         marked_claims=sum((one.marked_claims for one in every), Counter()),
         marks=tuple(dict.fromkeys(mark for one in every for mark in one.marks)),
     )
@@ -104,13 +108,14 @@ def _of_cells(found: Tally) -> list[str]:
 
 
 def _of_claims(found: Tally) -> list[str]:
-    claims, marked = found.claims, found.marked_claims
+    claims, sure, marked = found.claims, found.significant, found.marked_claims
     every = claims.total() + marked.total()
     if not every:
         return []
     said = [
-        f"Of {every:,} orders that the paper reports (one row above another), {claims['holds']:,} hold and {claims['fails']:,} "
-        f"fail in comparable results; {claims['open'] + marked['open']:,} are open."
+        f"Of {every:,} orders that the paper reports (one row above another), {claims['holds']:,} hold ({sure['holds']:,} "
+        f"significantly) and {claims['fails']:,} fail ({sure['fails']:,} significantly) in comparable results; "
+        f"{claims['open'] + marked['open']:,} are open."
     ]
     if marked["holds"] or marked["fails"]:
         said.append(

@@ -92,8 +92,8 @@ def test_what_is_not_the_papers_is_never_counted_as_reproduced() -> None:
     assert "4 cells † differ in the runs from the paper (budget b): shown, never counted" in said
     assert "1 cell has results and nothing to be compared with" in said
     assert (
-        "Of 6 orders that the paper reports (one row above another), 1 hold and 1 fail in comparable results; 2 are open"
-        in said
+        "Of 6 orders that the paper reports (one row above another), 1 hold (0 significantly) and 1 fail (0 significantly) in "
+        "comparable results; 2 are open" in said
     )
     assert "In results † alone, 1 more hold and 1 more fail" in said
 

@@ -1,0 +1,77 @@
+"""Which data, model, task and method belong together: said before one of them looks for what another does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from chtexp.errors import UserError
+from chtexp.experiments.families import FAMILIES, Family
+from chtexp.resources import conf_dir, read_yaml
+from chtexp.sparse import Method, method_names
+
+
+def check_parts(values: Mapping[str, Any]) -> None:
+    """Raise UserError where the model or the task of a run is not of its data's family; what is of none is left to others.
+
+    values: data, model and task as they were chosen; they may hold references that are not resolved yet.
+    """
+    home = _family_of_data(values.get("data"))
+    if home is None:
+        return
+    for part in ("task", "model"):
+        own, theirs = _name_of(values.get(part)), {name: _name_in(part, name) for name in FAMILIES}
+        others = [name for name in theirs if theirs[name] == own and name != home]
+        if others:
+            raise UserError(
+                f"{part} {own} does not fit data {values['data']['name']}: choose another {part} "
+                f"({', '.join(_files(part, theirs[home]))}), or other data ({', '.join(_data_of(others[0]))})"
+            )
+
+
+def check_method(method: Method, family: Family, data: str) -> None:
+    """Raise UserError where a method's topology correlates features, and the family's data have none. data: their name."""
+    if method.correlates_features and not family.features:
+        made = [name for name in method_names() if name.rpartition("/")[0] == family.methods]
+        raise UserError(
+            f"method {method.name} does not fit data {data}: its topology correlates input features, which text does not have; "
+            f"choose one of: {', '.join(made)}; or another method/topology, e.g. brf"
+        )
+
+
+def _name_of(part: Any) -> str | None:
+    return part.get("name") if isinstance(part, Mapping) else None
+
+
+def _name_in(part: str, family: str) -> str:
+    """What a task or a model of the family is called in its configuration."""
+    return family if part == "task" else FAMILIES[family].model.model_fields["name"].default
+
+
+def _family_of_data(data: Any) -> str | None:
+    """The one family whose data have all these keys."""
+    if not isinstance(data, Mapping):
+        return None
+    families = [name for name, family in FAMILIES.items() if data.keys() <= family.data.model_fields.keys()]
+    return families[0] if len(families) == 1 else None
+
+
+def _files(axis: str, name: str) -> Iterator[str]:
+    """The choices on an axis that are called so in their configuration, or start from one that is."""
+    return (path.stem for path in _choices(axis) if _called(path) == name)
+
+
+def _called(path: Path) -> str | None:
+    content = read_yaml(path)
+    start = [path.with_name(f"{base}.yaml") for base in content.get("defaults", []) if base != "_self_"]
+    return content.get("name") or next(map(_called, start), None)
+
+
+def _data_of(family: str) -> Iterator[str]:
+    contents = ((path.stem, read_yaml(path)) for path in _choices("data"))
+    return (name for name, content in contents if _family_of_data(content.get("data", content)) == family)
+
+
+def _choices(axis: str) -> list[Path]:
+    return sorted((conf_dir() / axis).glob("*.yaml"))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chtexp.errors import UserError, unknown
-from chtexp.report.figures import KINDS, Evidence, TrainedRun, adjacency, runtime, svg_text
+from chtexp.report.figures import KINDS, Evidence, TrainedRun, adjacency, checked, runtime
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,11 +46,6 @@ def figure_names(config_dir: Path | None = None) -> list[str]:
     folders = conf_folders(config_dir)
     drawn = [name for name in grid_names(folders) if load_grid(name, folders).figure is not None]
     return sorted([*drawn, *WITHOUT_RUNS], key=lambda name: (len(name), name))
-
-
-def figure_svg(name: str, wanted: Wanted | None = None) -> str:
-    """The figure `name` as an <svg> element, to stand in a page; raises UserError as `draw_figure`."""
-    return svg_text(draw_figure(name, wanted or Wanted()).figure)
 
 
 def draw_figure(name: str, wanted: Wanted) -> Drawn:
@@ -102,25 +97,29 @@ def _figure_of(name: str, wanted: Wanted) -> tuple[str, dict[str, Any]]:
             f"{', '.join(figure_names(wanted.config_dir))}"
         )
     kind = wanted.kind or (own.kind if own else "")
-    options = own.options() if own and own.kind == kind else {}
-    return kind, options or ({"across": "", "down": ""} if kind == "heat_map" else {})
+    return kind, own.options() if own and own.kind == kind else {}
 
 
 def _runs(cells: Sequence[CellResults], runs: Path) -> tuple[TrainedRun, ...]:
     """Every result, with what its training recorded where its run folder is at hand."""
     return tuple(
-        TrainedRun(cell.row, cell.column, result["seed"], result, _records(runs, result))
+        _with_records(TrainedRun(cell.row, cell.column, result["seed"], result), runs)
         for cell in cells
         for result in cell.results
     )
 
 
-def _records(runs: Path, result: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _with_records(run: TrainedRun, runs: Path) -> TrainedRun:
     from chtexp.store import RunFolder
 
-    labels = (result["data"], result["method"], result["budget"])
-    folder = RunFolder.of(runs, labels, result["id"], result["seed"])
-    return folder.read_metrics() if folder.result.exists() else []  # of another machine's run nothing is here
+    result = run.result
+    folder = RunFolder.of(runs, (result["data"], result["method"], result["budget"]), result["id"], run.seed)
+    if not folder.result.exists():  # of another machine's run nothing is here
+        return run
+    try:
+        return replace(run, records=checked(folder.read_metrics()))
+    except (OSError, ValueError):  # no JSON, and no text, are ValueErrors, too
+        return replace(run, damaged=True)
 
 
 def _paper_flops(name: str, wanted: Wanted) -> dict[tuple[str, str], float]:

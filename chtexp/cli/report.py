@@ -91,9 +91,15 @@ def _check_overrides(overrides: Sequence[str]) -> None:
 def _html(parsed: argparse.Namespace) -> str:
     from chtexp import __version__
     from chtexp.cli.report_figures import figures
-    from chtexp.report.page import Page, render_page
+    from chtexp.report.page import Page, Typed, render_page
 
     runs, collected = _places(parsed)
+    results = [word for path in parsed.results for word in ("--results", str(path))]
+    typed = Typed(
+        overrides=tuple(parsed.overrides),
+        results=(*results, *(["--keep-first"] if parsed.keep_first else [])),
+        config=() if parsed.config_dir is None else ("--config-dir", str(parsed.config_dir)),
+    )
     found = _tables(parsed, runs, collected)
     return render_page(
         Page(
@@ -101,8 +107,9 @@ def _html(parsed: argparse.Namespace) -> str:
             version=__version__,
             runs_from=(str(runs), *map(str, parsed.results)),
             tables=_parts(found),
-            figures=figures(found, parsed.overrides, parsed.config_dir, runs),
+            figures=figures(found, typed, parsed.config_dir, runs),
             runs=_runs(runs, collected),
+            typed=typed,
         )
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from chtexp.figures import Drawn
     from chtexp.planning import Finished
     from chtexp.report import Table
-    from chtexp.report.page import FigurePart
+    from chtexp.report.page import FigurePart, Typed
 
 TITLES = {  # of those that are no table's
     "figure2": "Figure 2: time of link prediction, node based against path based",
@@ -24,7 +24,7 @@ MORE = {"curves": "over training", "seconds": "against seconds of training"}
 
 
 def figures(
-    found: Mapping[str, Finished | UserError], overrides: Sequence[str], config_dir: Path | None, runs: Path
+    found: Mapping[str, Finished | UserError], typed: Typed, config_dir: Path | None, runs: Path
 ) -> list[FigurePart]:
     """Every figure that has a name, then two kinds of those tables of which at least two rows have results."""
     from chtexp.figures import WITHOUT_RUNS, Wanted, draw_figure, draw_finished, figure_names
@@ -34,18 +34,19 @@ def figures(
     parts = []
     for name in named:
         if name in WITHOUT_RUNS:
-            parts.append(_part(name, TITLES[name], partial(draw_figure, name, Wanted())))
+            parts.append(_part(name, TITLES[name], partial(draw_figure, name, Wanted()), f"chtexp figure {name}"))
         elif name in made:
-            draw = partial(draw_finished, name, *made[name], Wanted(overrides, config_dir), runs)
-            parts.append(_part(name, made[name][0].layout.title, draw, name))
+            draw = partial(draw_finished, name, *made[name], Wanted(typed.overrides, config_dir), runs)
+            parts.append(_part(name, made[name][0].layout.title, draw, typed.command("figure", name), name))
     for name, (table, cells) in made.items():
         if name in named or len({cell.row for cell in cells if cell.results}) < 2:
             continue
         shown = _measured_columns(table)
         for kind, what in MORE.items():
-            draw = partial(draw_finished, name, shown, cells, Wanted(overrides, config_dir, kind=kind), runs)
-            more = f" column={','.join(shown.layout.columns)} --kind {kind}"
-            parts.append(_part(f"{name}-{kind}", f"{table.layout.title}: {what}", draw, name, more))
+            draw = partial(draw_finished, name, shown, cells, Wanted(typed.overrides, config_dir, kind=kind), runs)
+            chosen = f"column={','.join(shown.layout.columns)}"
+            command = typed.command("figure", name, chosen, "--kind", kind)
+            parts.append(_part(f"{name}-{kind}", f"{table.layout.title}: {what}", draw, command, name))
     return parts
 
 
@@ -57,12 +58,11 @@ def _measured_columns(table: Table) -> Table:
     return replace(table, layout=replace(table.layout, columns=columns), rows=rows)
 
 
-def _part(name: str, title: str, draw: Callable[[], Drawn], table: str = "", more: str = "") -> FigurePart:
+def _part(name: str, title: str, draw: Callable[[], Drawn], command: str, table: str = "") -> FigurePart:
     """A figure, or why it cannot be drawn."""
     from chtexp.report.figures import svg_text
     from chtexp.report.page import FigurePart
 
-    command = f"chtexp figure {table or name}{more}"
     try:
         drawn = draw()
         return FigurePart(name, title, svg_text(drawn.figure), "", command, table, drawn.results != 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import threading
+import traceback
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,12 +37,16 @@ def serve(make: Callable[[], str], port: int) -> int:
     return 0
 
 
+def _failure(said: str) -> str:
+    return f"<!doctype html><title>chtexp</title><p>{html.escape(said)}</p>"
+
+
 def _handler(make: Callable[[], str]) -> type[BaseHTTPRequestHandler]:
     one_at_a_time = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            if self.headers.get("Host", "").rpartition(":")[0] not in NAMES:
+            if self.headers.get("Host", "").partition(":")[0] not in NAMES:  # port 80 is left out
                 self._answer(HTTPStatus.FORBIDDEN, f"This report is for http://{HOST} alone.")
             elif self.path.partition("?")[0] != "/":
                 self._answer(HTTPStatus.NOT_FOUND, "There is one page: /")
@@ -53,10 +58,10 @@ def _handler(make: Callable[[], str]) -> type[BaseHTTPRequestHandler]:
                 with one_at_a_time:
                     return HTTPStatus.OK, make()
             except UserError as error:
-                return (
-                    HTTPStatus.INTERNAL_SERVER_ERROR,
-                    f"<!doctype html><title>chtexp</title><p>{html.escape(str(error))}</p>",
-                )
+                return HTTPStatus.INTERNAL_SERVER_ERROR, _failure(str(error))
+            except Exception as error:  # the next load may go well
+                traceback.print_exc()
+                return HTTPStatus.INTERNAL_SERVER_ERROR, _failure(f"{type(error).__name__}: {error}")
 
         def _answer(self, status: HTTPStatus, text: str) -> None:
             content = text.encode()

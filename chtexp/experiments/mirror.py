@@ -41,7 +41,8 @@ class WandbMirror:
 
         self._wandb, self._folder = wandb, run.folder
         identity = "-".join([run.id, f"seed{run.seed}", *([f"anew{anew}"] if (anew := run.folder.cleared_by) else [])])
-        former = list((run.folder.path / "wandb").glob("offline-run-*"))
+        keeps = run.logger.mode == "disabled"  # nothing takes the place of what former starts wrote
+        former = [] if keeps else list((run.folder.path / "wandb").glob("offline-run-*"))
         self._run = wandb.init(
             project=run.logger.project,
             mode=run.logger.mode,

@@ -38,9 +38,12 @@ def _markdown(table: Table) -> str:
 
 
 def _markdown_section(section: Section, level: str) -> str:
+    def cell(text: str) -> str:
+        return text.replace("|", "\\|")
+
     body = tabulate(
-        _emphasised(section, lambda text: text, lambda text: f"**{text}**"),
-        headers=section.heads,
+        _emphasised(section, cell, lambda text: f"**{text}**"),
+        headers=[cell(head) for head in section.heads],
         tablefmt="pipe",
         colalign=["left" if place < section.left else "right" for place in range(len(section.heads))],
         disable_numparse=True,

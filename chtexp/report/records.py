@@ -29,7 +29,7 @@ def _cell(row: Row) -> Record:
     return {
         **asdict(row),
         "seeds": " ".join(map(str, row.seeds)),
-        "values": " ".join("" if value is None else str(value) for value in row.values),
+        "values": " ".join("nan" if value is None else str(value) for value in row.values),  # as many as seeds
         "marks": "; ".join(row.marks),
         "hardware": "; ".join(row.hardware),
         "commands": "; ".join(row.commands),

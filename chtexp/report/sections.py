@@ -9,7 +9,7 @@ from chtexp.report.caption import caption, of_the_paper
 from chtexp.report.claims import CLAIMS_RULE, CheckedClaim
 from chtexp.report.means import MEANS_RULE, MeanRow
 from chtexp.report.table import Row, Table
-from chtexp.report.words import GAP, MARK, number, with_error
+from chtexp.report.words import GAP, MARK, number, rounded, with_error
 
 PAPER_COLUMNS = ("paper", "difference", "verdict", "paper ANP %")
 
@@ -62,9 +62,9 @@ def _fields(row: Row, table: Table) -> dict[str, str]:
         "method": row.row,
         metric: with_error(row.mean, row.standard_error, digits) + ("*" if row.above else "") + _mark(row),
         "n": str(row.n),
-        "last": number(row.last, f".{digits}f"),
+        "last": rounded(row.last, digits),
         "paper": with_error(row.paper, row.paper_standard_error, digits),
-        "difference": number(row.difference, f"+.{digits}f"),
+        "difference": rounded(row.difference, digits, "+"),
         "verdict": _verdict(row),
         "ANP %": number(row.anp, ".0f"),
         "paper ANP %": number(row.paper_anp, ".0f"),
@@ -91,37 +91,39 @@ def _mark(shown: Row | MeanRow | CheckedClaim) -> str:
 
 def _means(table: Table) -> Section:
     heads = ["mean over", "columns", "rows", table.metric, "paper", "p", "paper p"]
-    return Section("Means", heads, [_mean_fields(mean) for mean in table.means], 3, [MEANS_RULE])
+    return Section("Means", heads, [_mean_fields(mean, table.layout.digits) for mean in table.means], 3, [MEANS_RULE])
 
 
-def _mean_fields(mean: MeanRow) -> list[str]:
+def _mean_fields(mean: MeanRow, digits: int) -> list[str]:
     return [
         mean.name,
         f"{mean.columns} of {mean.of}",
         " against ".join(mean.rows),
-        _pair(mean.means, " against ") + _mark(mean),
-        _pair(mean.paper, " against "),
+        _pair(mean.means, digits) + _mark(mean),
+        _pair(mean.paper, digits),
         number(mean.comparison.p, ".3f"),
         number(mean.paper_p, ".3f"),
     ]
 
 
-def _pair(numbers: Sequence[float | None], between: str) -> str:
+def _pair(numbers: Sequence[float | None], digits: int) -> str:
     """Two numbers, or one gap where either is missing."""
-    return GAP if None in numbers else between.join(number(value, ".2f") for value in numbers)
+    return GAP if None in numbers else " against ".join(rounded(value, digits) for value in numbers)
 
 
 def _claims(table: Table) -> Section:
     heads = ["data", f"claim: {table.metric}", "paper", "results"]
-    return Section("Claims", heads, [_claim_fields(claim) for claim in table.claims], 4, [CLAIMS_RULE])
+    return Section(
+        "Claims", heads, [_claim_fields(claim, table.layout.digits) for claim in table.claims], 4, [CLAIMS_RULE]
+    )
 
 
-def _claim_fields(checked: CheckedClaim) -> list[str]:
+def _claim_fields(checked: CheckedClaim, digits: int) -> list[str]:
     claim = checked.claim
     exact = " (exact)" if claim.exact else ""
     return [
         claim.column,
         f"{claim.above} above {claim.below}{exact}",
-        _pair((checked.paper_above, checked.paper_below), " against "),
+        _pair((checked.paper_above, checked.paper_below), digits),
         checked.said + (f" {MARK}" if checked.marks else ""),
     ]

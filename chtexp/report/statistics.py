@@ -16,7 +16,6 @@ from typing import TypeVar
 
 import numpy as np
 
-Name = TypeVar("Name")
 Place = TypeVar("Place")
 
 FEWEST_PAIRS = 3  # a t-test of two pairs has one degree of freedom and tells nothing apart
@@ -48,12 +47,12 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Rate:
-    """A share of `comparisons`, 0 to 1, with the ends of its 95% interval. reason: why they are None."""
+    """A share, 0 to 1, with the ends of its 95% interval over so many `places`. reason: why they are None."""
 
     rate: float | None
     low: float | None
     high: float | None
-    comparisons: int
+    places: int
     reason: str | None = None
 
 
@@ -140,41 +139,24 @@ def wilcoxon(differences: Sequence[float]) -> Comparison:
 
 
 def win_rate(mine: Mapping[Place, float], others: Sequence[Mapping[Place, float]], *, higher_is_better: bool) -> Rate:
-    """How often `mine` beats `others` where both have a value (a place is a column and a seed); a tie is half a win.
+    """Which share of `others` that have a value there `mine` beats, averaged over places; a tie is half a win.
 
-    The interval is Wilson's at 95%, which stays within 0 and 1; it takes comparisons for independent, which those of one
-    seed are not, and so is rather too short. The paper's Figures 6 to 8 and 11 show such rates.
+    A place is a column and a seed. The interval is Wilson's at 95% over places, each counted once: comparisons at one place
+    share a value and are not independent. Shares vary less than wins and losses do, so the interval is rather too long.
     """
     sign = 1 if higher_is_better else -1
-    differences = [sign * (mine[place] - other[place]) for other in others for place in mine if place in other]
-    count = len(differences)
-    if not differences or not np.isfinite(differences).all():
-        return Rate(None, None, None, count, "a value is not finite" if differences else "nothing to compare")
-    rate = float(np.mean((np.sign(np.round(differences, 9)) + 1) / 2))
+    differences = {
+        place: [sign * (value - other[place]) for other in others if place in other] for place, value in mine.items()
+    }
+    compared = [np.asarray(found) for found in differences.values() if found]
+    count = len(compared)
+    if not compared or not all(np.isfinite(found).all() for found in compared):
+        return Rate(None, None, None, count, "a value is not finite" if compared else "nothing to compare")
+    rate = float(np.mean([np.mean((np.sign(np.round(found, 9)) + 1) / 2) for found in compared]))
     z = 1.959963984540054  # 95% of a normal distribution lie within
     middle = (rate + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z * math.sqrt(rate * (1 - rate) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)
     return Rate(rate, max(0.0, middle - half), min(1.0, middle + half), count)
-
-
-def average_ranks(
-    values: Mapping[Name, Mapping[Place, float]], *, higher_is_better: bool
-) -> tuple[dict[Name, float], str | None]:
-    """The mean rank of each row among `values` (1 is the best; ties share), over the places where every row has a value.
-
-    Returns no ranks and the reason where there is no such place, or only one row.
-    """
-    if len(values) < 2:
-        return {}, "fewer than two rows"
-    rows = list(values)
-    places = [place for place in values[rows[0]] if all(place in values[row] for row in rows)]
-    if not places:
-        return {}, "no column has a value of every row"
-    from scipy.stats import rankdata
-
-    sign = -1 if higher_is_better else 1
-    ranks = np.array([rankdata(np.round([sign * values[row][place] for row in rows], 9)) for place in places])
-    return dict(zip(rows, ranks.mean(axis=0).tolist(), strict=True)), None
 
 
 def _sign_permutation(numbers: Sequence[float]) -> tuple[float | None, str | None]:

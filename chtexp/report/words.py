@@ -12,8 +12,11 @@ def number(value: float | None, form: str) -> str:
     return GAP if value is None else format(value, form)
 
 
-def with_error(mean: float | None, error: float | None, digits: int = 2) -> str:
+def rounded(value: float | None, digits: int, sign: str = "") -> str:
+    """`value` with so many digits after the point, or a gap; never "-0.00". sign: "+" to have one always."""
+    return number(value, f"{sign}z.{digits}f")
+
+
+def with_error(mean: float | None, error: float | None, digits: int) -> str:
     """`98.60 ± 0.06`, in the metric's unit, with so many digits after the point."""
-    if mean is None:
-        return GAP
-    return f"{mean:.{digits}f}" + ("" if error is None else f" ± {error:.{digits}f}")
+    return rounded(mean, digits) + ("" if mean is None or error is None else f" ± {rounded(error, digits)}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chtexp.experiments.grid import grid_names, load_grid
-from chtexp.figures import WITHOUT_RUNS, Wanted, draw_figure, figure_names, figure_svg
+from chtexp.figures import WITHOUT_RUNS, Wanted, draw_figure, figure_names
 from chtexp.report.figures import KINDS, svg_text
 from chtexp.resources import conf_dir
 
@@ -27,9 +27,8 @@ def test_every_figure_is_drawn_without_results(name: str, tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CHTEXP_RUNS", str(tmp_path / "runs"))
     grid = None if name in WITHOUT_RUNS else load_grid(name, [conf_dir()])
-    svg = figure_svg(
-        name, Wanted([f"column={next(iter(grid.columns))}"] if grid else [])
-    )  # one column: each cell takes time
+    column = [f"column={next(iter(grid.columns))}"] if grid else []  # one alone: each cell takes time
+    svg = svg_text(draw_figure(name, Wanted(column)).figure)
     assert svg.startswith("<svg")
     assert f"Figure {name.removeprefix('figure')}:" in svg
     assert ("no results" in svg) == (name != "figure5")  # which needs none
@@ -56,6 +55,14 @@ def test_a_sweep_is_drawn_in_every_kind_from_its_folders_and_from_a_collection(
     assert f"{result['reported']:.2f}†" in drawn["heat_map"]
     assert all(">layers.0</text>" in drawn[kind] for kind in ("neurons", "degrees"))  # runs record their neurons
     assert not any("no results" in svg for svg in drawn.values())
+    recorded = next(tmp_path.glob("runs/digits-set-*/seed-0/metrics.jsonl"))
+    whole = recorded.read_bytes()
+    for damage in (b"{broken\n", b"\xff\n", b'{"step": "x"}\n', b"3\n"):
+        recorded.write_bytes(damage)
+        curves = draw_figure("quickstart", Wanted([*CHEAP, f"paths.runs={tmp_path}/runs"], kind="curves")).figure
+        assert "Not shown: SET on digits (seed 0)" in svg_text(curves)
+        assert any(drawn.get_gid() == "CHTs_n digits accuracy (%)" for drawn in curves.axes[0].lines)
+    recorded.write_bytes(whole)
     chtexp("collect", "--output", "all.jsonl")
     done = chtexp(
         "figure", "quickstart", *CHEAP, "paths.runs=elsewhere", "--results", "all.jsonl", "--kind", "curves",
@@ -64,6 +71,13 @@ def test_a_sweep_is_drawn_in_every_kind_from_its_folders_and_from_a_collection(
     assert done.stdout.split() == ["written:", "a.svg", "written:", "a.png"]
     assert "No curves of: CHTs_n on digits, SET on digits" in (tmp_path / "a.svg").read_text()
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_row_of_ones_own_beside_chosen_ones_leaves_gaps(tmp_path: Path) -> None:
+    chosen = ["method=transformer/chts", "+method=set", f"paths.runs={tmp_path}"]
+    drawn = draw_figure("figure9", Wanted(chosen)).figure
+    assert ">set</text>" in svg_text(drawn)
+    assert [axes.get_title(loc="left") for axes in drawn.axes][:2] == ["CHTs_95", "CHTs_90"]
 
 
 def test_figure2_is_drawn_from_what_the_benchmark_wrote(chtexp: Callable, tmp_path: Path) -> None:

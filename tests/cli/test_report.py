@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from html import unescape
+from http.client import HTTPConnection
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from chtexp.cli.report import _place
+from chtexp.cli.serving import _handler
 from chtexp.compose import compose_run
 from chtexp.compositions import Compositions
 from chtexp.errors import UserError
@@ -29,7 +36,9 @@ CHEAP = ["budget=smoke", "seed=0", "hardware.threads=1"]
 
 
 def test_from_runs_collected_results_and_damaged_folders(chtexp: Callable, tmp_path: Path) -> None:
-    chtexp("sweep", "quickstart", "method=set", *CHEAP)
+    chtexp("sweep", "quickstart", "method=set,fc", *CHEAP)
+    (unrecorded,) = (tmp_path / "runs").glob("digits-fc-smoke-*/seed-0")
+    (unrecorded / "metrics.jsonl").write_text("{broken\n")
     (done,) = (tmp_path / "runs").glob("digits-set-smoke-*/seed-0")
     damaged = tmp_path / "runs" / "digits-rigl-smoke-0123456789" / "seed-0"
     shutil.copytree(done, damaged)
@@ -46,10 +55,25 @@ def test_from_runs_collected_results_and_damaged_folders(chtexp: Callable, tmp_p
     assert 'id="run.9aab27086b.0"' in html  # collected
     assert "32.29†" in html
     for name in grid_names([conf_dir()]):
-        assert f'<article id="{name}"' in html
-    for name in ("figure2", "figure5", "figure9"):
+        assert f'<article id="table.{name}"' in html
+    for name in ("figure2", "figure5", "figure9", "quickstart-curves"):
         assert re.search(rf'<figure id="figure\.{name}".*?src="data:image/svg', html, re.DOTALL)
     assert "†</span>" in html
+    picture, command = drawn(html, "quickstart-curves")
+    more = f"paths.runs=runs --results {COLLECTED}"
+    assert command == f"chtexp figure quickstart column=digits --kind curves {more}"
+    chtexp(*shlex.split(command)[1:], "--output", "again.svg")
+    assert (tmp_path / "again.svg").read_text().endswith(picture)  # what the page says makes what it shows
+    assert f"<code>chtexp table quickstart {more}</code>" in html
+    assert "<code>chtexp plan quickstart paths.runs=runs</code>" in html
+    assert "<code>chtexp figure figure5</code>" in html  # which takes nothing
+
+
+def drawn(html: str, name: str) -> tuple[str, str]:
+    """A figure of the page as SVG, and the command below it."""
+    found = re.search(rf'<figure id="figure\.{name}".*?base64,([^"]*)".*?<code>(.*?)</code>', html, re.DOTALL)
+    assert found
+    return base64.b64decode(found[1]).decode(), unescape(found[2])
 
 
 def test_from_nothing_it_has_the_papers_numbers(chtexp: Callable, tmp_path: Path) -> None:
@@ -125,6 +149,36 @@ def test_served_anew_at_each_load_to_this_machine_alone(tmp_path: Path) -> None:
         process.kill()
         process.wait()
         process.stdout.close() if process.stdout else None
+
+
+def test_a_browser_leaves_port_80_out_and_a_failure_is_answered(capsys: pytest.CaptureFixture[str]) -> None:
+    answers: list[str | Exception] = [KeyError("a<b"), UserError("mend it"), "<p>fine</p>"]
+
+    def make() -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), _handler(make)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+
+        def ask(host: str) -> tuple[int, str]:
+            connection = HTTPConnection("127.0.0.1", server.server_port, timeout=30)
+            connection.request("GET", "/", headers={"Host": host})
+            answer = connection.getresponse()
+            found = answer.status, answer.read().decode()
+            connection.close()
+            return found
+
+        assert [ask(host)[0] for host in ("evil.example", "127.0.0.1.evil.example", "")] == [403, 403, 403]
+        status, said = ask("127.0.0.1")
+        assert (status, "KeyError: &#x27;a&lt;b&#x27;" in said) == (500, True)
+        assert "Traceback" in capsys.readouterr().err
+        status, said = ask("localhost")
+        assert (status, "mend it" in said) == (500, True)
+        assert ask(f"localhost:{server.server_port}") == (200, "<p>fine</p>")
+        server.shutdown()
 
 
 def test_names_are_in_the_order_of_their_numbers() -> None:

@@ -93,6 +93,18 @@ def test_a_run_that_was_stopped_has_one_history(small_run: Callable[..., Run], m
     assert timeless(result) == timeless(execute(small_run(*PLAIN, f"paths.runs={run.folder.path}/other"), "plain"))
 
 
+def test_a_disabled_mirror_keeps_what_former_starts_wrote(small_run: Callable[..., Run], monkeypatch) -> None:
+    run = small_run(*WANDB)
+    with monkeypatch.context() as patched:
+        _stop_before_step(patched, 7)
+        with pytest.raises(Stopped):
+            execute(run, "stopped")
+    before = history(run)
+    execute(small_run(*WANDB, "logger.mode=disabled"), "resumed")
+    assert before == history(run)
+    assert "left off" not in run.folder.log.read_text()
+
+
 def test_records_after_the_last_checkpoint_are_not_doubled(small_run: Callable[..., Run], monkeypatch) -> None:
     run = small_run(*PLAIN, "logger=wandb", "checkpoint.steps=4")
     with monkeypatch.context() as patched:

@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import math
+import re
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +15,7 @@ from chtexp.report import FORMATS, CellResults, Claim, Layout, MeanOver, Table, 
 from chtexp.report.claims import p_in_words
 from chtexp.report.paper_numbers import PaperMeans, PaperNumber
 from chtexp.report.verdict import RULE
+from chtexp.report.words import rounded, with_error
 from chtexp.store import run_id
 
 PAPER = {("A", "x"): PaperNumber(70.0, 0.1), ("B", "x"): PaperNumber(60.0, 0.1), ("A", "y"): PaperNumber(50.0)}
@@ -100,6 +103,25 @@ def test_a_seed_that_reports_nothing_is_left_out() -> None:
     made = table(values, Claim("A", "B", "x"))
     assert made.claims[0].said == f"holds, p = {P:.3f} (3 paired seeds), not significant"
     assert (made.rows[0].n, made.rows[0].values) == (3, (None, 5.0, 6.0, 8.0))
+    cell = next(csv.DictReader(io.StringIO(render(made, "csv"))))
+    assert (cell["seeds"], cell["values"]) == ("0 1 2 3", "nan 5.0 6.0 8.0")
+
+
+def test_every_number_has_the_digits_of_its_table() -> None:
+    made = table(THREE, Claim("A", "B", "x"), means=(MeanOver("all", ("A", "B"), COLUMNS),))
+    text = render(replace(made, layout=replace(made.layout, digits=3)), "md")
+    for shown in ("72.000 ± 0.577", "70.000 ± 0.100", "+2.000", "36.500 against 36.000", "70.000 against 60.000"):
+        assert shown in text, shown
+    assert not re.search(r"\d\.\d\d ", text.partition("Budget:")[0])
+
+
+def test_no_zero_is_negative() -> None:
+    assert (with_error(-0.003, 0.001, 2), with_error(None, 0.1, 2), with_error(-0.3, None, 1)) == (
+        "0.00 ± 0.00",
+        "–",
+        "-0.3",
+    )
+    assert (rounded(-0.003, 2, "+"), rounded(0.003, 3, "+"), rounded(-0.3, 0)) == ("+0.00", "+0.003", "0")
 
 
 def test_p_in_words() -> None:

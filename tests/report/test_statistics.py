@@ -11,7 +11,6 @@ from scipy import stats
 from chtexp.report.statistics import (
     Comparison,
     Mean,
-    average_ranks,
     compare,
     mean_and_error,
     paired,
@@ -120,9 +119,14 @@ def test_wilcoxon_with_ties_and_zeros_is_exact() -> None:
 def test_the_win_rate_by_hand() -> None:
     mine = {("a", 0): 3.0, ("a", 1): 2.0, ("b", 0): 1.0}
     others = [{("a", 0): 1.0, ("a", 1): 2.0, ("c", 0): 9.0}, {("a", 0): 5.0, ("b", 0): 0.0}]
-    found = win_rate(mine, others, higher_is_better=True)  # won, tied, lost, won
-    assert (found.rate, found.comparisons) == (2.5 / 4, 4)
-    assert win_rate(mine, others, higher_is_better=False).rate == 1.5 / 4
+    found = win_rate(mine, others, higher_is_better=True)  # in a 0 one won and one lost, in a 1 tied, in b 0 won
+    assert (found.rate, found.places) == (2 / 3, 3)
+    assert win_rate(mine, others, higher_is_better=False).rate == pytest.approx(1 / 3)
+
+
+def test_more_others_at_the_same_places_make_no_interval_shorter() -> None:
+    mine, other = dict.fromkeys(range(4), 1.0), dict.fromkeys(range(4), 0.0)
+    assert win_rate(mine, [other], higher_is_better=True) == win_rate(mine, [other] * 9, higher_is_better=True)
 
 
 @pytest.mark.parametrize("wins", [0, 3, 10])
@@ -135,27 +139,6 @@ def test_the_interval_of_a_win_rate_is_wilsons(wins: int) -> None:
 
 def test_a_win_rate_of_nothing_is_none() -> None:
     found = win_rate({1: 2.0}, [{2: 1.0}], higher_is_better=True)
-    assert (found.rate, found.low, found.high, found.comparisons) == (None, None, None, 0)
+    assert (found.rate, found.low, found.high, found.places) == (None, None, None, 0)
     assert found.reason == "nothing to compare"
     assert win_rate({1: math.nan}, [{1: 1.0}], higher_is_better=True).reason == "a value is not finite"
-
-
-def test_average_ranks_by_hand() -> None:
-    values = {
-        "A": {"x": 3.0, "y": 1.0, "z": 9.0},
-        "B": {"x": 2.0, "y": 1.0},
-        "C": {"x": 1.0, "y": 0.0, "z": 1.0},
-    }
-    assert average_ranks(values, higher_is_better=True) == ({"A": 1.25, "B": 1.75, "C": 3.0}, None)
-    assert average_ranks(values, higher_is_better=False) == ({"A": 2.75, "B": 2.25, "C": 1.0}, None)
-    for row, others in (("A", "BC"), ("B", "AC")):  # as scipy ranks them
-        expected = [stats.rankdata([-values[name][column] for name in (row, *others)])[0] for column in ("x", "y")]
-        assert average_ranks(values, higher_is_better=True)[0][row] == np.mean(expected)
-
-
-def test_ranks_need_two_rows_and_a_common_place() -> None:
-    assert average_ranks({"A": {"x": 1.0}}, higher_is_better=True) == ({}, "fewer than two rows")
-    assert (
-        average_ranks({"A": {"x": 1.0}, "B": {"y": 1.0}}, higher_is_better=True)[1]
-        == "no column has a value of every row"
-    )

@@ -6,10 +6,11 @@ import csv
 import io
 import json
 import math
+import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
+from well_formed import Read
 
 from chtexp.errors import UserError
 from chtexp.report import FORMATS, CellResults, Layout, Table, build_table, paper_numbers, render
@@ -124,6 +125,15 @@ def test_markdown_shows_the_budget_the_gaps_and_the_marks() -> None:
     assert gap.count("–") == 8
 
 
+def test_a_bar_in_a_name_parts_no_cells_of_markdown() -> None:
+    odd = replace(LAYOUT, columns=("a|b",), groups={"g|h": ("x|y",)}, reference=None, metric="m|n")
+    text = render(build_table(odd, [CellResults("g|h", "x|y", "a|b", "", ())], {}, budget="cpu"), "md")
+    rows = [re.split(r"(?<!\\)\|", line) for line in text.splitlines() if line.startswith("|")]
+    assert len({len(row) for row in rows}) == 1
+    assert [cell.strip() for cell in rows[2][1:4]] == [r"a\|b", r"g\|h", r"x\|y"]
+    assert r"m\|n" in text
+
+
 @pytest.mark.parametrize("style", FORMATS)
 def test_seconds_of_different_hardware_are_told_apart(style: str) -> None:
     def on(threads: int, **more) -> dict:
@@ -176,7 +186,10 @@ def test_html_is_well_formed_and_bold_where_it_should_be() -> None:
     assert "98.60 ± 0.06*†" in text
     assert text.count("font-weight: bold") == 1  # one rule, for all best cells
     assert "accuracy (%) &amp; more" in text
-    HTMLParser().feed(text)
+    Read(text)
+    for broken in ("<table><tr><td>oops</b></td></tr></table>", "<p>1 < 2</p>", "<p>a & b</p>", "<p><br>"):
+        with pytest.raises(AssertionError):
+            Read(broken)
 
 
 def test_without_results_the_metric_says_which_way_is_better() -> None:

@@ -1,6 +1,6 @@
 """Figures from results alone, in one style (`style`): matplotlib is loaded where one is drawn, torch never.
 
-For a page: `run_curves_svg(records, metric)` is one run's curves, `svg_text(figure)` any figure as an <svg> element.
+For a page: `svg_text(figure)`, any figure as an <svg> element.
 KINDS: what can be drawn of any grid, each from its `Evidence`.
 """
 
@@ -15,7 +15,7 @@ from chtexp.report.figures.degrees import degrees
 from chtexp.report.figures.evidence import Evidence, TrainedRun
 from chtexp.report.figures.heat_map import heat_map
 from chtexp.report.figures.neurons import neurons
-from chtexp.report.figures.run_curves import run_curves, run_curves_svg
+from chtexp.report.figures.recorded import checked
 from chtexp.report.figures.runtime import runtime
 from chtexp.report.figures.style import FIGURE_SUFFIXES, check_suffix, svg_text, write
 from chtexp.report.figures.trade_off import flops, seconds
@@ -38,8 +38,7 @@ __all__ = [
     "TrainedRun",
     "adjacency",
     "check_suffix",
-    "run_curves",
-    "run_curves_svg",
+    "checked",
     "runtime",
     "svg_text",
     "write",

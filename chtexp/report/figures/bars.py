@@ -67,7 +67,9 @@ def _panel(sheet: Sheet, axes: Any, evidence: Evidence, column: str) -> bool:
                 axes.errorbar(cell.mean, height, xerr=cell.standard_error, color="black", capsize=4, linewidth=1.8)
         if cell.paper is not None:
             sheet.entry("the paper", paper_point(axes, cell.paper, height, xerr=cell.paper_standard_error))
-        numbers = with_error(cell.mean, cell.standard_error) + (MARK if cell.marks else "")
+        numbers = with_error(cell.mean, cell.standard_error, evidence.table.layout.digits) + (
+            MARK if cell.marks else ""
+        )
         axes.text(1.02, height, numbers, transform=axes.get_yaxis_transform(), va="center", color=_ink(numbers))
     return start > 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from chtexp.report.figures.evidence import NO_RESULTS, Evidence, notes
@@ -19,15 +20,22 @@ Values = Mapping[str, Mapping[Any, float]]  # of each row, by place
 PANELS_ABREAST = 2
 ROW_INCHES = 0.42
 RULE = (
-    "Win rate: the share of comparisons (same column, same seed) with each other contestant of a panel that it wins, a tie "
-    "being half a win; the bar is Wilson’s 95% interval."
+    "Win rate: which share of the other contestants of a panel is beaten, a tie being half a win, averaged over columns and "
+    "seeds (% of how many). A contestant of several rows has their mean, where all have a value. The bar is Wilson’s 95% "
+    "interval, which takes columns and seeds for independent."
 )
 PAPER_RULE = "◇: the same from the paper’s means, where it reports all of them."
 
 
 def win_rates(evidence: Evidence, contests: Mapping[str, Contestants] | None = None) -> Figure:
-    """A panel a contest, a point a contestant. contests: by title; without them every row competes with every other."""
-    contests = contests or {"all rows": {row: [row] for row in evidence.rows}}
+    """A panel a contest, a point a contestant. contests: by title; without them every row competes with every other.
+
+    What the paper's win rates compare, and how a contestant of several rows counts, is not said there [choice]: RULE.
+    """
+    contests = {
+        title: {name: [row for row in rows if row in evidence.rows] for name, rows in contestants.items()}
+        for title, contestants in (contests or {"all rows": {row: [row] for row in evidence.rows}}).items()
+    }
     rows = max(len(contestants) for contestants in contests.values())
     down, across = panel_places(len(contests), PANELS_ABREAST)
     sheet = Sheet(evidence.table.layout.title, down, across, panel=(5.5, ROW_INCHES * rows + 1.3))
@@ -47,15 +55,17 @@ def win_rates(evidence: Evidence, contests: Mapping[str, Contestants] | None = N
 
 def rates(values: Values, contestants: Contestants, *, higher_is_better: bool) -> dict[str, Rate]:
     """The win rate of each contestant against all others. values: of each row, by place (column and seed)."""
-    found = {}
-    for name, mine in contestants.items():
-        others = [row for other, members in contestants.items() if other != name for row in members]
-        own = {(row, place): value for row in mine for place, value in values.get(row, {}).items()}
-        against = [
-            {(row, place): value for row in mine for place, value in values.get(other, {}).items()} for other in others
-        ]
-        found[name] = win_rate(own, against, higher_is_better=higher_is_better)
-    return found
+    means = {name: _mean([values[row] for row in rows]) for name, rows in contestants.items()}
+    return {
+        name: win_rate(mine, [means[other] for other in means if other != name], higher_is_better=higher_is_better)
+        for name, mine in means.items()
+    }
+
+
+def _mean(rows: Sequence[Mapping[Any, float]]) -> Mapping[Any, float]:
+    """The mean over `rows` at each place where all have a value."""
+    places = [place for place in rows[0] if all(place in row for row in rows)] if rows else []
+    return {place: fmean(row[place] for row in rows) for place in places}
 
 
 def values_by_seed(evidence: Evidence) -> Values:
@@ -72,9 +82,10 @@ def _panel(sheet: Sheet, axes: Any, evidence: Evidence, title: str, contestants:
     higher = evidence.table.higher_is_better
     ours = rates(values_by_seed(evidence), contestants, higher_is_better=higher)
     theirs = rates(papers, contestants, higher_is_better=higher)
-    complete = all(papers.get(row) for members in contestants.values() for row in members)
+    complete = all(rate.rate is not None for rate in theirs.values())
     axes.set_title(title)
-    axes.set_xlim(0, 100)
+    axes.set_xlim(-4, 104)  # room for a mark at either end
+    axes.set_xticks(range(0, 101, 25))
     axes.set_xlabel("win rate (%)")
     axes.axvline(50, color=GREY, linewidth=1.2, linestyle=(0, (4, 3)))
     axes.grid(axis="x")
@@ -94,13 +105,13 @@ def _panel(sheet: Sheet, axes: Any, evidence: Evidence, title: str, contestants:
                 fmt=line(0).marker,
                 color=COLOURS[1],
                 capsize=4,
-                markersize=9,
+                markersize=7,
                 linewidth=2.2,
-                clip_on=False,
+                zorder=6,  # within the paper's diamond, where both are the same
             )
             drawn.lines[0].set_gid(f"{title} {name}")
             mark = "".join(sorted({evidence.marked(row) for row in contestants[name]}))
-            text = f"{middle:.0f}%{mark} of {rate.comparisons}"
+            text = f"{middle:.0f}%{mark} of {rate.places}"
         if complete and (paper := theirs[name].rate) is not None:
             sheet.entry("the paper", paper_point(axes, 100 * paper, height))
         axes.text(1.02, height, text, transform=axes.get_yaxis_transform(), va="center")

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from chtexp.report.figures.evidence import DIAMOND, NO_RESULTS, Evidence, notes, without_records
+from chtexp.report.figures.evidence import NO_RESULTS, Evidence, notes, without_records
 from chtexp.report.figures.series import METRIC, Quantity, fit_scale, over_seeds, quantity, series
 from chtexp.report.figures.sheet import Sheet, panel_places
-from chtexp.report.figures.style import empty, line, paper_point, styled
+from chtexp.report.figures.style import GREY, line, paper_point, said, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN = (METRIC, "density", "anp", "itop", "overlap")
 MARKED = 10  # markers on a line, about
+LANE, APART = (
+    0.045,
+    0.09,
+)  # of marks at the right of a panel that would touch: to the side, if closer than this in height
+PAPERS = "At the right of a panel: the paper’s values, at its full training, each with the mark of its row."
 AXES = {"step": "training step", "seconds": "seconds of training"}
 
 
@@ -34,9 +39,12 @@ def curves(evidence: Evidence, quantities: Sequence[str] = SHOWN, against: str =
                 axes.set_visible(False)
                 continue
             wanted, column = panels[place]
+            reported = _reported(evidence, wanted, column) if wanted is found[0] and quantities[0] == METRIC else {}
+            papers |= bool(reported)
             _panel(sheet, axes, evidence, wanted, column, against)
-            fit_scale(axes, wanted)
-            papers |= wanted is found[0] and quantities[0] == METRIC and _papers(sheet, axes, evidence, wanted, column)
+            fit_scale(axes, wanted, list(reported.values()))
+            _papers(sheet, axes, evidence, reported)
+            _empty(axes, evidence, reported)
             if abreast:
                 axes.set_title(column if place < across else "")
                 axes.set_ylabel(wanted.label if place % across == 0 else "")
@@ -44,17 +52,15 @@ def curves(evidence: Evidence, quantities: Sequence[str] = SHOWN, against: str =
                 axes.set_title(wanted.label)
             axes.set_xlabel(AXES[against] if place + across >= len(panels) else "")
     shown = [] if abreast else [f"Shown: {columns[0]}."]
-    return sheet.finish(notes(evidence, *shown, *without_records(evidence), paper=DIAMOND if papers else ""))
+    return sheet.finish(notes(evidence, *shown, *without_records(evidence), paper=PAPERS if papers else ""))
 
 
 def _panel(sheet: Sheet, axes: Any, evidence: Evidence, wanted: Quantity, column: str, against: str) -> None:
-    drawn_any = False
     for place, row in enumerate(evidence.rows):
         look = line(place)
         band = over_seeds([series(run.records, wanted.of, against) for run in evidence.runs_of(row, column)])
         if not band.places:
             continue
-        drawn_any = True
         (drawn,) = axes.plot(
             band.places,
             band.means,
@@ -67,19 +73,53 @@ def _panel(sheet: Sheet, axes: Any, evidence: Evidence, wanted: Quantity, column
         axes.fill_between(band.places, low, high, color=look.color, alpha=0.15, linewidth=0)
         sheet.entry(row + evidence.marked(row), drawn)
     axes.grid(axis="y")
-    if not drawn_any:
-        empty(axes, NO_RESULTS if not evidence.has_results else "not recorded")
 
 
-def _papers(sheet: Sheet, axes: Any, evidence: Evidence, wanted: Quantity, column: str) -> bool:
-    """The paper's final values at the right edge, where the curves are of the metric that it reports."""
+def _empty(axes: Any, evidence: Evidence, reported: Mapping[str, float]) -> None:
+    """Say it where a panel has no curve; its height is still told where it shows the paper's values."""
+    if any(drawn.get_gid() != "paper" for drawn in axes.lines):
+        return
+    axes.set_xticks([])
+    if not reported:
+        axes.set_yticks([])
+    said(axes, "not recorded" if evidence.has_results else NO_RESULTS)
+
+
+def _reported(evidence: Evidence, wanted: Quantity, column: str) -> dict[str, float]:
+    """The paper's values by row, where the curves are of the metric that it reports."""
     if wanted.key != evidence.table.metric:
-        return False
-    drawn = False
-    for place, row in enumerate(evidence.rows):
-        paper = evidence.cell(row, column).paper
-        if paper is not None:
-            point = paper_point(axes, 1.0, paper, color=line(place).color, transform=axes.get_yaxis_transform())
-            sheet.entry("the paper", point)
-            drawn = True
-    return drawn
+        return {}
+    papers = {row: evidence.cell(row, column).paper for row in evidence.rows}
+    return {row: paper for row, paper in papers.items() if paper is not None}
+
+
+def _papers(sheet: Sheet, axes: Any, evidence: Evidence, reported: Mapping[str, float]) -> None:
+    """The paper's values at the right of a panel, whose limits must be final, each with the mark of its row."""
+    from matplotlib.lines import Line2D
+
+    places = {row: place for place, row in enumerate(evidence.rows)}
+    for row, aside in _lanes(axes, reported).items():
+        look = line(places[row])
+        paper_point(
+            axes, 1.03 + LANE * aside, reported[row], color=look.color, marker=look.marker,
+            markeredgewidth=1.8, transform=axes.get_yaxis_transform(),
+        )  # fmt: skip
+    for row in reported:  # whether or not it has a curve
+        sheet.entry(row + evidence.marked(row), Line2D([], [], **line(places[row]).keywords()))
+    if reported:
+        marks = [line(place) for place in range(3)]
+        handles = [Line2D([], [], **{**mark.keywords(), "linestyle": "", "color": GREY}) for mark in marks]
+        sheet.entry("the paper, at right", tuple(handles))
+
+
+def _lanes(axes: Any, values: Mapping[str, float]) -> dict[str, int]:
+    """How far to the side each mark stands, so that none touches another."""
+    to_axes = axes.transData + axes.transAxes.inverted()
+    heights = {row: float(to_axes.transform((axes.get_xlim()[0], value))[1]) for row, value in values.items()}
+    tops: list[float] = []  # of each lane
+    lanes = {}
+    for row in sorted(heights, key=lambda row: heights[row]):
+        lane = next((lane for lane, top in enumerate(tops) if top <= heights[row] - APART), len(tops))
+        tops[lane:] = [heights[row], *tops[lane + 1 :]]
+        lanes[row] = lane
+    return lanes

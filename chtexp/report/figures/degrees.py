@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from chtexp.report.figures.evidence import NO_RESULTS, Evidence, notes, without_records
-from chtexp.report.figures.series import Record
+from chtexp.report.figures.recorded import updates
 from chtexp.report.figures.sheet import Sheet
 from chtexp.report.figures.style import COLOURS, empty, styled
 
@@ -49,14 +49,12 @@ def degrees(evidence: Evidence) -> Figure:
 
 
 def _layers(evidence: Evidence, row: str, column: str) -> Layers:
-    records: Sequence[Record] = next((run.records for run in evidence.runs_of(row, column) if run.records), ())
-    updates = [record["layers"] for record in records if record.get("kind") == "update"]
-    moments = {"first": updates[0], "last": updates[-1]} if updates else {}
+    every = updates(evidence.recorded(row, column), "input_degrees", "output_degrees")
+    moments = {"first": every[0].layers, "last": every[-1].layers} if every else {}
     found: dict[str, dict[str, Box]] = {}
     for side, moment in SERIES:
         for name, layer in moments.get(moment, {}).items():
-            if f"{side}_degrees" in layer:
-                found.setdefault(name, {})[f"{side} {moment}"] = layer[f"{side}_degrees"]
+            found.setdefault(name, {})[f"{side} {moment}"] = layer[f"{side}_degrees"]
     return found
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from chtexp.report.figures.series import Record, label_of
-from chtexp.report.layout import Result
-from chtexp.report.table import Row, Table
+from chtexp.report.layout import CellResults, Result
+from chtexp.report.table import Row, Table, build_table
 from chtexp.report.words import MARK
 
 Place = tuple[str, str]  # row, column
@@ -18,13 +18,17 @@ LISTED = 6  # names in a note before it counts the others
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A finished run of a cell. records: its `metrics.jsonl`; empty where its folder is not at hand."""
+    """A finished run of a cell.
+
+    records: its `metrics.jsonl`, `recorded.checked`; empty where its folder is not at hand, or (damaged) cannot be read.
+    """
 
     row: str
     column: str
     seed: int
     result: Result
     records: Sequence[Record] = ()
+    damaged: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,14 +53,22 @@ class Evidence:
         return any(row.mean is not None for row in self.table.rows)
 
     def cell(self, row: str, column: str) -> Row:
-        """Raises KeyError where the table has no such cell."""
-        return self._cells()[row, column]
+        """The cell of a row in a column; a gap where the table was not asked for it: cells may be chosen one by one."""
+        found = next((cell for cell in self.table.rows if (cell.row, cell.column) == (row, column)), None)
+        return found or self._gap(row, column)
 
-    def _cells(self) -> dict[Place, Row]:
-        return {(cell.row, cell.column): cell for cell in self.table.rows}
+    def _gap(self, row: str, column: str) -> Row:
+        layout = self.table.layout
+        group = next(group for group, rows in layout.groups.items() if row in rows)
+        nothing = [CellResults(group, row, column, "", ())]
+        return build_table(replace(layout, means=(), claims=()), nothing, {}, budget=self.table.budget).rows[0]
 
     def runs_of(self, row: str, column: str) -> tuple[TrainedRun, ...]:
         return tuple(run for run in self.runs if (run.row, run.column) == (row, column))
+
+    def recorded(self, row: str, column: str) -> Sequence[Record]:
+        """The records of the first run of a cell that has any."""
+        return next((run.records for run in self.runs_of(row, column) if run.records), ())
 
     def marked(self, row: str, columns: Iterable[str] | None = None) -> str:
         """The mark of a row any of whose results (in these columns) are not of the paper's budget, data or settings."""
@@ -87,9 +99,14 @@ def notes(evidence: Evidence, *more: str, paper: str = "") -> list[str]:
 
 
 def without_records(evidence: Evidence) -> list[str]:
-    """Which results came without the records of their training: a collection of results holds none."""
-    missing = dict.fromkeys(f"{run.row} on {run.column}" for run in evidence.runs if not run.records)
-    return [f"No curves of: {listed(list(missing))} (their run folders are not here)."] if missing else []
+    """Which results came without the records of their training: a collection of results holds none, a file may be damaged."""
+    bare = [run for run in evidence.runs if not run.records]
+    missing = dict.fromkeys(f"{run.row} on {run.column}" for run in bare if not run.damaged)
+    damaged = [f"{run.row} on {run.column} (seed {run.seed})" for run in bare if run.damaged]
+    return [
+        *([f"No curves of: {listed(list(missing))} (their run folders are not here)."] if missing else []),
+        *([f"Not shown: {listed(damaged)}; what was recorded (metrics.jsonl) cannot be read."] if damaged else []),
+    ]
 
 
 def listed(names: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from chtexp.report.figures.evidence import NO_RESULTS, Evidence, has_paper, metric_label, notes
 from chtexp.report.figures.sheet import Sheet
 from chtexp.report.figures.style import FAINT, GREY, LIGHTNESS, styled
-from chtexp.report.words import GAP, MARK
+from chtexp.report.words import MARK, rounded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,7 +22,7 @@ def heat_map(evidence: Evidence, across: str = "", down: str = "") -> Figure:
     rows, columns = evidence.rows, evidence.columns
     cells = [[evidence.cell(row, column) for column in columns] for row in rows]
     values = np.array([[np.nan if cell.mean is None else cell.mean for cell in line] for line in cells], dtype=float)
-    two_lines = has_paper(evidence)
+    two_lines, digits = has_paper(evidence), evidence.table.layout.digits
     size = (max(8.0, 1.5 * len(columns) + 3.5), (0.95 if two_lines else 0.75) * len(rows) + 1.3)
     sheet = Sheet(evidence.table.layout.title, 1, 1, panel=size)
     axes = sheet.axes[0, 0]
@@ -42,8 +42,8 @@ def heat_map(evidence: Evidence, across: str = "", down: str = "") -> Figure:
             spine.set_visible(False)
         for height, line in enumerate(cells):
             for place, cell in enumerate(line):
-                text = GAP if cell.mean is None else f"{cell.mean:.2f}{MARK if cell.marks else ''}"
-                text += f"\n({cell.paper:.2f})" if cell.paper is not None else ""
+                text = rounded(cell.mean, digits) + (MARK if cell.marks and cell.mean is not None else "")
+                text += f"\n({rounded(cell.paper, digits)})" if cell.paper is not None else ""
                 dark = cell.mean is not None and image.norm(cell.mean) < 0.5
                 ink = "white" if dark else "black"
                 axes.text(place, height, text, ha="center", va="center", color=ink, gid=f"{cell.row} {cell.column}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from chtexp.report.figures.evidence import NO_RESULTS, Evidence, notes, without_records
-from chtexp.report.figures.series import Record
+from chtexp.report.figures.recorded import updates
 from chtexp.report.figures.sheet import Sheet
 from chtexp.report.figures.style import LIGHTNESS, empty, styled
 
@@ -44,16 +44,11 @@ def neurons(evidence: Evidence) -> Figure:
 
 def _active(evidence: Evidence, row: str, column: str) -> Mapping[str, Sequence[tuple[float, float]]]:
     """Of each layer (and of the last one's outputs), (step, percent of active neurons), where a run recorded it."""
-    records: Sequence[Record] = next((run.records for run in evidence.runs_of(row, column) if run.records), ())
-    updates = [record for record in records if record.get("kind") == "update"]
     found: dict[str, list[tuple[float, float]]] = {}
-    for update in updates:
-        layers = {name: layer for name, layer in update["layers"].items() if "active_inputs" in layer}
+    for step, layers in updates(evidence.recorded(row, column), "active_inputs", "active_outputs"):
         shares = {name: layer["active_inputs"] for name, layer in layers.items()}
-        if layers:
-            shares["outputs"] = list(layers.values())[-1]["active_outputs"]
-        for name, share in shares.items():
-            found.setdefault(name, []).append((float(update["step"]), 100 * float(share)))
+        for name, share in {**shares, "outputs": list(layers.values())[-1]["active_outputs"]}.items():
+            found.setdefault(name, []).append((step, 100 * float(share)))
     return found
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from chtexp.report.figures.evidence import NO_RESULTS
 from chtexp.report.figures.sheet import Sheet
-from chtexp.report.figures.style import COLOURS, MARKERS, empty, spread_labels, styled
+from chtexp.report.figures.style import COLOURS, MARKERS, logarithmic, said, spread_labels, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,21 +33,24 @@ def runtime(rows: Rows, notes: Sequence[str] = ()) -> Figure:
         for axes, panel in zip(sheet.axes[0], PANELS, strict=True):  # the height that both share is known now
             _names(axes, panels[panel], PANELS[panel][0])
         sheet.axes[0, 0].set_ylabel("one link prediction (ms)")
+        if not rows:
+            sheet.axes[0, 0].set_yticks([])
+            sheet.axes[0, 0].set_yticks([], minor=True)
     return sheet.finish(notes if rows else [f"{NO_RESULTS}.", *notes])
 
 
 def _panel(axes: Any, rows: Rows, panel: str) -> None:
-    from matplotlib.ticker import FuncFormatter, NullLocator
+    from matplotlib.ticker import NullLocator
 
     axis, label = PANELS[panel]
     axes.set_xlabel(label)
-    axes.set_yscale("log")
+    logarithmic(axes, "y")
     axes.set_title(f"({panel})")
     if not rows:
-        empty(axes, NO_RESULTS)
+        axes.set_xticks([])
+        said(axes, NO_RESULTS)
         return
     axes.set_xscale("log", base=2)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     for device in dict.fromkeys(row["device"] for row in rows):
         for kind in KINDS:
             _line(axes, [row for row in rows if (row["candidate"], row["device"]) == (kind, device)], axis)

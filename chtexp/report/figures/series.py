@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
+from chtexp.report.figures.style import logarithmic
 from chtexp.report.statistics import mean_and_error
 
 Record = Mapping[str, Any]
@@ -62,16 +64,16 @@ def quantity(name: str, metric: str, runs: Sequence[Sequence[Record]]) -> Quanti
 
 
 def series(records: Sequence[Record], of: Callable[[Record], float | None], against: str = "step") -> Points:
-    """The values of one run in the order of time; of two records at a step the later counts.
+    """The finite values of one run in the order of time; of two records at a step the later counts.
 
     against: the key of the horizontal axis; records without it are passed over.
     """
     found = {
         float(record[against]): float(value)
         for record in records
-        if against in record and (value := of(record)) is not None
+        if record.get(against) is not None and (value := of(record)) is not None
     }
-    return tuple(sorted(found.items()))
+    return tuple(sorted(point for point in found.items() if all(map(math.isfinite, point))))
 
 
 class Band(NamedTuple):
@@ -92,18 +94,19 @@ def over_seeds(runs: Sequence[Points]) -> Band:
     return Band(places, tuple(map(fmean, columns)), errors)
 
 
-def fit_scale(axes: Any, wanted: Quantity) -> None:
-    """Percents end at 100; a perplexity that falls to a fraction is seen on a logarithmic axis only."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+def fit_scale(axes: Any, wanted: Quantity, beside: Sequence[float] = ()) -> None:
+    """Percents end at 100; a perplexity that falls to a fraction is seen on a logarithmic axis only.
 
-    if not axes.lines:
+    beside: values that will stand beside the lines, at heights that must be seen as well.
+    """
+    values = [*beside, *(value for drawn in axes.lines for value in drawn.get_ydata())]
+    if not values:
         return
-    values = [value for drawn in axes.lines for value in drawn.get_ydata()]
+    if beside:
+        axes.update_datalim([(0, value) for value in beside], updatex=False)
+        axes.autoscale_view(scalex=False)
     if wanted.percent:
         low, high = axes.get_ylim()
         axes.set_ylim(max(low, -4.0), min(high, 100 + 0.04 * (100 - low)))
     elif min(values) > 0 and max(values) > LOGARITHMIC * min(values):
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        logarithmic(axes, "y")

@@ -37,11 +37,13 @@ class Sheet:
         self._entries: dict[str, Any] = {}
 
     def entry(self, name: str, handle: Any) -> None:
-        """A line of the legend; a name that is there already stays as it is."""
+        """A line of the legend; a name that is there already stays as it is. handle: or several, side by side."""
         self._entries.setdefault(name, handle)
 
     def finish(self, notes: Sequence[str] = ()) -> Figure:
         """The figure, grown by what stands above and below its panels. notes: sentences, each on lines of its own."""
+        from matplotlib.legend_handler import HandlerTuple
+
         with styled():
             width, panels = self._size
             letters = int((width - 2 * MARGIN) / LETTER)
@@ -63,6 +65,7 @@ class Sheet:
                     loc="upper left",
                     bbox_to_anchor=(0, 1 - top / height),
                     ncols=columns,
+                    handler_map={tuple: HandlerTuple(ndivide=None, pad=0.4)},
                     handlelength=2.6,
                     columnspacing=1.2,
                     borderaxespad=0.2,

@@ -31,6 +31,7 @@ LIGHTNESS = "cividis"  # of heat maps: from dark to light in grey as well, and t
 _SETTINGS: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # matplotlib brings it along: the same on every machine
     "font.size": FONT,
+    "text.parse_math": False,  # a "$" is a letter, as in ${model.width}
     "axes.titlesize": FONT,
     "axes.labelsize": FONT,
     "xtick.labelsize": FONT,
@@ -115,10 +116,24 @@ def _content(figure: Figure, suffix: str) -> bytes:
     return content.getvalue()
 
 
+def logarithmic(axes: Any, which: str) -> None:
+    """A logarithmic axis ("x" or "y") with a plain number at 1, 2 and 5 of every power of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set(**{f"{which}scale": "log"})
+    axis = getattr(axes, f"{which}axis")
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_minor_formatter(NullFormatter())
+    axis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value:g}" if value < 1e5 else f"{value:.0e}".replace("e+", "e"))
+    )
+
+
 def empty(axes: Any, words: str) -> None:
     """A panel that has nothing to show: no numbers at its axes, `words` in its middle."""
-    axes.set_xticks([])
-    axes.set_yticks([])
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_ticks([])
+        axis.set_ticks([], minor=True)  # of a logarithmic axis
     said(axes, words)
 
 

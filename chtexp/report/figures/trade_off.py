@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from chtexp.report.figures.evidence import NO_RESULTS, Evidence, metric_label, notes
 from chtexp.report.figures.sheet import Sheet, panel_places
-from chtexp.report.figures.style import empty, line, styled
+from chtexp.report.figures.style import empty, line, logarithmic, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +32,7 @@ def _trade_off(evidence: Evidence, label: str, key: Callable[[Any], float], *, p
                 continue
             column = columns[place]
             axes.set_title(column)
-            _across(axes)
+            logarithmic(axes, "x")
             axes.grid()
             for number, row in enumerate(evidence.rows):
                 _point(sheet, axes, evidence, row, column, number, key)
@@ -42,18 +42,6 @@ def _trade_off(evidence: Evidence, label: str, key: Callable[[Any], float], *, p
             axes.set_xlabel(label.partition(",")[0] if place + across >= len(columns) else "")
             axes.set_ylabel(metric_label(evidence.table) if place % across == 0 else "")
     return sheet.finish(notes(evidence, f"Across: {label}.", paper=PALE if theirs else ""))
-
-
-def _across(axes: Any) -> None:
-    """A logarithmic axis with a number at 1, 2 and 5 of every power of ten."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.xaxis.set_major_formatter(
-        FuncFormatter(lambda value, _: f"{value:g}" if value < 1e5 else f"{value:.0e}".replace("e+", "e"))
-    )
 
 
 def _point(

@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from chtexp.report.layout import Layout
 from chtexp.report.page.runs import RunPart, anchor
 from chtexp.report.sections import Section, ordered, sections
 from chtexp.report.table import Row, Table
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What was typed to make the page, so that the commands on it make what it shows.
+
+    overrides: KEY=VALUE. results: flags of what is read besides the run folders. config: flags of where one's own files are.
+    """
+
+    overrides: tuple[str, ...] = ()
+    results: tuple[str, ...] = ()
+    config: tuple[str, ...] = ()
+
+    def command(self, *words: str, reads_results: bool = True) -> str:
+        """What to type for `words`, e.g. "table", "table7", with the same overrides and flags."""
+        results = self.results if reads_results else ()
+        return shlex.join(["chtexp", *words, *self.overrides, *results, *self.config])
 
 
 @dataclass(frozen=True)
@@ -50,6 +69,11 @@ class TablePart:
             for row in rows
         ]
 
+    @property
+    def anchor(self) -> str:
+        """Where it stands on the page, apart from the page's own parts: a table may be named `runs`."""
+        return anchor("table", self.name)
+
     def cell_anchor(self, cell: Row) -> str:
         """Where the line with all of a cell's numbers stands."""
         return anchor(self.name, cell.group, cell.row, cell.column)
@@ -70,10 +94,20 @@ class FigurePart:
     table: str = ""
     measured: bool = True
 
+    @property
+    def anchor(self) -> str:
+        """Where it stands on the page."""
+        return anchor("figure", self.name)
+
+    @property
+    def table_anchor(self) -> str:
+        """Where its table stands."""
+        return anchor("table", self.table)
+
 
 @dataclass(frozen=True)
 class Page:
-    """All of it. made: when, in words; runs_from: the folder and the files that results were looked for in."""
+    """All of it. made: when, in words; runs_from: the folder and the files that results were looked for in; typed: how."""
 
     made: str
     version: str
@@ -81,6 +115,7 @@ class Page:
     tables: Sequence[TablePart]
     figures: Sequence[FigurePart]
     runs: Sequence[RunPart]
+    typed: Typed = Typed()
 
     @property
     def runs_by_id(self) -> dict[str, list[RunPart]]:
@@ -89,6 +124,18 @@ class Page:
         for run in self.runs:
             found.setdefault(run.id, []).append(run)
         return found
+
+    @property
+    def digits(self) -> dict[str, int]:
+        """Digits after the point of what each run reports, by its anchor: as in the tables of this metric that it stands in."""
+        tables = {identity: [part.table for part, _ in places] for identity, places in self.cells_by_run.items()}
+        return {
+            run.anchor: max(
+                (table.layout.digits for table in tables.get(run.id, []) if table and table.metric == run.metric),
+                default=Layout.digits,
+            )
+            for run in self.runs
+        }
 
     @property
     def cells_by_run(self) -> dict[str, list[tuple[TablePart, Row]]]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chtexp.report.figures.run_curves import SHOWN
-from chtexp.report.figures.series import Points, Record, quantity, series
+from chtexp.report.figures.series import METRIC, Points, Record, quantity, series
 
+SHOWN = (METRIC, "train_loss", "density", "anp", "itop", "overlap")
 WIDTH, HEIGHT, MARGIN = 300.0, 80.0, 4.0
 MOST = 200  # points of a line; more are not seen
 
@@ -29,12 +28,8 @@ class Curve:
 def curves(records: Sequence[Record], metric: str) -> tuple[Curve, ...]:
     """What was recorded of metric, loss, density, ANP, ITOP and overlap. records: the lines of `metrics.jsonl`."""
     wanted = [quantity(name, metric, [records]) for name in SHOWN]
-    found = [(one.label, _finite(series(records, one.of))) for one in wanted]
+    found = [(one.label, series(records, one.of)) for one in wanted]
     return tuple(_curve(label, points) for label, points in found if points)
-
-
-def _finite(points: Points) -> Points:
-    return tuple(point for point in points if all(map(math.isfinite, point)))
 
 
 def _curve(label: str, points: Points) -> Curve:

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from chtexp.report.page import summary
 from chtexp.report.page.content import Page
 from chtexp.report.page.curves import HEIGHT, WIDTH
-from chtexp.report.words import GAP, MARK, number, with_error
+from chtexp.report.words import GAP, MARK, number, rounded, with_error
 
 
 def render_page(page: Page) -> str:
@@ -34,6 +34,7 @@ def render_page(page: Page) -> str:
             sentences=summary.in_words(summary.of_the_paper(page.tables)),
             runs_by_id=page.runs_by_id,
             cells_by_run=page.cells_by_run,
+            digits=page.digits,
         )
     )
 
@@ -47,7 +48,13 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "picture": _picture, "symbol": SYMBOLS.__getitem__, "slug": _slug}
+    environment.filters |= {
+        "number": number,
+        "rounded": rounded,
+        "picture": _picture,
+        "symbol": SYMBOLS.__getitem__,
+        "slug": _slug,
+    }
     environment.globals |= {
         "GAP": GAP,
         "MARK": MARK,

@@ -28,7 +28,8 @@ Read = TypeVar("Read")
 class RunPart:
     """A run. place: its folder, or the file of collected results that has it. damage: what of it could not be read.
 
-    reported: in the metric's unit. facts: what it is and what it came to, by name. result, config: whole, as text.
+    reported, last (at the last evaluation): in the metric's unit. facts: what it is and what it came to, by name.
+    result, config: whole, as text.
     """
 
     name: str
@@ -42,6 +43,7 @@ class RunPart:
     budget: str
     metric: str
     reported: float | None
+    last: float | None
     seconds: float | None
     facts: Mapping[str, str]
     commands: tuple[str, ...] = ()
@@ -135,7 +137,6 @@ def _of_result(result: Mapping[str, Any], environments: list[dict[str, Any]]) ->
     metrics = result.get("metrics")
     facts = {
         "selected by": str(result["selected_by"]),
-        "last evaluation": number(result["last"], ".2f"),
         **(
             {name: number(_float(value), ".4g") for name, value in metrics.items()} if isinstance(metrics, dict) else {}
         ),
@@ -152,6 +153,7 @@ def _of_result(result: Mapping[str, Any], environments: list[dict[str, Any]]) ->
         "budget": str(result["budget"]),
         "metric": str(result["metric"]),
         "reported": result["reported"],
+        "last": result["last"],
         "seconds": result["seconds"],
         "facts": facts,
         "result": json.dumps(
@@ -169,7 +171,7 @@ def _unfinished(
     named = {axis: str(part["name"]) for axis, part in parts.items() if isinstance(part, dict) and "name" in part}
     facts = {**({"steps so far": f"{step:,}"} if step is not None else {}), **_made_by(environments)}
     fields = {axis: named.get(axis, labels.get(axis, "")) for axis in parts}
-    return {**fields, "metric": "", "reported": None, "seconds": None, "facts": facts}
+    return {**fields, "metric": "", "reported": None, "last": None, "seconds": None, "facts": facts}
 
 
 def _made_by(environments: list[dict[str, Any]]) -> dict[str, str]:

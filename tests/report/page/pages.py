@@ -69,8 +69,8 @@ def small_page(hostile: str = HOSTILE) -> Page:
     runs = [collected_run(one, Path("r.jsonl")) for one in (*results, *more)]
     bad = RunPart(
         name=hostile, id=hostile, seed=hostile, state="failed", reason=hostile, place=hostile, data=hostile, method=hostile,
-        budget=hostile, metric=hostile, reported=1.0, seconds=1.0, facts={hostile: hostile}, commands=(hostile,), config=hostile,
-        result=hostile, log=(hostile,), damage=(hostile,),
+        budget=hostile, metric=hostile, reported=1.0, last=1.0, seconds=1.0, facts={hostile: hostile}, commands=(hostile,),
+        config=hostile, result=hostile, log=(hostile,), damage=(hostile,),
     )  # fmt: skip
     return Page(
         made="today",

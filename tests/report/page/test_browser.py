@@ -83,7 +83,7 @@ def test_it_loads_from_disk_without_a_word_and_without_the_network(opened: Opene
     assert opened.page.eval_on_selector(".figures img", "picture => picture.complete && picture.naturalWidth > 0")
 
 
-NUMBERS = "#table1 table.wide"
+NUMBERS = '[id="table.table1"] table.wide'
 ORDERS = {
     3: ["1234.60 ± 0.10", "70.20 ± 0.12", "50.00", "9.85 ± 0.05", "–"],  # the metric
     6: ["80.00 ± 0.10", "70.10 ± 0.10", "60.00 ± 0.10", "1.00 ± 0.10", "–"],  # the paper's
@@ -92,7 +92,7 @@ ORDERS = {
 
 @pytest.mark.parametrize("place", ORDERS)
 def test_heads_sort_numbers_with_errors_and_gaps_last(opened: Opened, place: int) -> None:
-    opened.page.evaluate("document.querySelector('#table1 details.numbers').open = true")
+    opened.page.evaluate("document.querySelector('[id=\"table.table1\"] details.numbers').open = true")
     before = opened.column(NUMBERS, place)
     head = opened.page.locator(f"{NUMBERS} thead button").nth(place)
     *told, gap = ORDERS[place]
@@ -128,7 +128,7 @@ def test_search_filters_lines_and_runs_and_gives_them_back(opened: Opened) -> No
     page = opened.page
     whole = page.locator("[data-row]:visible").count()
     opened.search("table2 higher")
-    assert page.locator("#table1").is_hidden()
+    assert page.locator('[id="table.table1"]').is_hidden()
     opened.search("c0ffee method=a")
     assert page.locator("[data-run]:not([data-hidden])").count() == 6
     assert page.locator("#found").inner_text() == "6 lines and runs"
@@ -150,10 +150,10 @@ def test_slash_leads_to_the_search_and_tab_to_the_content(opened: Opened) -> Non
 
 def test_links_lead_to_a_cell_its_run_and_back(opened: Opened) -> None:
     page = opened.page
-    page.locator("#table1 table.glance td a").first.click()
+    page.locator('[id="table.table1"] table.glance td a').first.click()
     line = page.locator(f'[id="{anchor("table1", "fixed", "A", "x")}"]')
     line.wait_for(state="visible")
-    assert page.evaluate("document.querySelector('#table1 details.numbers').open")
+    assert page.evaluate("document.querySelector('[id=\"table.table1\"] details.numbers').open")
     line.locator("a.run-link").nth(1).click()
     run = page.locator(f'[id="{anchor("run", result("A", 1, 0)["id"], "1")}"]')
     run.get_by_text("Commands").wait_for(state="visible")
@@ -161,8 +161,8 @@ def test_links_lead_to_a_cell_its_run_and_back(opened: Opened) -> None:
     run.get_by_role("link", name="table1: A, x").click()
     line.wait_for(state="visible")
     opened.search("nothing has this")
-    page.evaluate("location.hash = '#table2'")
-    page.locator("#table2").wait_for(state="visible")  # asked for by name, a search lets go
+    page.evaluate("location.hash = '#table.table2'")
+    page.locator('[id="table.table2"]').wait_for(state="visible")  # asked for by name, a search lets go
     assert opened.said == []
 
 
@@ -231,7 +231,7 @@ def test_it_can_be_read_without_scripts(chromium: Any, address: str) -> None:
     opened = Opened(chromium, address, java_script_enabled=False)
     assert opened.page.locator(".search").is_hidden()
     assert opened.page.get_by_role("heading", name="What reproduces").is_visible()
-    assert opened.page.locator("#table1 table.glance").is_visible()
+    assert opened.page.locator('[id="table.table1"] table.glance').is_visible()
     opened.context.close()
 
 

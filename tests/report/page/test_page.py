@@ -5,43 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
-from pages import HOSTILE, result, small_page, small_table
+from pages import HOSTILE, SVG, result, small_page, small_table
+from well_formed import Read
 
-from chtexp.report.page import TablePart, render_page, run_of_folder, summary_markdown
+from chtexp.report.page import FigurePart, TablePart, Typed, render_page, run_of_folder, summary_markdown
 from chtexp.report.page.curves import HEIGHT, MOST, WIDTH, curves
 from chtexp.report.page.runs import anchor
 from chtexp.report.page.summary import in_words, of_the_paper, tally
 from chtexp.store import Condition, RunFolder, condition
-
-VOID = {"meta", "link", "img", "br", "input"}
-
-
-class Read(HTMLParser):
-    """Every tag with its attributes, and whether they close as they open."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def values(self, name: str) -> list[str]:
-        return [attributes[name] or "" for _, attributes in self.tags if name in attributes]
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +53,22 @@ def test_links_lead_somewhere_and_names_are_given_once(html: str) -> None:
     assert html.count(f'href="#{anchor("run", row["id"], "0")}"') >= 2  # from the cell and from the list of runs
 
 
+@pytest.mark.parametrize("name", ["runs", "main", "tables", "search", "tally-paper", "figure5", "run", "table", "a b"])
+def test_a_table_may_have_any_name(name: str) -> None:
+    table, _ = small_table(name)
+    page = small_page()
+    page = replace(
+        page,
+        tables=[*page.tables, TablePart(name, table)],
+        figures=[*page.figures, FigurePart(f"{name}-curves", "Curves", SVG, table=name)],
+    )
+    read = Read(render_page(page))
+    names = read.values("id")
+    assert len(names) == len(set(names))
+    assert not any(re.search(r"\s", one) for one in names)
+    assert {link[1:] for link in read.values("href") if link.startswith("#")} <= set(names)
+
+
 def test_anchors_of_other_names_differ() -> None:
     odd = ["a b", "a.b", "a-b", "a~20b", "a", "a/b", 'a"b', "é"]
     assert len({anchor("run", name, "0") for name in odd}) == len(odd)
@@ -109,6 +98,15 @@ def test_what_is_not_the_papers_is_never_counted_as_reproduced() -> None:
     assert "In results † alone, 1 more hold and 1 more fail" in said
 
 
+def test_commands_repeat_what_was_typed_for_the_page() -> None:
+    typed = Typed(("budget=cpu", "paths.runs=my runs"), ("--results", "a.jsonl"), ("--config-dir", "c"))
+    assert (
+        typed.command("table", "t") == "chtexp table t budget=cpu 'paths.runs=my runs' --results a.jsonl --config-dir c"
+    )
+    html = render_page(replace(small_page(), typed=typed))
+    assert "<code>chtexp plan table1 budget=cpu &#39;paths.runs=my runs&#39; --config-dir c</code> lists" in html
+
+
 def test_the_summary_as_markdown() -> None:
     table, other, nothing = small_table()[0], small_table("table2", 0.1)[0], small_table("table3")[0]
     nothing = replace(nothing, rows=tuple(replace(row, n=0, marks=()) for row in nothing.rows))
@@ -128,6 +126,23 @@ def test_the_summary_as_markdown() -> None:
     ]
     assert "No results yet: table3." in text
     assert "mine" not in text
+
+
+def test_numbers_have_the_digits_of_their_tables() -> None:
+    page = small_page()
+    exact, other = (
+        replace(part, table=replace(part.table, layout=replace(part.table.layout, digits=digits)))
+        for part, digits in zip(page.tables[:2], (3, 0), strict=True)
+        if part.table
+    )
+    html = render_page(replace(page, tables=[exact, other]))
+    assert "70.200 ± 0.115" in html  # at a glance
+    assert "60.000 ± 0.100" in html
+    assert "accuracy <b>1234.500</b>" in html  # a run of the first table
+    assert "<dt>last evaluation</dt><dd>1234.500</dd>" in html
+    assert "accuracy <b>1234</b>" in html  # and one of the other
+    alone = render_page(replace(page, tables=[]))
+    assert "accuracy <b>1234.50</b>" in alone
 
 
 def test_without_results_nothing_is_said_to_be_reproduced() -> None:

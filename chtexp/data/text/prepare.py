@@ -31,7 +31,8 @@ def prepare_text(config: TextDataConfig, root: Path | None, log: Log = print, ca
     `log`. Text is encoded on all cores.
 
     Raises `UserError` for a missing root, folders that cannot be written, files that are missing and cannot be streamed, files
-    that are not what they should be (with file and line or row), an unknown tokenizer, and what `load_text` raises.
+    that are not what they should be (with file and line or row) or change while they are read, an unknown tokenizer, and what
+    `load_text` raises.
     """
     folder = cache_folder(config, root, cache)
     if _unfit(config, root, folder):

@@ -10,10 +10,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-from chtexp.data.checksums import checksum
 from chtexp.data.text.config import TextDataConfig
 from chtexp.data.text.hub import hub_revision, stream
 from chtexp.data.text.raw import read_documents
+from chtexp.data.text.watched import WatchedFile
 from chtexp.errors import UserError
 from chtexp.typed import Description
 
@@ -41,7 +41,7 @@ class Source(Protocol):
 
     @property
     def raw(self) -> Raw:
-        """What it is now."""
+        """What it is, and was when its documents were read."""
 
     def documents(self, first: int = 0) -> Iterator[str]:
         """Their texts, from number `first` on."""
@@ -49,7 +49,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class LocalFile:
-    """name: below the data root, or absolute."""
+    """name: below the data root, or absolute. Its documents and `raw` are of the same bytes, or `UserError` is raised."""
 
     name: str
     path: Path
@@ -57,14 +57,20 @@ class LocalFile:
     text_field: str
     plain_text: str
 
-    @cached_property
+    @property
     def raw(self) -> Raw:
         """Read from end to end, once."""
-        return Raw(split=self.split, bytes=self.path.stat().st_size, checksum=checksum(self.path))
+        return Raw(split=self.split, checksum=self._file.checksum, bytes=self.path.stat().st_size)
 
     def documents(self, first: int = 0) -> Iterator[str]:
         """Those before `first` are read and left out."""
-        return islice(read_documents(self.path, self.text_field, self.plain_text), first, None)
+        file = self._file  # before it is opened
+        yield from islice(read_documents(self.path, self.text_field, self.plain_text), first, None)
+        file.check()
+
+    @cached_property
+    def _file(self) -> WatchedFile:
+        return WatchedFile(self.path)
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,17 @@
-"""Where the documents of a corpus are: files of this machine, or a split of a data set on the hub, streamed."""
+"""What documents come from: files of this machine, or a split of a data set on the hub, streamed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from glob import glob
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-from chtexp.data.text.config import TextDataConfig
 from chtexp.data.text.hub import hub_revision, stream
 from chtexp.data.text.raw import read_documents
 from chtexp.data.text.watched import WatchedFile
-from chtexp.errors import UserError
 from chtexp.typed import Description
 
 TRAIN, VALIDATION = "train", "validation"
@@ -98,48 +95,3 @@ class HubSplit:
         return stream(
             self.hub, self.hub_config, self.split, self.raw.checksum, self.text_field, self.by_hand, first=first
         )
-
-
-def find_sources(config: TextDataConfig, root: Path | None) -> list[Source]:
-    """The validation files and then the training files, or the splits on the hub where none match.
-
-    Raises `UserError` for patterns that match nothing where there is no hub, and for a file of both splits.
-    """
-    sources: list[Source] = []
-    for split, patterns in ((VALIDATION, config.validation), (TRAIN, config.train)):
-        lacking = [pattern for pattern in patterns if not _matching(pattern, root)]
-        if not lacking:
-            sources += find_files(config, split, root)
-        elif config.hub is None:
-            raise UserError(
-                f"{config.title}: no file matches {_placed(lacking, root)}; see data.{split} and paths.data"
-            )
-        else:
-            sources.append(
-                HubSplit(config.hub, config.hub_config, split, config.text_field, by_hand=_placed(patterns, root))
-            )
-    names = [source.name for source in sources]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise UserError(f"{config.title}: {twice[0]} is both a training and a validation file; take it out of one")
-    return sources
-
-
-def find_files(config: TextDataConfig, split: str, root: Path | None) -> list[LocalFile]:
-    """The files of a split that are there, each once."""
-    patterns = config.validation if split == VALIDATION else config.train
-    names = dict.fromkeys(name for pattern in patterns for name in _matching(pattern, root))
-    return [LocalFile(name, (root or Path()) / name, split, config.text_field, config.plain_text) for name in names]
-
-
-def _matching(pattern: str, root: Path | None) -> list[str]:
-    """Files by name, relative to the data root if the pattern is; none of a relative pattern without a root."""
-    path = Path(pattern).expanduser()
-    if root is None and not path.is_absolute():
-        return []
-    names = sorted(glob(str(path), root_dir=root, recursive=True))
-    return [name for name in names if ((root or Path()) / name).is_file()]
-
-
-def _placed(patterns: list[str] | tuple[str, ...], root: Path | None) -> str:
-    """Patterns with their folder, for a person."""
-    return ", ".join(str((root or Path("<paths.data>")) / Path(pattern).expanduser()) for pattern in patterns)

@@ -23,6 +23,7 @@ from chtexp.randomness import derive_seed
 from chtexp.tasks.adam import Adam, Share
 from chtexp.tasks.base import Budget, Built, PositiveInt, Tested
 from chtexp.tasks.ramps import Ramps
+from chtexp.tasks.transfer import on_device
 from chtexp.topology import Junction
 from chtexp.typed import Description
 
@@ -141,7 +142,7 @@ class LanguageModelling:
             parts = []
             for first in range(0, len(mine), self.recipe.at_once):
                 some = mine[first : first + self.recipe.at_once]
-                tokens = self.data.train.take(some, self._tokens).to(self.device, non_blocking=True)
+                tokens = on_device(self.data.train.take(some, self._tokens), self.device)
                 parts.append(Part(tokens, world * len(some) / self.recipe.batch))
             yield parts
 
@@ -180,7 +181,7 @@ class LanguageModelling:
             else:
                 tokens_BT = stream.rest(self._tokens)
             if tokens_BT.shape[1] > 1:
-                yield tokens_BT.to(self.device, non_blocking=True)
+                yield on_device(tokens_BT, self.device)
 
     def final_scores(self, model: nn.Module) -> Tested:
         """None: every evaluation is on the validation text."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,38 +28,57 @@ def add(commands: Any) -> None:
     sub.add_argument("--limit", type=positive, help="the first so many items of each task")
     sub.add_argument("--batch", type=positive, default=32, help="items at once (default: %(default)s)")
     sub.add_argument("--data", type=Path, help="root of the data sets (default: CHTEXP_DATA)")
+    sub.add_argument("--again", action="store_true", help="also tasks whose scores are there already")
     sub.add_argument("--json", action="store_true", help="as JSON")
 
 
 def zeroshot(parsed: argparse.Namespace) -> int:
-    """Evaluate, keep the scores in the run's folder, and print them."""
+    """Evaluate tasks that are not evaluated yet, keep the scores of each in the run's folder at once, and print those of all."""
     import os
 
     from chtexp.experiments.writer import Writer
-    from chtexp.experiments.zeroshot import PAPER_TASKS, as_records, evaluate_zero_shot
-    from chtexp.report.formats import lines_of
-    from chtexp.store.evaluations import FILE, newest, scores_in
+    from chtexp.experiments.zeroshot import PAPER_TASKS, as_record, evaluate_zero_shot, harness_version
+    from chtexp.store.evaluations import FILE, finished, newest, scores_in
     from chtexp.store.files import write_json
 
     root = parsed.data or (Path(os.environ["CHTEXP_DATA"]) if os.environ.get("CHTEXP_DATA") else None)
-    tasks = parsed.tasks.split(",") if parsed.tasks else list(PAPER_TASKS)
-    writer = Writer(parsed.folder, wanted_device(parsed.device))
-    scores = evaluate_zero_shot(writer, tasks, root, limit=parsed.limit, batch=parsed.batch)
-    records = as_records(scores, parsed.limit)
-    kept = newest(scores_in(parsed.folder), records)
-    write_json(parsed.folder / FILE, {"run": writer.run.id, "seed": writer.run.seed, "scores": kept})
-    if parsed.json:
-        print(json.dumps({"run": writer.run.id, "seed": writer.run.seed, "scores": records}, indent=2))
-        return 0
-    rows = [
-        [s.task, s.n, f"{s.accuracy:.2f} ± {s.accuracy_error:.2f}", f"{s.matthews:.3f} ± {s.matthews_error:.3f}",
-         _shown(s.shares), _shown(s.answered)]
-        for s in scores
-    ]  # fmt: skip
-    print(lines_of(rows, list(HEADS)))
-    print(f"written: {parsed.folder / FILE}")
+    tasks = list(dict.fromkeys(parsed.tasks.split(","))) if parsed.tasks else list(PAPER_TASKS)
+    writer, path = Writer(parsed.folder, wanted_device(parsed.device)), parsed.folder / FILE
+    run = {"run": writer.run.id, "seed": writer.run.seed}
+    former = {} if parsed.again else finished(scores_in(parsed.folder), tasks, parsed.limit, harness_version())
+    records = dict(former)
+    missing = [task for task in tasks if task not in former]
+    for score in evaluate_zero_shot(writer, missing, root, limit=parsed.limit, batch=parsed.batch):
+        record = as_record(score, parsed.limit)
+        write_json(path, {**run, "scores": newest(scores_in(parsed.folder), [record])})
+        records[score.task] = record
+    everything = [records[task] for task in tasks]
+    print(json.dumps({**run, "scores": everything}, indent=2) if parsed.json else _table(everything))
+    said = [_what_was_cut(record, writer.run.data.sequence_length) for record in everything if record["cut"]]
+    if former:
+        said.append(f"evaluated before: {', '.join(former)}; --again evaluates anew")
+    for line in (*said, f"written: {path}"):
+        print(line, file=sys.stderr if parsed.json else sys.stdout)
     return 0
 
 
-def _shown(shares: dict[str, float]) -> str:
-    return " / ".join(f"{share:.1f}" for share in shares.values())
+def _table(records: Sequence[Mapping[str, Any]]) -> str:
+    from chtexp.report.formats import lines_of
+
+    rows = [
+        [r["task"], r["n"], f"{r['accuracy']:.2f} ± {r['accuracy_error']:.2f}",
+         f"{r['matthews']:.3f} ± {r['matthews_error']:.3f}", _shown(r["shares"]), _shown(r["answered"])]
+        for r in records
+    ]  # fmt: skip
+    return lines_of(rows, list(HEADS))
+
+
+def _shown(shares: Mapping[str, float]) -> str:
+    return ", ".join(f"{label} {share:.1f}" for label, share in shares.items())
+
+
+def _what_was_cut(record: Mapping[str, Any], context: int) -> str:
+    which = (
+        f"{record['task']}: {record['cut']} of {record['n']} items are longer than the {context} tokens of the network"
+    )
+    return f"{which}: it saw their ends alone"

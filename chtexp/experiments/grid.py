@@ -54,7 +54,8 @@ class GridClaim(Description):
 class GridReading(Description):
     """Cells are read off an evaluation of their runs (`chtexp zeroshot`), instead of what the runs report.
 
-    tasks: by column; a cell is the mean over its tasks. score: `accuracy`, `matthews` or `shares.LABEL`, of all rows or by row.
+    tasks: by column; a cell is the mean over its tasks. score: of all rows or by row, `accuracy`, `matthews` or `shares.LABEL`, a
+    label by its number or its name.
     """
 
     evaluation: Literal["zeroshot"]

@@ -1,15 +1,13 @@
 """Zero-shot evaluation of a trained language model by EleutherAI's harness (arXiv:2501.19107, Tables 18 to 20).
 
-Accuracy alone misleads where one label prevails, so Matthews' correlation stands beside it. Both come from the harness's own
-answers, item by item, the same way for every task.
+Scores come from the harness's own answers, item by item, the same way for every task.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +16,13 @@ import numpy as np
 from chtexp.data.labelled import read_labelled
 from chtexp.errors import UserError
 from chtexp.experiments.writer import Writer
+from chtexp.experiments.zeroshot_score import Score, score
 
 PAPER_TASKS = (
     *("cola", "mnli", "mrpc", "qnli", "qqp", "rte"),
     *("sst2", "wnli", "hellaswag", "boolq", "cb", "copa"),
 )
-RESAMPLES = 1000  # of the standard error of Matthews' correlation
+MULTIPLE_CHOICE = "multiple_choice"
 # GLUE's questions about texts that lie here
 LOCAL_TASKS: dict[str, dict[str, Any]] = {
     "rte_local": {
@@ -39,111 +38,73 @@ LOCAL_TASKS: dict[str, dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class Score:
-    """Of one task. accuracy and its standard error in percent; matthews in [-1, 1], its standard error by the bootstrap.
-
-    shares: of every label among the n right answers, in percent; answered: among those given.
-    """
-
-    task: str
-    n: int
-    accuracy: float
-    accuracy_error: float
-    matthews: float
-    matthews_error: float
-    shares: dict[str, float]
-    answered: dict[str, float]
-
-
 def evaluate_zero_shot(
     writer: Writer, tasks: Sequence[str], root: Path | None, *, limit: int | None = None, batch: int = 32
-) -> list[Score]:
-    """The scores of the tasks, in their order.
+) -> Iterator[Score]:
+    """The scores of the tasks, in their order, each as soon as it is known.
 
     tasks: names of the harness (PAPER_TASKS are the paper's), whose texts come from the Hugging Face hub, or LOCAL_TASKS, whose
-    texts lie below `root`. limit: the first so many items of each. Raises UserError for a task that is not
-    known or whose texts cannot be had.
+    texts lie below `root`. limit: the first so many items of each. Raises UserError, before any task is evaluated, for one that
+    is not known, offers no choice of answers, or whose local texts are not there; later, for texts that the hub does not give.
     """
-    try:
-        from lm_eval import simple_evaluate
-        from lm_eval.models.huggingface import HFLM
-    except ImportError:
-        raise UserError("zero-shot evaluation needs EleutherAI's harness: pip install 'chtexp[zeroshot]'") from None
+    harness_version()
+    if not tasks:
+        return
+    from lm_eval import simple_evaluate
+    from lm_eval.models.huggingface import HFLM
     from lm_eval.tasks import TaskManager
 
     manager = TaskManager()
-    known = {*manager.all_subtasks, *LOCAL_TASKS}
-    for task in tasks:
-        if task not in known:
-            raise UserError(
-                f"the harness knows no task '{task}'; the paper's are {', '.join(PAPER_TASKS)}; on local files: "
-                f"{', '.join(LOCAL_TASKS)}"
-            )
+    asked = {task: _settings(task, manager, root) for task in tasks}
     model = HFLM(
         pretrained=writer.network,
         tokenizer=writer.tokenizer.hugging_face(),
         batch_size=batch,
         device=str(writer.device),
     )
-    scores = []
-    for task in tasks:
-        asked = _local(task, root) if task in LOCAL_TASKS else task
+    for task, settings in asked.items():
+        named = settings if task in LOCAL_TASKS else task
         try:
-            found = simple_evaluate(model=model, tasks=[asked], task_manager=manager, limit=limit, bootstrap_iters=0)
+            found = simple_evaluate(model=model, tasks=[named], task_manager=manager, limit=limit, bootstrap_iters=0)
         except (OSError, ConnectionError) as error:
             raise UserError(
                 f"the texts of {task} cannot be had ({_first_line(error)}); without the hub take local tasks"
             ) from None
-        scores.append(score(task, _answers(found["samples"][task])))
-    return scores
+        samples = found["samples"][task]
+        cut = sum(_is_cut(model, sample) for sample in samples)
+        yield score(task, _answers(task, samples), _fixed_choices(settings), cut)
 
 
-def score(task: str, answers: Sequence[tuple[int, int]]) -> Score:
-    """Of right and given answers, by item."""
-    right, given = (np.array(column) for column in zip(*answers, strict=True))
-    hits, n = right == given, len(right)
-    accuracy = float(hits.mean())
-    _, table_LL = confusion(right, given)
-    resampled = np.random.default_rng(0).multinomial(n, table_LL.ravel() / n, RESAMPLES)
-    return Score(
-        task=task,
-        n=n,
-        accuracy=100 * accuracy,
-        accuracy_error=100 * float(np.sqrt(accuracy * (1 - accuracy) / max(n - 1, 1))),
-        matthews=matthews(right, given),
-        matthews_error=float(np.std(matthews_of(resampled.reshape(-1, *table_LL.shape)), ddof=1)),
-        shares=_shares(right),
-        answered=_shares(given),
-    )
+def harness_version() -> str:
+    """Of the harness that evaluates here. Raises UserError if there is none."""
+    try:
+        return version("lm-eval")
+    except PackageNotFoundError:
+        raise UserError("zero-shot evaluation needs EleutherAI's harness: pip install 'chtexp[zeroshot]'") from None
 
 
-def matthews(right: np.ndarray, given: np.ndarray) -> float:
-    """Matthews' correlation of two lists of labels, of any number of classes; 0 where one of them never varies."""
-    return float(matthews_of(confusion(right, given)[1]))
+def as_record(score: Score, limit: int | None = None) -> dict[str, Any]:
+    """A score as it is kept beside a run, with the limit of items, and by which harness."""
+    return {**asdict(score), "limit": limit, "lm_eval": harness_version()}
 
 
-def confusion(right: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The labels [L] that occur, and how often each (rows) was answered by each (columns) [L, L]."""
-    labels, places = np.unique(np.concatenate([right, given]), return_inverse=True)
-    table_LL = np.zeros((len(labels), len(labels)), dtype=np.int64)
-    np.add.at(table_LL, (places[: len(right)], places[len(right) :]), 1)
-    return labels, table_LL
-
-
-def matthews_of(tables: np.ndarray) -> np.ndarray:
-    """Matthews' correlation of confusion tables [..., L, L] (Gorodkin 2004), of thousands of resampled ones at once."""
-    tables = tables.astype(np.float64)
-    right, given = tables.sum(-1), tables.sum(-2)
-    count, hits = tables.sum((-2, -1)), np.trace(tables, axis1=-2, axis2=-1)
-    both = hits * count - (right * given).sum(-1)
-    spread = (count**2 - (right**2).sum(-1)) * (count**2 - (given**2).sum(-1))
-    return np.divide(both, np.sqrt(spread), out=np.zeros_like(both), where=spread > 0)
-
-
-def as_records(scores: Sequence[Score], limit: int | None = None) -> list[dict[str, Any]]:
-    """The scores as they are kept beside a run, with the limit of items, and by which harness."""
-    return [{**asdict(score), "limit": limit, "lm_eval": version("lm-eval")} for score in scores]
+def _settings(task: str, manager: Any, root: Path | None) -> Mapping[str, Any]:
+    """How a task is set up. Raises UserError for one that cannot be scored here."""
+    if task in LOCAL_TASKS:
+        return _local(task, root)
+    if task not in manager.all_subtasks:
+        raise UserError(
+            f"the harness knows no task '{task}'; the paper's are {', '.join(PAPER_TASKS)}; on local files: "
+            f"{', '.join(LOCAL_TASKS)}"
+        )
+    settings: Mapping[str, Any] = manager.task_index[task].cfg
+    kind = settings.get("output_type", "a class of its own" if "class" in settings else "generate_until")
+    if kind != MULTIPLE_CHOICE:
+        raise UserError(
+            f"'{task}' offers no choice of answers (its output_type is {kind}): only tasks of {MULTIPLE_CHOICE} can be scored; "
+            f"the paper's are {', '.join(PAPER_TASKS)}"
+        )
+    return settings
 
 
 def _local(task: str, root: Path | None) -> dict[str, Any]:
@@ -158,7 +119,7 @@ def _local(task: str, root: Path | None) -> dict[str, Any]:
         "task": task,
         "custom_dataset": lambda **ignored: {"test": datasets.Dataset.from_list(records)},
         "test_split": "test",
-        "output_type": "multiple_choice",
+        "output_type": MULTIPLE_CHOICE,
         "doc_to_text": settings["doc_to_text"],
         "doc_to_choice": settings["doc_to_choice"],
         "doc_to_target": "label",
@@ -166,17 +127,37 @@ def _local(task: str, root: Path | None) -> dict[str, Any]:
     }
 
 
-def _answers(samples: Sequence[Mapping[str, Any]]) -> list[tuple[int, int]]:
-    """The right answer and the likeliest of every item."""
+def _fixed_choices(settings: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The answers that all items of a task share, by label; None if every item has its own, or two are called the same."""
+    choices = settings.get("doc_to_choice")
+    names = tuple(str(choice) for choice in choices) if isinstance(choices, list) else ()
+    return names if names and len(set(names)) == len(names) else None
+
+
+def _answers(task: str, samples: Sequence[Mapping[str, Any]]) -> list[tuple[int, int]]:
+    """The right answer and the likeliest of every item. Raises UserError where the right one is no single label."""
     return [
-        (int(sample["target"]), int(np.argmax([likelihood for likelihood, _ in sample["filtered_resps"]])))
+        (_label(task, sample["target"]), int(np.argmax([likelihood for likelihood, _ in sample["filtered_resps"]])))
         for sample in samples
     ]
 
 
-def _shares(labels: np.ndarray) -> dict[str, float]:
-    counts = Counter(labels.tolist())
-    return {str(label): 100 * counts[label] / len(labels) for label in sorted(counts)}
+def _label(task: str, target: Any) -> int:
+    try:
+        return int(target)
+    except (TypeError, ValueError):
+        raise UserError(
+            f"'{task}' cannot be scored: the right answer of an item is {target!r}, and not the number of one of its choices"
+        ) from None
+
+
+def _is_cut(model: Any, sample: Mapping[str, Any]) -> bool:
+    """Whether a question and one of its answers are longer than the context: the harness then leaves out the beginning.
+
+    The last token is only predicted, and needs no place; an empty question is asked by one token that begins a text.
+    """
+    lengths = [len(model.tok_encode(question + answer)) + (not question) for question, answer in sample["arguments"]]
+    return max(lengths) > model.max_length + 1
 
 
 def _first_line(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,7 +16,8 @@ Word = Literal["consistent", "higher", "lower", "not comparable", "no result"]
 WIDTH = 2
 PAPER_SEEDS = 3  # of every number for which the paper gives a standard error
 LISTED = 4  # settings of changed runs that are named
-STAND_IN = ("stand-in", "JPEG")  # words by which results tell of data that are not the paper's
+# by which results tell of data that are not the paper's, a part of them standing in for all, too
+STAND_IN = re.compile(r"stand-in|JPEG|\d+ of \d+ (training|validation) files")
 
 RULE = (
     f"Verdict: consistent where |difference| <= {WIDTH} sqrt(e^2 + p^2), otherwise higher or lower than the paper; e and p are "
@@ -78,4 +80,4 @@ def _whole(budget: Mapping[str, Any]) -> bool:
 
 def _stand_in(source: str) -> str | None:
     """The beginning of a source that is not the paper's data, as far as its colon."""
-    return source.partition(":")[0] if any(word in source for word in STAND_IN) else None
+    return source.partition(":")[0] if STAND_IN.search(source) else None

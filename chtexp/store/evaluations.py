@@ -1,7 +1,8 @@
 """Scores of a finished run's model on tasks that it was not trained for: kept beside the result, carried with it, read off it.
 
-A score is a record of one task: task, n, accuracy and its error (percent), matthews, shares of labels (percent), limit (the
-first so many items; None: all), and what evaluated it. A result holds them, where there are any, in a list under `zeroshot`.
+A score is a record of one task: task, n, accuracy and its error (percent), matthews, shares of labels (percent) by the names in
+choices (None: by number), cut (items that were too long for the network), limit (the first so many items; None: all), and
+lm_eval, the version of what evaluated it. A result holds them, where there are any, in a list under `zeroshot`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from chtexp.errors import unknown
 from chtexp.store.files import read_json
 
 FILE = "zeroshot.json"
@@ -24,6 +26,15 @@ def scores_in(folder: Path) -> list[Score]:
     """The scores beside the run in `folder`."""
     path = folder / FILE
     return list(read_json(path)["scores"]) if path.exists() else []
+
+
+def finished(scores: Sequence[Score], tasks: Sequence[str], limit: int | None, lm_eval: str) -> dict[str, Score]:
+    """Of `tasks`, by name, the scores that asking again would only repeat; those that do not say what was cut are none."""
+    return {
+        score["task"]: score
+        for score in scores
+        if score["task"] in tasks and "cut" in score and (score.get("limit"), score.get("lm_eval")) == (limit, lm_eval)
+    }
 
 
 def newest(former: Sequence[Score], scores: Sequence[Score]) -> list[Score]:
@@ -51,7 +62,8 @@ def evaluated(result: Result) -> dict[str, tuple[Any, ...]]:
 def read_off(result: Result, tasks: Sequence[str], score: str, metric: str) -> Result | None:
     """`result` as if it reported the mean of a score over `tasks`, higher being better; None unless it has all of them.
 
-    score: `accuracy`, `matthews`, or `shares.1` of the label 1.
+    score: `accuracy`, `matthews`, `shares.1` of label 1, or `shares.yes` of the one of that name. Raises UserError for a name
+    that no label of a task has.
     """
     found = {record["task"]: record for record in result.get(KEY) or []}
     if not set(tasks) <= set(found):
@@ -69,4 +81,11 @@ def read_off(result: Result, tasks: Sequence[str], score: str, metric: str) -> R
 
 def _value(record: Score, score: str) -> float:
     name, _, label = score.partition(".")
-    return float(record[name].get(label, 0.0) if label else record[name])
+    if not label:
+        return float(record[name])
+    choices = record.get("choices") or ()
+    if label.isdecimal() and int(label) < len(choices):
+        label = choices[int(label)]
+    elif choices and label not in choices:
+        raise unknown(f"label of {record['task']}", label, choices)
+    return float(record[name].get(label, 0.0))

@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterator
 from typing import Annotated, Literal, NamedTuple
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -24,6 +23,7 @@ from chtexp.randomness import derive_seed
 from chtexp.tasks.adam import Adam, Share
 from chtexp.tasks.base import Budget, Built, PositiveInt, Tested
 from chtexp.tasks.ramps import Ramps
+from chtexp.tasks.transfer import on_device
 from chtexp.topology import Junction
 from chtexp.typed import Description
 
@@ -142,7 +142,7 @@ class LanguageModelling:
             parts = []
             for first in range(0, len(mine), self.recipe.at_once):
                 some = mine[first : first + self.recipe.at_once]
-                tokens = self.data.train.take(some, self._tokens).to(self.device, non_blocking=True)
+                tokens = on_device(self.data.train.take(some, self._tokens), self.device)
                 parts.append(Part(tokens, world * len(some) / self.recipe.batch))
             yield parts
 
@@ -153,16 +153,12 @@ class LanguageModelling:
 
     @torch.inference_mode()
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """`perplexity` of the validation text, and the `validation_loss` it comes from, in nats a token.
+        """`perplexity` of the validation text, all of it but its first token; `validation_loss` of it, in nats a token.
 
         Summed over tokens, so that it is the same on any number of processes but for rounding.
         """
-        size = self.recipe.at_once
         sums = torch.zeros(2, dtype=torch.double, device=self.device)
-        firsts = range(0, self._validation, size)
-        for first in firsts[self.processes.rank :: self.processes.world]:
-            some = np.arange(first, min(first + size, self._validation))
-            tokens_BT = self.data.validation.take(some, self._tokens).to(self.device, non_blocking=True)
+        for tokens_BT in self._validation_parts():
             targets = tokens_BT[:, 1:].flatten()
             nats = cross_entropy(model(tokens_BT[:, :-1]).flatten(0, 1).float(), targets, reduction="sum")
             sums[0] += nats
@@ -170,6 +166,22 @@ class LanguageModelling:
         nats_sum, tokens = self.processes.sum(sums).tolist()
         loss = nats_sum / tokens
         return {"perplexity": math.exp(min(loss, 700.0)), "validation_loss": loss}
+
+    def _validation_parts(self) -> Iterator[Tensor]:
+        """What this process takes of the validation text, at most `at_once` sequences [B, T + 1] at a time.
+
+        What the whole sequences leave over is a part of its own, a shorter sequence, unless the budget limits the text.
+        """
+        stream, size = self.data.validation, self.recipe.at_once
+        firsts = range(0, self._validation, size)
+        unlimited = self._validation == stream.sequences(self._tokens)
+        for part in range(self.processes.rank, len(firsts) + unlimited, self.processes.world):
+            if part < len(firsts):
+                tokens_BT = stream.take(range(firsts[part], min(firsts[part] + size, self._validation)), self._tokens)
+            else:
+                tokens_BT = stream.rest(self._tokens)
+            if tokens_BT.shape[1] > 1:
+                yield on_device(tokens_BT, self.device)
 
     def final_scores(self, model: nn.Module) -> Tested:
         """None: every evaluation is on the validation text."""

@@ -24,6 +24,7 @@ from chtexp.tasks.adam import Adam, Share
 from chtexp.tasks.base import Budget, Built, PositiveInt, Tested
 from chtexp.tasks.ramps import Ramps
 from chtexp.tasks.smoothed_loss import smoothed_loss_sum
+from chtexp.tasks.transfer import on_device
 from chtexp.tasks.translation_scores import score
 from chtexp.topology import Junction
 from chtexp.typed import Description
@@ -150,7 +151,7 @@ class Translation:
             for pairs in together:
                 # a batch of fewer pairs than processes: the others take one that counts nothing
                 mine, counts = (pairs[rank::world], per_token) if rank < len(pairs) else (pairs[:1], 0.0)
-                source, target = (tensor.to(self.device, non_blocking=True) for tensor in self.train.padded(mine))
+                source, target = (on_device(tensor, self.device) for tensor in self.train.padded(mine))
                 parts.append(Part(source, target, counts))
             yield parts
 
@@ -167,7 +168,7 @@ class Translation:
         longer = self.validation.source_lengths.clip(min=self.validation.target_lengths)
         batches = length_batches(longer, max(EVALUATION_TOKENS, int(longer.max())))
         for pairs in batches[self.processes.rank :: self.processes.world]:
-            source, target = (tensor.to(self.device) for tensor in self.validation.padded(pairs))
+            source, target = (on_device(tensor, self.device) for tensor in self.validation.padded(pairs))
             _, plain, tokens = smoothed_loss_sum(model(source, target), target, self.vocabulary.pad_id, 0.0)
             sums += torch.stack([plain.double(), tokens.double()])
         loss, count = self.processes.sum(sums).tolist()

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from chtexp.cli import zeroshot as zeroshot_command
+from chtexp.cli.common import Parser
 from chtexp.data.labelled import read_labelled
 from chtexp.errors import UserError
 from chtexp.experiments.description import Run
 from chtexp.experiments.run import execute
-from chtexp.experiments.zeroshot import matthews, score
+from chtexp.experiments.zeroshot import PAPER_TASKS, _answers, _fixed_choices, _is_cut, _settings
+from chtexp.experiments.zeroshot_score import Score, matthews, score
 
 PAIR = '<pair id="{id}" {key}="{label}" task="IE"><t>A dog\n runs {id}.</t><h>It runs.</h></pair>'
 
 
 @pytest.fixture
 def labelled(tmp_path: Path) -> Path:
-    """A data root with some labelled text: 7 of 12 pairs entail, 3 of 8 reviews are positive."""
+    """A data root with some labelled text: 7 of 12 pairs entail, 3 of 8 reviews are positive, and one of them is too long."""
     folder = tmp_path / "labelled" / "zeroshot"
     folder.mkdir(parents=True)
     for file, key, labels in (
@@ -30,7 +35,7 @@ def labelled(tmp_path: Path) -> Path:
     ):
         pairs = "".join(PAIR.format(id=number, key=key, label=label) for number, label in enumerate(labels))
         (folder / file).write_text(f"<entailment-corpus>{pairs}</entailment-corpus>")
-    (folder / "rt-polarity.neg").write_text("dull .\nbad .\n\nlong .\nthin .\npoor .\n")
+    (folder / "rt-polarity.neg").write_text(f"dull .\nbad .\n\n{'long ' * 60}.\nthin .\npoor .\n")
     (folder / "rt-polarity.pos").write_text("good .\nwitty .\nrich .\n")
     return folder.parent
 
@@ -44,6 +49,13 @@ def test_a_score_by_hand() -> None:
     assert found.matthews_error == pytest.approx(0.1, abs=0.02)
     assert found.shares == {"0": 60.0, "1": 40.0}
     assert found.answered == {"0": 70.0, "1": 30.0}
+
+
+def test_labels_are_called_as_the_task_calls_them() -> None:
+    found = score("x", [(0, 1), (1, 1), (1, 1), (1, 1)], ["no", "yes", "maybe"], cut=3)
+    assert found.shares == {"no": 25.0, "yes": 75.0, "maybe": 0.0}
+    assert list(found.answered.items()) == [("no", 0.0), ("yes", 100.0), ("maybe", 0.0)]
+    assert (found.choices, found.cut) == (("no", "yes", "maybe"), 3)
 
 
 def test_who_always_says_the_same_has_no_correlation() -> None:
@@ -82,27 +94,145 @@ def test_local_files(labelled: Path) -> None:
         read_labelled("rte", None)
 
 
-@pytest.mark.slow
-def test_the_harness_asks_a_trained_run(
-    small_text: Callable[..., Run], labelled: Path, chtexp: Callable, tmp_path: Path
+class Asked:
+    """The command without a network: it evaluates `tasks` up to one called `broken`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        self.folder, self.tasks = folder, []
+        data = SimpleNamespace(sequence_length=64)
+        writer = SimpleNamespace(run=SimpleNamespace(id="0123456789", seed=0, data=data))
+        monkeypatch.setattr("chtexp.experiments.writer.Writer", lambda folder, device: writer)
+        monkeypatch.setattr("chtexp.experiments.zeroshot.evaluate_zero_shot", self._evaluate)
+
+    def _evaluate(self, writer: object, tasks: list[str], root: Path | None, **options: object) -> Iterator[Score]:
+        self.tasks = list(tasks)
+        for task in tasks:
+            if task == "broken":
+                raise UserError("broken")
+            yield score(task, [(0, 1), (1, 1)], ["no", "yes"], cut=1)
+
+    def __call__(self, *typed: str) -> list[str]:
+        """The tasks that were evaluated, or begun."""
+        commands = Parser().add_subparsers()
+        zeroshot_command.add(commands)
+        self.tasks = []
+        parsed = commands.choices["zeroshot"].parse([str(self.folder), *typed])
+        parsed.run(parsed)
+        return self.tasks
+
+    @property
+    def kept(self) -> list[str]:
+        return [record["task"] for record in json.loads((self.folder / "zeroshot.json").read_text())["scores"]]
+
+
+def test_what_is_evaluated_is_kept_and_not_asked_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    asked = Asked(monkeypatch, tmp_path)
+    with pytest.raises(UserError, match="broken"):
+        asked("--tasks", "rte,cola,broken,cb")
+    assert asked.kept == ["rte", "cola"]
+    assert asked("--tasks", "cola,cb,rte") == ["cb"]
+    assert asked.kept == ["rte", "cola", "cb"]
+    said = capsys.readouterr().out
+    assert [line.split()[0] for line in said.splitlines()[2:5]] == ["cola", "cb", "rte"]
+    assert "no 50.0, yes 50.0" in said
+    assert "no 0.0, yes 100.0" in said
+    assert "cb: 1 of 2 items are longer than the 64 tokens of the network: it saw their ends alone" in said
+    assert "evaluated before: rte, cola; --again evaluates anew" in said
+    assert asked("--tasks", "rte,cb", "--again") == ["rte", "cb"]
+    assert asked("--tasks", "rte", "--limit", "1") == ["rte"]  # another question
+    assert asked("--tasks", "rte,cb", "--json") == ["rte"]
+    shown = capsys.readouterr().out
+    records = json.loads(shown[shown.index("{") :])
+    assert [record["task"] for record in records["scores"]] == ["rte", "cb"]
+
+
+@pytest.mark.slow
+def test_what_cannot_be_scored_is_one_clear_line(tmp_path: Path) -> None:
+    from lm_eval.tasks import TaskManager
+
+    manager = TaskManager()
+    for task in PAPER_TASKS:
+        assert _settings(task, manager, tmp_path)["output_type"] == "multiple_choice"
+    for wrong, wanted in (
+        ("rte_locl", "the harness knows no task 'rte_locl'; the paper's are cola, "),
+        (
+            "gsm8k",
+            "'gsm8k' offers no choice of answers (its output_type is generate_until): only tasks of multiple_choice ",
+        ),
+        ("rte_local", "No such file"),
+        ("squadv2", "'squadv2' offers no choice of answers (its output_type is a class of its own): "),
+    ):
+        with pytest.raises(UserError, match=re.escape(wanted)):
+            _settings(wrong, manager, tmp_path)
+
+
+@pytest.mark.slow
+def test_the_harness_asks_a_trained_run(small_text: Callable[..., Run], labelled: Path, chtexp: Callable) -> None:
     run = small_text("data.sequence_length=64", "task.batch=2", "task.at_once=2")
     execute(run, "command")
-    folder = str(run.folder.path)
-    tasks = ["--tasks", "rte_local,reviews_local", "--data", str(labelled)]
-    said = chtexp("zeroshot", folder, *tasks).stdout
-    assert "rte_local" in said
-    kept = json.loads((run.folder.path / "zeroshot.json").read_text())
-    assert [(s["task"], s["n"]) for s in kept["scores"]] == [("rte_local", 12), ("reviews_local", 8)]
-    assert kept["scores"][0]["shares"] == pytest.approx({"0": 700 / 12, "1": 500 / 12})
-    again = ["--tasks", "reviews_local", *tasks[2:], "--json", "--limit", "3"]
-    assert [s["n"] for s in json.loads(chtexp("zeroshot", folder, *again).stdout)["scores"]] == [3]
-    kept = json.loads((run.folder.path / "zeroshot.json").read_text())  # other tasks keep their scores
-    assert [(s["task"], s["n"], s["limit"]) for s in kept["scores"]] == [
+    folder, file = str(run.folder.path), run.folder.path / "zeroshot.json"
+
+    def kept(*keys: str) -> list[tuple]:
+        return [tuple(s[key] for key in keys) for s in json.loads(file.read_text())["scores"]]
+
+    data, tasks = ["--data", str(labelled)], ["--tasks", "rte_local,reviews_local"]
+    done = chtexp("zeroshot", folder, "--tasks", "rte_local,gsm8k", *data, check=2)
+    assert "'gsm8k' offers no choice of answers (its output_type is generate_until)" in done.stderr.splitlines()[-1]
+    assert not file.exists()  # it is seen before anything is evaluated
+    offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+    done = chtexp("zeroshot", folder, "--tasks", "rte_local,sst2", *data, check=2, **offline)
+    assert "the texts of sst2 cannot be had" in done.stderr.splitlines()[-1]
+    assert kept("task", "n") == [("rte_local", 12)]  # a later failure loses nothing
+
+    said = chtexp("zeroshot", folder, *tasks, *data).stdout
+    assert "reviews_local: 1 of 8 items are longer than the 64 tokens of the network: it saw their ends alone" in said
+    assert "evaluated before: rte_local; --again evaluates anew" in said
+    assert "True 58.3, False 41.7" in said
+    assert kept("task", "n", "cut") == [("rte_local", 12, 0), ("reviews_local", 8, 1)]
+    assert kept("choices") == [(["True", "False"],), (["negative", "positive"],)]
+    assert kept("shares")[0][0] == pytest.approx({"True": 700 / 12, "False": 500 / 12})
+
+    done = chtexp("zeroshot", folder, "--tasks", "reviews_local", *data, "--json", "--limit", "3")
+    assert [s["n"] for s in json.loads(done.stdout)["scores"]] == [3]
+    assert "of 3 items are longer" in done.stderr or json.loads(done.stdout)["scores"][0]["cut"] == 0
+    assert kept("task", "n", "limit") == [
         ("rte_local", 12, None),
         ("reviews_local", 3, 3),
-    ]
-    done = chtexp("zeroshot", folder, "--tasks", "rte_locl", check=2)
-    assert "knows no task 'rte_locl'" in done.stderr.splitlines()[-1]
-    done = chtexp("zeroshot", folder, "--tasks", "rte_local", "--data", str(tmp_path / "nowhere"), check=2)
-    assert "No such file" in done.stderr.splitlines()[-1]
+    ]  # other tasks keep their scores
+
+
+def test_a_right_answer_that_is_no_label_is_one_clear_line() -> None:
+    for target in ("maybe", [0, 1]):
+        with pytest.raises(
+            UserError, match=r"'x' cannot be scored: the right answer of an item is .* and not the number"
+        ):
+            _answers("x", [{"target": target, "filtered_resps": [(0.0, True), (1.0, True)]}])
+
+
+def test_choices_are_fixed_where_all_items_share_them() -> None:
+    assert _fixed_choices({"doc_to_choice": ["no", "yes"]}) == ("no", "yes")
+    for choices in ("choices", "{{[a, b]}}", None, [], ["x", "x"]):
+        assert _fixed_choices({"doc_to_choice": choices}) is None
+    assert _fixed_choices({}) is None
+
+
+class Model:
+    """A network of ten tokens, each a letter."""
+
+    max_length = 10
+
+    def tok_encode(self, text: str) -> list[str]:
+        return list(text)
+
+
+def test_what_is_longer_than_the_network_is_counted() -> None:
+    """An answer's last letter is predicted, and never read."""
+    for question, answers, cut in (
+        ("12345678", ["123", "1"], False),
+        ("12345678", ["1", "1234"], True),
+        ("", ["1234567890"], False),
+        ("", ["12345678901"], True),
+    ):
+        assert _is_cut(Model(), {"arguments": [(question, answer) for answer in answers]}) is cut

@@ -9,7 +9,7 @@ import pytest
 from chtexp.errors import UserError
 from chtexp.store import RunFolder
 from chtexp.store.collection import merged, read_collection, results_below, write_collection
-from chtexp.store.evaluations import newest, read_off, with_scores
+from chtexp.store.evaluations import finished, newest, read_off, with_scores
 from chtexp.store.files import write_json
 
 
@@ -54,6 +54,25 @@ def test_a_mean_over_tasks_is_read_off() -> None:
         assert (read["reported"], read["item_limit"]) == (value, None)
     assert read_off(evaluated, ["rte", "boolq"], "accuracy", "accuracy") is None
     assert read_off(result(), ["rte"], "accuracy", "accuracy") is None
+
+
+def test_labels_are_read_by_number_and_by_name() -> None:
+    shares = {"no": 30.0, "yes": 70.0}
+    evaluated = with_scores(result(), [score("boolq", shares=shares, choices=["no", "yes"])])
+    for label, value in (("1", 70.0), ("yes", 70.0), ("0", 30.0)):
+        read = read_off(evaluated, ["boolq"], f"shares.{label}", "share")
+        assert read is not None
+        assert read["reported"] == value
+    with pytest.raises(UserError, match=r"unknown label of boolq 'yse' .did you mean 'yes'"):
+        read_off(evaluated, ["boolq"], "shares.yse", "share")
+
+
+def test_finished_is_what_would_only_be_repeated() -> None:
+    whole, few = score("rte", cut=0), score("cola", cut=2, limit=10)
+    scores = [whole, few, score("wnli")]  # the last of a time when nobody counted what was cut
+    assert finished(scores, ["rte", "cola", "wnli", "cb"], None, "0") == {"rte": whole}
+    assert finished(scores, ["rte", "cola", "wnli", "cb"], 10, "0") == {"cola": few}
+    assert finished(scores, ["cola"], None, "0") == finished(scores, ["rte"], None, "1") == {}
 
 
 def test_scores_travel_with_results(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 import torch
 
@@ -87,19 +86,52 @@ def test_batches_from_any_step_are_the_tail_of_all(small_text: Callable[..., Run
             assert torch.equal(part.tokens, other.tokens)
 
 
+def nats_of(model: torch.nn.Module, tokens: torch.Tensor) -> torch.Tensor:
+    with torch.inference_mode():
+        return -model(tokens[:, :-1]).log_softmax(-1).gather(-1, tokens[:, 1:, None]).flatten().double()
+
+
 def test_perplexity_is_that_of_every_validation_token(small_text: Callable[..., Run]) -> None:
     run = small_text()
     task = task_of(run)
     model = run.family.build_model(run).model.eval()
-    count = task.data.validation.sequences(16)
+    text = task.data.validation
+    count = text.sequences(16)
     assert count % 4  # the last batch is a smaller one
-    tokens = task.data.validation.take(np.arange(count), 16)
-    with torch.inference_mode():
-        log_p = model(tokens[:, :-1]).log_softmax(-1).gather(-1, tokens[:, 1:, None])
+    rest = text.rest(16)
+    assert rest.shape[1] > 1
+    nats = torch.cat([nats_of(model, text.take(range(count), 16)), nats_of(model, rest)])
+    assert len(nats) == len(text) - 1
     found = task.evaluate(model)
-    assert found["validation_loss"] == pytest.approx(-float(log_p.double().mean()), rel=1e-6)
+    assert found["validation_loss"] == pytest.approx(float(nats.mean()), rel=1e-6)
     assert found["perplexity"] == pytest.approx(math.exp(found["validation_loss"]))
-    assert task_of(small_text("budget.test_limit=1")).evaluate(model) != found
+    limited = task_of(small_text("budget.test_limit=1")).evaluate(model)
+    assert limited["validation_loss"] == pytest.approx(float(nats[:16].mean()), rel=1e-6)
+
+
+class Sums(Processes):
+    """One of several processes, which notes what it would send to the others."""
+
+    def __init__(self, rank: int, world: int) -> None:
+        super().__init__(rank, world)
+        self.mine = torch.zeros(())
+
+    def sum(self, values: torch.Tensor) -> torch.Tensor:
+        self.mine = values
+        return values
+
+
+@pytest.mark.parametrize("world", [2, 3, 5])
+def test_processes_evaluate_the_same_tokens_as_one(small_text: Callable[..., Run], world: int) -> None:
+    run = small_text("task.at_once=3")
+    model = run.family.build_model(run).model.eval()
+    alone = task_of(run)
+    ranks = [Sums(rank, world) for rank in range(world)]
+    for one in ranks:
+        task_of(run, one).evaluate(model)
+    nats, tokens = sum(one.mine for one in ranks).tolist()
+    assert tokens == len(alone.data.validation) - 1
+    assert nats / tokens == pytest.approx(alone.evaluate(model)["validation_loss"])
 
 
 def test_a_step_wants_enough_text_and_a_sequence_for_every_process(small_text: Callable[..., Run]) -> None:

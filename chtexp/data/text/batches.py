@@ -36,10 +36,6 @@ class SequenceBatches:
         """M, the same in every epoch."""
         return self._sequences // self._size
 
-    def epoch_of(self, batch: int) -> int:
-        """The epoch, from 0 on, that batch number `batch` belongs to."""
-        return batch // self.batches_per_epoch
-
     def iterate(self, first_batch: int = 0) -> Iterator[np.ndarray]:
         """Sequence indices int64 [B] of batch `first_batch` and all that follow, without end; a sequence at most once an epoch.
 

@@ -21,7 +21,7 @@ from chtexp.data.text.documents import EMPTY, HELD_OUT, Corpus, Document, batche
 from chtexp.data.text.progress import Checkpoint, Progress, forget, save, saved
 from chtexp.data.text.shards import ShardWriter
 from chtexp.data.text.sources import TRAIN, VALIDATION
-from chtexp.data.text.tokenizer import TOKENIZER, TextTokenizer, given_file, given_tokenizer, learn_bpe
+from chtexp.data.text.tokenizer import TOKENIZER, TextTokenizer, given_tokenizer, learn_bpe
 from chtexp.errors import UserError
 
 BATCH = 1_000_000  # characters encoded together
@@ -32,8 +32,8 @@ Writers = Mapping[str, ShardWriter]
 def build(corpus: Corpus, folder: Path, log: Log) -> Manifest:
     """Fill `folder`, or go on doing so where that was interrupted; all is written but the manifest, returned.
 
-    Raises `UserError` for sources that are not what they should be (with file and line or row), for a tokenizer that is none, and
-    where no training document is left.
+    Raises `UserError` for sources that are not what they should be (with file and line or row), or do not stay what they are, for
+    a tokenizer that is none, and where no training document is left.
     """
     tokenizer, progress, writers = _resumed(corpus, folder, log) or _begun(corpus, folder, log)
     progress = _encode(corpus, tokenizer, progress, writers, folder, log)
@@ -41,13 +41,13 @@ def build(corpus: Corpus, folder: Path, log: Log) -> Manifest:
         raise UserError(f"no training document of {corpus.config.title} is left; {_left_out(progress)}")
     if progress.documents.get(EMPTY) or progress.documents.get(HELD_OUT):
         log(f"{corpus.config.title}: {_left_out(progress)}")
+    raw = {one.name: one.raw for one in corpus.sources[: corpus.opened]}
     forget(folder)
-    given = given_file(corpus.config)
     return Manifest(
         config=corpus.config,
         versions=versions(LIBRARIES),
-        raw={one.name: one.raw for one in corpus.sources[: corpus.opened]},
-        tokenizer=None if given is None else checksum(given),
+        raw=raw,
+        tokenizer=None if corpus.given is None else corpus.given.checksum,
         documents=progress.documents,
         tokens=progress.tokens,
         vocabulary=tokenizer.vocabulary,
@@ -94,10 +94,9 @@ def _resumed(corpus: Corpus, folder: Path, log: Log) -> tuple[TextTokenizer, Pro
 
 def _checkpoint(corpus: Corpus, folder: Path, progress: Progress, end_token: str) -> Checkpoint:
     """With the checksums of all that was read so far, be it to learn the tokenizer."""
-    given = given_file(corpus.config)
     made_of = {
         **{one.name: one.raw.checksum for one in corpus.sources[: corpus.opened]},
-        **({} if given is None else {"given tokenizer": checksum(given)}),
+        **({} if corpus.given is None else {"given tokenizer": corpus.given.checksum}),
         "tokenizer": checksum(folder / TOKENIZER),
         "end of text": end_token,
     }

@@ -21,8 +21,10 @@ class TextDataConfig(Description):
 
     title: what it is, in words. hub, hub_config: a data set of the Hugging Face hub, streamed where no file matches.
     train, validation: files, or patterns of files (`*`, `**`), below the data root or anywhere; a list is read in its order, a
-    pattern's files in the order of their names. text_field: of a JSON line or a parquet row. plain_text: whether a text file is
-    one document, or paragraphs (parted by blank lines) are. documents: at most so many training documents, the first ones.
+    pattern's files in the order of their names. Of files that say how many they are, `train-00003-of-00080.parquet`, all must be
+    there; a pattern that says it, too, `*-of-00080.parquet`, takes those that are. text_field: of a JSON line or a parquet row.
+    plain_text: whether a text file is one document, or paragraphs (parted by blank lines) are. documents: at most so many
+    training documents, the first ones; the last files may be missing then.
 
     Where there are no validation files, the share `validation_share` of the documents is held out, chosen by a hash of their
     text; no training document is a validation document, in either case. validation_tokens: at most so many.

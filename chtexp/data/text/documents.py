@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 from chtexp.data.text.config import TextDataConfig
 from chtexp.data.text.sources import TRAIN, VALIDATION, Source
+from chtexp.data.text.tokenizer import given_file
+from chtexp.data.text.watched import WatchedFile
 
 EMPTY, HELD_OUT = "empty", "held out"  # why a document is in neither split
 DIGEST = 8  # bytes: two different documents of a billion agree with probability 0.03, and one is left out
@@ -29,10 +31,15 @@ class Document(NamedTuple):
 
 
 class Corpus:
-    """sources: as `find_sources` gives them. opened: how many of them, from the first on, documents were asked of."""
+    """sources: as `find_sources` gives them. opened: how many of them, from the first on, documents were asked of.
+
+    given: the file of a given tokenizer; None if it is learnt or on the hub.
+    """
 
     def __init__(self, config: TextDataConfig, sources: list[Source]) -> None:
         self.config, self.sources = config, sources
+        file = given_file(config)
+        self.given = None if file is None else WatchedFile(file)
         self.opened = 0
 
     def documents(self, source: int = 0, read: int = 0, taken: int = 0) -> Iterator[Document]:

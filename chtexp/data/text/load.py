@@ -9,6 +9,7 @@ import numpy as np
 from chtexp.data.prepared import check, prepared_otherwise, read_manifest, token_type
 from chtexp.data.text.cache import Manifest, cache_folder
 from chtexp.data.text.config import TextDataConfig
+from chtexp.data.text.file_sets import file_sets
 from chtexp.data.text.sources import TRAIN, VALIDATION
 from chtexp.data.text.stream import TextData, TokenStream
 from chtexp.data.text.tokenizer import TOKENIZER, TextTokenizer
@@ -64,4 +65,11 @@ def _in_words(config: TextDataConfig, manifest: Manifest) -> str:
     libraries = ", ".join(f"{library} {number}" for library, number in manifest.versions.items())
     tokenizer = "byte-level sub-words learnt from it" if config.learnt else f"sub-words of {config.tokenizer}"
     size = f"{manifest.documents[TRAIN]} documents, {manifest.tokens[TRAIN]} tokens"
-    return f"{config.title}: {size}, {manifest.vocabulary} {tokenizer} ({libraries})"
+    parts = [
+        f"{len(one.numbers)} of {one.size} {word} files"
+        for split, word in ((TRAIN, "training"), (VALIDATION, "validation"))
+        for one in file_sets(name for name, raw in manifest.raw.items() if raw.split == split)
+        if not one.whole
+    ]
+    title = f"{config.title} ({', '.join(parts)})" if parts else config.title
+    return f"{title}: {size}, {manifest.vocabulary} {tokenizer} ({libraries})"

@@ -17,8 +17,9 @@ from chtexp.data.text.build import build
 from chtexp.data.text.cache import Manifest, cache_folder
 from chtexp.data.text.config import TextDataConfig
 from chtexp.data.text.documents import Corpus
+from chtexp.data.text.find import find_files, find_sources, require_documents
 from chtexp.data.text.load import load_text
-from chtexp.data.text.sources import TRAIN, VALIDATION, find_files, find_sources
+from chtexp.data.text.sources import TRAIN, VALIDATION
 from chtexp.data.text.stream import TextData
 from chtexp.data.text.tokenizer import given_file
 from chtexp.errors import UserError
@@ -30,8 +31,9 @@ def prepare_text(config: TextDataConfig, root: Path | None, log: Log = print, ca
     What is prepared and whole stays; what is damaged, or was made from other files, is made anew. Everything done is told to
     `log`. Text is encoded on all cores.
 
-    Raises `UserError` for a missing root, folders that cannot be written, files that are missing and cannot be streamed, files
-    that are not what they should be (with file and line or row), an unknown tokenizer, and what `load_text` raises.
+    Raises `UserError` for a missing root, folders that cannot be written, files that are missing and cannot be streamed, or
+    are a part of their set, files that are not what they should be (with file and line or row) or change while they are read, an
+    unknown tokenizer, and what `load_text` raises.
     """
     folder = cache_folder(config, root, cache)
     if _unfit(config, root, folder):
@@ -53,6 +55,7 @@ def prepare_text(config: TextDataConfig, root: Path | None, log: Log = print, ca
 def _make(config: TextDataConfig, root: Path | None, folder: Path, log: Log) -> None:
     draft = folder.with_name(folder.name.replace("prepared", "unfinished"))
     manifest = build(Corpus(config, find_sources(config, root)), draft, log)
+    require_documents(config, manifest.documents[TRAIN], root)
     write_manifest(draft, manifest)
     with staging(folder.parent) as bin:
         publish(draft, folder, manifest, replaced=bin / "replaced")

@@ -1,20 +1,17 @@
-"""Where the documents of a corpus are: files of this machine, or a split of a data set on the hub, streamed."""
+"""What documents come from: files of this machine, or a split of a data set on the hub, streamed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from glob import glob
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-from chtexp.data.checksums import checksum
-from chtexp.data.text.config import TextDataConfig
 from chtexp.data.text.hub import hub_revision, stream
 from chtexp.data.text.raw import read_documents
-from chtexp.errors import UserError
+from chtexp.data.text.watched import WatchedFile
 from chtexp.typed import Description
 
 TRAIN, VALIDATION = "train", "validation"
@@ -41,7 +38,7 @@ class Source(Protocol):
 
     @property
     def raw(self) -> Raw:
-        """What it is now."""
+        """What it is, and was when its documents were read."""
 
     def documents(self, first: int = 0) -> Iterator[str]:
         """Their texts, from number `first` on."""
@@ -49,7 +46,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class LocalFile:
-    """name: below the data root, or absolute."""
+    """name: below the data root, or absolute. Its documents and `raw` are of the same bytes, or `UserError` is raised."""
 
     name: str
     path: Path
@@ -57,14 +54,20 @@ class LocalFile:
     text_field: str
     plain_text: str
 
-    @cached_property
+    @property
     def raw(self) -> Raw:
         """Read from end to end, once."""
-        return Raw(split=self.split, bytes=self.path.stat().st_size, checksum=checksum(self.path))
+        return Raw(split=self.split, checksum=self._file.checksum, bytes=self.path.stat().st_size)
 
     def documents(self, first: int = 0) -> Iterator[str]:
         """Those before `first` are read and left out."""
-        return islice(read_documents(self.path, self.text_field, self.plain_text), first, None)
+        file = self._file  # before it is opened
+        yield from islice(read_documents(self.path, self.text_field, self.plain_text), first, None)
+        file.check()
+
+    @cached_property
+    def _file(self) -> WatchedFile:
+        return WatchedFile(self.path)
 
 
 @dataclass(frozen=True)
@@ -92,48 +95,3 @@ class HubSplit:
         return stream(
             self.hub, self.hub_config, self.split, self.raw.checksum, self.text_field, self.by_hand, first=first
         )
-
-
-def find_sources(config: TextDataConfig, root: Path | None) -> list[Source]:
-    """The validation files and then the training files, or the splits on the hub where none match.
-
-    Raises `UserError` for patterns that match nothing where there is no hub, and for a file of both splits.
-    """
-    sources: list[Source] = []
-    for split, patterns in ((VALIDATION, config.validation), (TRAIN, config.train)):
-        lacking = [pattern for pattern in patterns if not _matching(pattern, root)]
-        if not lacking:
-            sources += find_files(config, split, root)
-        elif config.hub is None:
-            raise UserError(
-                f"{config.title}: no file matches {_placed(lacking, root)}; see data.{split} and paths.data"
-            )
-        else:
-            sources.append(
-                HubSplit(config.hub, config.hub_config, split, config.text_field, by_hand=_placed(patterns, root))
-            )
-    names = [source.name for source in sources]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise UserError(f"{config.title}: {twice[0]} is both a training and a validation file; take it out of one")
-    return sources
-
-
-def find_files(config: TextDataConfig, split: str, root: Path | None) -> list[LocalFile]:
-    """The files of a split that are there, each once."""
-    patterns = config.validation if split == VALIDATION else config.train
-    names = dict.fromkeys(name for pattern in patterns for name in _matching(pattern, root))
-    return [LocalFile(name, (root or Path()) / name, split, config.text_field, config.plain_text) for name in names]
-
-
-def _matching(pattern: str, root: Path | None) -> list[str]:
-    """Files by name, relative to the data root if the pattern is; none of a relative pattern without a root."""
-    path = Path(pattern).expanduser()
-    if root is None and not path.is_absolute():
-        return []
-    names = sorted(glob(str(path), root_dir=root, recursive=True))
-    return [name for name in names if ((root or Path()) / name).is_file()]
-
-
-def _placed(patterns: list[str] | tuple[str, ...], root: Path | None) -> str:
-    """Patterns with their folder, for a person."""
-    return ", ".join(str((root or Path("<paths.data>")) / Path(pattern).expanduser()) for pattern in patterns)

@@ -43,7 +43,13 @@ class TokenStream:
         first_B = np.asarray(indices_B, dtype=np.int64)
         if ((first_B < 0) | (first_B >= self.sequences(length))).any():
             raise IndexError(f"sequences {first_B.min()}..{first_B.max()} of {self.sequences(length)}")
-        positions_BL = first_B[:, None] * length + np.arange(length + 1)
+        return self._at(first_B[:, None] * length + np.arange(length + 1))
+
+    def rest(self, length: int) -> Tensor:
+        """What the whole sequences leave over, as one that is shorter: int64 [1, R + 1] of R < L targets; none where R is 0."""
+        return self._at(np.arange(self.sequences(length) * length, len(self))[None])
+
+    def _at(self, positions_BL: np.ndarray) -> Tensor:
         tokens_BL = np.empty(positions_BL.shape, dtype=np.int64)
         shard_BL = np.searchsorted(self._starts, positions_BL, side="right") - 1
         for shard in np.unique(shard_BL):

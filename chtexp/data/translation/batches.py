@@ -36,10 +36,6 @@ class TokenBatches:
         """M, the same in every epoch."""
         return len(self._edges) - 1
 
-    def epoch_of(self, batch: int) -> int:
-        """The epoch, from 0 on, that batch number `batch` belongs to."""
-        return batch // self.batches_per_epoch
-
     def iterate(self, first_batch: int = 0) -> Iterator[np.ndarray]:
         """Pair indices int64 [B] of batch `first_batch` and all that follow, without end; each pair once an epoch."""
         epoch, position = divmod(first_batch, self.batches_per_epoch)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chtexp.data.text.documents import Corpus, batched
-from chtexp.data.text.sources import find_sources
+from chtexp.data.text.find import find_sources
 
 
 @pytest.fixture

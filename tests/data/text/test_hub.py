@@ -194,7 +194,7 @@ def test_the_library_streams_what_files_hold(config, library, tmp_path, sentence
     prepare_text(streamed, None, quiet, tmp_path / "cache")
     one, two = (contents(cache_folder(which, None, tmp_path / "cache")) for which in (files, streamed))
     assert one == two
-    from chtexp.data.text.sources import find_sources
+    from chtexp.data.text.find import find_sources
 
     (source,) = find_sources(streamed, None)
     for first in (0, 39, 100, 120):

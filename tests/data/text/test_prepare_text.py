@@ -196,8 +196,8 @@ def test_every_format_gives_the_same(config, tmp_path, write_jsonl, sentences):
     for n in range(2):
         path = tmp_path / f"openwebtext/plain_text/train-0000{n}-of-00002.parquet"
         pq.write_table(pa.table({"text": texts[n * 30 : n * 30 + 30]}), path)
-    write_jsonl(tmp_path / "c4/en/c4-train.00000-of-01024.json.gz", texts)
-    write_jsonl(tmp_path / "c4/en/c4-validation.00000-of-00008.json.gz", sentences(5, salt=500))
+    write_jsonl(tmp_path / "c4/en/c4-train.00000-of-00001.json.gz", texts)
+    write_jsonl(tmp_path / "c4/en/c4-validation.00000-of-00001.json.gz", sentences(5, salt=500))
     (tmp_path / "a.txt").write_text("\n\n".join(texts))
     for n, text in enumerate(texts):
         (tmp_path / f"one{n:02}.txt").write_text(text)

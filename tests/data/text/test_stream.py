@@ -57,6 +57,13 @@ def test_no_token_is_lost_between_sequences():
     assert (tokens_NL[1:, 0] == tokens_NL[:-1, -1]).all()
 
 
+@pytest.mark.parametrize(("length", "rest"), [(1, [100]), (10, [100]), (33, [99, 100]), (40, list(range(80, 101)))])
+def test_what_whole_sequences_leave_over(length, rest):
+    stream = stream_of(list(range(50)), list(range(50, 101)))
+    assert stream.rest(length).tolist() == [rest]
+    assert (len(rest) - 1) + stream.sequences(length) * length == 100  # targets: all but the first token
+
+
 @pytest.mark.parametrize("index", [-1, 3])
 def test_a_sequence_that_there_is_not(index):
     with pytest.raises(IndexError, match="of 3"):

@@ -64,12 +64,6 @@ def test_epochs_and_seeds_differ():
     assert 0.3 < (np.diff(lengths[first[::10]]) != 0).mean() < 0.7  # short and long batches alternate at random
 
 
-def test_epoch_of():
-    batches = TokenBatches(np.array([2, 2, 2]), np.array([1, 1, 2]), 4, seed=0)
-    assert batches.batches_per_epoch == 2
-    assert [batches.epoch_of(batch) for batch in range(5)] == [0, 0, 1, 1, 2]
-
-
 def test_a_sentence_that_fits_no_batch():
     with pytest.raises(
         UserError, match=r"a sentence of 30 tokens fits no batch of 20 tokens; take batches of at least 30"

@@ -1,0 +1,88 @@
+"""What a language model's answers to questions with a choice are worth: accuracy, Matthews' correlation, shares of labels.
+
+Accuracy alone misleads where one label prevails, so Matthews' correlation stands beside it.
+
+Shapes: L labels.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+RESAMPLES = 1000  # of the standard error of Matthews' correlation
+
+
+@dataclass(frozen=True)
+class Score:
+    """Of one task. accuracy and its standard error in percent; matthews in [-1, 1], its standard error by the bootstrap.
+
+    shares: of every label among the n right answers, in percent; answered: among those given. Labels are called as in `choices`,
+    the task's answers in the order of its labels 0, 1, ...; None: every item has answers of its own, and labels are "0", "1", ...
+    cut: of the n items, those whose text was longer than the network's context, and lost its beginning.
+    """
+
+    task: str
+    n: int
+    accuracy: float
+    accuracy_error: float
+    matthews: float
+    matthews_error: float
+    shares: dict[str, float]
+    answered: dict[str, float]
+    choices: tuple[str, ...] | None = None
+    cut: int = 0
+
+
+def score(task: str, answers: Sequence[tuple[int, int]], choices: Sequence[str] | None = None, cut: int = 0) -> Score:
+    """Of right and given answers, by item. choices, cut: see `Score`."""
+    right, given = (np.array(column) for column in zip(*answers, strict=True))
+    hits, n = right == given, len(right)
+    accuracy = float(hits.mean())
+    _, table_LL = confusion(right, given)
+    resampled = np.random.default_rng(0).multinomial(n, table_LL.ravel() / n, RESAMPLES)
+    return Score(
+        task=task,
+        n=n,
+        accuracy=100 * accuracy,
+        accuracy_error=100 * float(np.sqrt(accuracy * (1 - accuracy) / max(n - 1, 1))),
+        matthews=matthews(right, given),
+        matthews_error=float(np.std(matthews_of(resampled.reshape(-1, *table_LL.shape)), ddof=1)),
+        shares=_shares(right, choices),
+        answered=_shares(given, choices),
+        choices=None if choices is None else tuple(choices),
+        cut=cut,
+    )
+
+
+def matthews(right: np.ndarray, given: np.ndarray) -> float:
+    """Matthews' correlation of two lists of labels, of any number of classes; 0 where one of them never varies."""
+    return float(matthews_of(confusion(right, given)[1]))
+
+
+def confusion(right: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The labels [L] that occur, and how often each (rows) was answered by each (columns) [L, L]."""
+    labels, places = np.unique(np.concatenate([right, given]), return_inverse=True)
+    table_LL = np.zeros((len(labels), len(labels)), dtype=np.int64)
+    np.add.at(table_LL, (places[: len(right)], places[len(right) :]), 1)
+    return labels, table_LL
+
+
+def matthews_of(tables: np.ndarray) -> np.ndarray:
+    """Matthews' correlation of confusion tables [..., L, L] (Gorodkin 2004), of thousands of resampled ones at once."""
+    tables = tables.astype(np.float64)
+    right, given = tables.sum(-1), tables.sum(-2)
+    count, hits = tables.sum((-2, -1)), np.trace(tables, axis1=-2, axis2=-1)
+    both = hits * count - (right * given).sum(-1)
+    spread = (count**2 - (right**2).sum(-1)) * (count**2 - (given**2).sum(-1))
+    return np.divide(both, np.sqrt(spread), out=np.zeros_like(both), where=spread > 0)
+
+
+def _shares(labels: np.ndarray, choices: Sequence[str] | None) -> dict[str, float]:
+    """By label, in percent: of all choices where they are known, else of the labels that occur."""
+    counts = Counter(labels.tolist())
+    names = {label: str(label) for label in sorted(counts)} | dict(enumerate(choices or ()))
+    return {name: 100 * counts[label] / len(labels) for label, name in sorted(names.items())}

@@ -48,13 +48,17 @@ def zeroshot(parsed: argparse.Namespace) -> int:
     former = {} if parsed.again else finished(scores_in(parsed.folder), tasks, parsed.limit, harness_version())
     records = dict(former)
     missing = [task for task in tasks if task not in former]
+    said = []
     for score in evaluate_zero_shot(writer, missing, root, limit=parsed.limit, batch=parsed.batch):
         record = as_record(score, parsed.limit)
-        write_json(path, {**run, "scores": newest(scores_in(parsed.folder), [record])})
+        kept = newest(scores_in(parsed.folder), [record])
+        write_json(path, {**run, "scores": kept})
         records[score.task] = record
+        if record not in kept:
+            said.append(f"{score.task}: not kept, since the score of all its items is there")
     everything = [records[task] for task in tasks]
     print(json.dumps({**run, "scores": everything}, indent=2) if parsed.json else _table(everything))
-    said = [_what_was_cut(record, writer.run.data.sequence_length) for record in everything if record["cut"]]
+    said += [_what_was_cut(record, writer.run.data.sequence_length) for record in everything if record["cut"]]
     if former:
         said.append(f"evaluated before: {', '.join(former)}; --again evaluates anew")
     for line in (*said, f"written: {path}"):

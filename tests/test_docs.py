@@ -123,7 +123,7 @@ def test_every_command_that_a_page_shows_does_what_it_says(page: str, tmp_path: 
 
 def test_the_worked_example_of_an_own_method(tmp_path: Path) -> None:
     swept, table = follow("your-own-method.md", tmp_path)
-    assert "6 of 6 runs done" in swept
+    assert "9 of 9 runs done" in swept
     for row in ("SET", "Preferential"):
         (line,) = [line for line in table.splitlines() if f"| {row} " in line and "±" in line]
         assert re.search(r"\d\d\.\d\d ± \d+\.\d\d", line)

@@ -148,6 +148,9 @@ def test_the_command(chtexp: Callable, tmp_path: Path) -> None:
     (table2,) = [entry for entry in listed if entry["name"] == "table2"]
     assert (table2["done"], table2["state"], table2["budget"]) == (5, "begun", "cpu")
     assert table2["make"] == ["chtexp sweep table2", "chtexp table table2"]
+    nano = str(RESULTS.with_name("nano-cpu.jsonl"))  # as a shell makes two words of results/*.jsonl
+    both = json.loads(chtexp("paper", "--json", "--results", str(RESULTS), nano, "paths.runs=elsewhere").stdout)
+    assert both == listed
     assert "chtexp figure figure5" in chtexp("paper", "paths.runs=elsewhere").stdout
     assert "nosuch.jsonl cannot be read" in chtexp("paper", "--results", "nosuch.jsonl", check=2).stderr
     assert "paths.runs must name a folder" in chtexp("paper", "paths.runs=", check=2).stderr

@@ -86,6 +86,16 @@ def add_config_dir(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--config-dir", type=Path, help="a folder of your own configuration, laid out as conf/")
 
 
+def take_results(parsed: argparse.Namespace) -> None:
+    """Files after `--results FILE`, as a shell makes them of `results/*.jsonl`, are results, too, and no overrides."""
+    from chtexp.store.collection import SUFFIXES
+
+    if getattr(parsed, "results", None) and hasattr(parsed, "overrides"):
+        more = [word for word in parsed.overrides if "=" not in word and Path(word).suffix in SUFFIXES]
+        parsed.results = [*parsed.results, *map(Path, more)]
+        parsed.overrides = [word for word in parsed.overrides if word not in more]
+
+
 def add_keep_first(sub: argparse.ArgumentParser, order: str) -> None:
     """What to do about results that differ."""
     sub.add_argument(

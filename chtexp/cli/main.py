@@ -24,7 +24,7 @@ from chtexp.cli import (
     translate,
     zeroshot,
 )
-from chtexp.cli.common import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_USER_ERROR, Parser
+from chtexp.cli.common import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_USER_ERROR, Parser, take_results
 from chtexp.cli.train import train
 from chtexp.cores import share_cores
 from chtexp.errors import UserError, unknown
@@ -63,6 +63,7 @@ def _command(typed: list[str]) -> int:
         raise unknown("command", typed[0], commands)
     else:
         parsed = parser.parse_args(typed)
+    take_results(parsed)
     return int(parsed.run(parsed))
 
 

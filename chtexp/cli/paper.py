@@ -54,6 +54,9 @@ def paper(parsed: argparse.Namespace) -> int:
     print(lines_of([_fields(entry) for entry in entries], HEADS))
     if found_marks := dict.fromkeys(mark for entry in entries for mark in entry.marks):
         print(f"{MARK}: runs that are not the paper's: {'; '.join(found_marks)}")
+    print(
+        "The paper's own training may take days of GPUs: chtexp plan NAME --gpu A100. budget=cpu is a part of it, smoke seconds."
+    )
     complete = sum(entry.state == "complete" for entry in entries)
     print(f"{len(entries)} tables and figures, {complete} complete; runs in {runs}")
     return 0

@@ -14,23 +14,29 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from chtexp.experiments.assembly import recompute_activations
+from chtexp.experiments.cost import once_for
 from chtexp.experiments.description import Run
 from chtexp.train.precision import AUTOCAST, with_weights_in
 
 
-def activation_bytes(run: Run, model: nn.Module, processes: int) -> int:
+def activation_bytes(run: Run) -> int:
     """Bytes that live between the forward and the backward pass of one part of a step of `run`, parameters aside.
 
-    With all that autocast copies, and without what is computed again (`hardware.recompute`). model: of the run, on `meta`;
-    it is given other tensors. processes: that share each batch. What torch's kernels for the CPU keep stands for what those
-    of a GPU do: they differ by little.
+    With all that autocast copies, and without what is computed again (`hardware.recompute`). What torch's kernels for the CPU
+    keep stands for what those of a GPU do: they differ by little.
     """
+    return once_for((run.data, run.model, run.task, run.hardware, run.paths), "activations", lambda: _count(run))
+
+
+def _count(run: Run) -> int:
+    with torch.device("meta"):
+        model = run.family.build_model(run).model
     with FakeTensorMode():
         _make_fake(model)
         with_weights_in(run.hardware.precision, model)
         if run.hardware.recompute:
             recompute_activations(model)
-        loss = run.family.example_loss(run, model, processes)
+        loss = run.family.example_loss(run, model, run.hardware.processes * run.hardware.nodes)
         return bytes_kept(model, loss, run.hardware.precision)
 
 

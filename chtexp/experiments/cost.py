@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, TypeVar, cast
 
 import torch
 from torch import nn
@@ -11,6 +13,9 @@ from chtexp.errors import UserError
 from chtexp.experiments.description import Run
 from chtexp.experiments.families import Length
 from chtexp.sparse.schedules import DensitySchedule, TooShort
+from chtexp.typed import Description
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -30,11 +35,8 @@ class Cost:
 
 def cost(run: Run) -> Cost:
     """The cost of `run`; raises UserError where its description cannot be trained."""
-    with torch.device("meta"):
-        built = run.family.build_model(run)
     length = run.family.length(run)
-    sparse, dense = weight_counts(built.model, built.sparse_layers)
-    parameters = sum(parameter.numel() for parameter in built.model.parameters())
+    parameters, sparse, dense = counts_of(run)
     schedule = _schedule(run, length)
     mean_density = schedule.mean(length.total_steps, length.update_interval)
     per_weight = 6.0 * length.positions(length.total_steps)
@@ -57,8 +59,35 @@ def _schedule(run: Run, length: Length) -> DensitySchedule:
         raise UserError(f"{length.said}, and {error}") from None
 
 
-def weight_counts(model: nn.Module, sparse_layers: list[str]) -> tuple[int, int]:
-    """Weights of the linear layers that may be sparse, and of those that stay dense."""
-    sizes = {name: module.weight.numel() for name, module in model.named_modules() if isinstance(module, nn.Linear)}
-    sparse = sum(sizes[name] for name in sparse_layers)
-    return sparse, sum(sizes.values()) - sparse
+class Counts(NamedTuple):
+    """parameters: of the dense model. sparse, dense: weights of its linear layers that may be sparse, and of the others."""
+
+    parameters: int
+    sparse: int
+    dense: int
+
+
+def counts_of(run: Run) -> Counts:
+    """Of the network of `run`: runs of other methods and lengths have the same, and a network of shapes takes a second."""
+    return once_for((run.data, run.model, run.paths), "counts", lambda: _counts(run))
+
+
+def _counts(run: Run) -> Counts:
+    with torch.device("meta"):
+        built = run.family.build_model(run)
+    modules = built.model.named_modules()
+    sizes = {name: module.weight.numel() for name, module in modules if isinstance(module, nn.Linear)}
+    sparse = sum(sizes[name] for name in built.sparse_layers)
+    parameters = sum(parameter.numel() for parameter in built.model.parameters())
+    return Counts(parameters, sparse, sum(sizes.values()) - sparse)
+
+
+def once_for(parts: Sequence[Description], what: str, make: Callable[[], T]) -> T:
+    """`make()`, made once for these descriptions."""
+    key = (what, *(part.model_dump_json() for part in parts))
+    if key not in _MADE:
+        _MADE[key] = make()
+    return cast(T, _MADE[key])
+
+
+_MADE: dict[tuple[str, ...], object] = {}

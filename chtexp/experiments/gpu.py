@@ -10,10 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from chtexp.experiments.activations import activation_bytes
-from chtexp.experiments.cost import cost, weight_counts
+from chtexp.experiments.cost import cost, counts_of
 from chtexp.experiments.description import Run
 
 UTILISATION = 0.4  # [choice] of the peak; large Transformers are reported to train at 0.3 to 0.5
@@ -48,16 +46,13 @@ class GpuCost:
 def gpu_cost(run: Run, gpu: Gpu) -> GpuCost:
     """The cost of `run` on such GPUs."""
     hardware = run.hardware
-    with torch.device("meta"):
-        built = run.family.build_model(run)
     half = hardware.precision != "float32"
     number = 2 if hardware.precision == "pure_bf16" else 4
-    pairs, _ = weight_counts(built.model, built.sparse_layers)
-    parameters = sum(parameter.numel() for parameter in built.model.parameters())
+    parameters, pairs, _ = counts_of(run)
     of_weights = parameters * number * (2 + BUFFERS[run.task.optimizer.name])
     of_masks = pairs * (1 + 1 / 8 + number * run.method.history_weights) if run.method.topology else 0
     return GpuCost(
         hours=cost(run).dense_flops / (UTILISATION * (gpu.half if half else gpu.float32)) / 3600,
         weights_gigabytes=(of_weights + of_masks) / 1e9,
-        activations_gigabytes=activation_bytes(run, built.model, hardware.processes * hardware.nodes) / 1e9,
+        activations_gigabytes=activation_bytes(run) / 1e9,
     )

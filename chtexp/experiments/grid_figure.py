@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from chtexp.typed import Description
+from chtexp.typed import Description, Words
 
-Names = Annotated[  # one name may stand without brackets
-    tuple[str, ...], BeforeValidator(lambda value: [value] if isinstance(value, str) else value), Field(min_length=1)
-]
+Names = Annotated[Words, Field(min_length=1)]
 Quantity = Literal["metric", "train_loss", "density", "anp", "itop", "overlap"]
 
 

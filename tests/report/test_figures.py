@@ -17,7 +17,7 @@ from chtexp.report.figures import KINDS, Evidence, TrainedRun, adjacency, runtim
 from chtexp.report.figures.contests import rates
 from chtexp.report.figures.recorded import checked, updates
 from chtexp.report.figures.series import METRIC, QUANTITIES, over_seeds, quantity, series
-from chtexp.report.figures.style import COLOURS, line
+from chtexp.report.figures.style import COLOURS, line, logarithmic
 from chtexp.report.paper_numbers import PaperNumber
 from chtexp.store import run_id
 
@@ -261,6 +261,20 @@ def test_neurons_show_the_inputs_of_every_layer_and_the_outputs_of_the_last() ->
     (mesh,) = figure.axes[0].collections
     assert mesh.get_array().ravel().tolist() == [50.0, 75.0, 100.0]
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["first", "second", "outputs"]
+
+
+@pytest.mark.parametrize("highest", [1.4, 2.5, 5.0, 60.0])
+def test_numbers_at_a_logarithmic_axis_differ(highest: float) -> None:
+    from matplotlib.figure import Figure
+
+    axes = Figure().add_subplot()
+    axes.plot([2e13, highest * 2e13], [0, 1])
+    logarithmic(axes, "x")
+    low, high = axes.get_xlim()
+    labels = [
+        text.get_text() for text in axes.get_xticklabels() if low <= text.get_position()[0] <= high and text.get_text()
+    ]
+    assert 2 <= len(labels) == len(set(labels)) <= 6
 
 
 def test_degrees_show_medians_quartiles_and_extremes_of_both_sides_at_both_moments() -> None:

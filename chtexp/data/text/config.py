@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from chtexp.data.text.raw import FORMATS
 from chtexp.errors import UserError
-from chtexp.typed import Description
+from chtexp.typed import Description, Words
 
 BPE = "bpe"
 SMALLEST_VOCABULARY = 257  # the end-of-text token, and every byte
@@ -40,8 +40,8 @@ class TextDataConfig(Description):
     title: Annotated[str, Field(json_schema_extra={"identity": False})]
     hub: str | None = None
     hub_config: str | None = None
-    train: tuple[str, ...]
-    validation: tuple[str, ...] = ()
+    train: Words
+    validation: Words = ()
     text_field: str = "text"
     plain_text: Literal["file", "paragraphs"] = "paragraphs"
     documents: Positive | None = None

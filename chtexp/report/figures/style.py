@@ -116,17 +116,20 @@ def _content(figure: Figure, suffix: str) -> bytes:
     return content.getvalue()
 
 
+NARROW = 6.0  # highest over lowest value of a logarithmic axis
+
+
 def logarithmic(axes: Any, which: str) -> None:
-    """A logarithmic axis ("x" or "y") with a plain number at 1, 2 and 5 of every power of ten."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    """A logarithmic axis ("x" or "y") with a plain number at 1, 2 and 5 of every power of ten, or a few where it is short."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     axes.set(**{f"{which}scale": "log"})
     axis = getattr(axes, f"{which}axis")
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = getattr(axes, f"get_{which}lim")()
+    narrow = high < NARROW * low  # fewer than two of 1, 2 and 5 may lie between
+    axis.set_major_locator(MaxNLocator(4) if narrow else LogLocator(subs=(1, 2, 5)))
     axis.set_minor_formatter(NullFormatter())
-    axis.set_major_formatter(
-        FuncFormatter(lambda value, _: f"{value:g}" if value < 1e5 else f"{value:.0e}".replace("e+", "e"))
-    )
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}".replace("e+", "e")))
 
 
 def empty(axes: Any, words: str) -> None:

@@ -32,11 +32,11 @@ def _trade_off(evidence: Evidence, label: str, key: Callable[[Any], float], *, p
                 continue
             column = columns[place]
             axes.set_title(column)
-            logarithmic(axes, "x")
             axes.grid()
             for number, row in enumerate(evidence.rows):
                 _point(sheet, axes, evidence, row, column, number, key)
                 theirs |= papers and _paper(sheet, axes, evidence, row, column, number)
+            logarithmic(axes, "x")
             if not axes.has_data():
                 empty(axes, NO_RESULTS)
             axes.set_xlabel(label.partition(",")[0] if place + across >= len(columns) else "")

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from chtexp.compositions import Compositions
+from chtexp.done import Done
 from chtexp.experiments.description import Run
 from chtexp.experiments.grid import Cell, Selection
-from chtexp.labels import Labels
 from chtexp.report import CellResults
 from chtexp.store.collection import Collection, Result, by_identity, merged
 from chtexp.store.damage import result_damage
@@ -23,14 +23,14 @@ ANY_BUDGET = ("budget=", "paths.")  # overrides that leave data, model, task, me
 class Evidence:
     """Where tables get their results from.
 
-    more: results besides those in run folders. accept: of `merged`. begun: what alone is looked for, since to compose a
+    more: results besides those in run folders. accept: of `merged`. done: what alone is looked for, since to compose a
     cell's run takes longest. pass_over_damage: of results that cannot be read, instead of raising.
     """
 
     more: Collection
     accept: Callable[[str], object] | None
     compositions: Compositions
-    begun: Labels
+    done: Done
     pass_over_damage: bool = False
 
     @property
@@ -39,7 +39,7 @@ class Evidence:
 
     def cell(self, cell: Cell, selection: Selection) -> CellResults:
         """The results of a cell that are done."""
-        if not self.begun.may_be(cell.overrides):
+        if not self.done.may_be(cell.overrides):
             return CellResults(cell.group, cell.row, cell.column, "", ())
         run = self.compositions.run(cell.overrides)
         done = self._results(run, selection)

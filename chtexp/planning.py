@@ -9,10 +9,10 @@ from pathlib import Path
 
 from chtexp.cells import Evidence
 from chtexp.compositions import Compositions
+from chtexp.done import Done
 from chtexp.errors import UserError
 from chtexp.experiments.description import Run
 from chtexp.experiments.grid import Cell, Selection, fullest_first, load_grid, select
-from chtexp.labels import Labels
 from chtexp.report import (
     CellResults,
     Claim,
@@ -79,13 +79,13 @@ def finished_cells(
     collected: Sequence[Path] = (),
     accept: Callable[[str], object] | None = None,
 ) -> Finished:
-    """`finished_table`, and the results that it is made of. A cell of which nothing was ever begun has no id."""
+    """`finished_table`, and the results that it is made of. A cell of which nothing is done has no id."""
     more = merged({str(path): read_collection(path) for path in collected}, accept)
     compositions = Compositions(config_dir)
     first = _selection(name, overrides, config_dir).cells[0]
     runs = compositions.run(first.overrides).paths.runs
-    begun = Labels.of(runs, more, conf_folders(config_dir))
-    return _table(name, overrides, Evidence(more, accept, compositions, begun))
+    done = Done.of(runs, more, conf_folders(config_dir))
+    return _table(name, overrides, Evidence(more, accept, compositions, done))
 
 
 def finished_tables(
@@ -100,8 +100,8 @@ def finished_tables(
 
     runs: where run folders are; more: collected results. Results that cannot be read are passed over.
     """
-    begun = Labels.of(runs, more, conf_folders(config_dir))
-    evidence = Evidence(more, accept, Compositions(config_dir), begun, pass_over_damage=True)
+    done = Done.of(runs, more, conf_folders(config_dir)).readable()
+    evidence = Evidence(more, accept, Compositions(config_dir), done, pass_over_damage=True)
     return {name: _table_or_error(name, overrides, evidence) for name in names}
 
 
@@ -161,7 +161,7 @@ def _selection(name: str, overrides: Sequence[str], config_dir: Path | None) -> 
 def _budgets_tried(evidence: Evidence) -> list[str]:
     """Budgets at which anything is done, the fullest first; the paper's if nothing is."""
     known = [path.stem for folder in conf_folders(evidence.config_dir) for path in (folder / "budget").glob("*.yaml")]
-    found = {budget for budget in known if slug(budget) in evidence.begun.budgets}
+    found = {budget for budget in known if slug(budget) in evidence.done.budgets}
     return fullest_first(found) or ["paper"]
 
 

@@ -26,9 +26,9 @@ from chtexp.cli.report import _place
 from chtexp.cli.serving import _handler
 from chtexp.compose import compose_run
 from chtexp.compositions import Compositions
+from chtexp.done import Done
 from chtexp.errors import UserError
 from chtexp.experiments.grid import grid_names, load_grid, select
-from chtexp.labels import Labels
 from chtexp.resources import conf_dir
 
 COLLECTED = Path(__file__).parents[2] / "results" / "multi30k-cpu.jsonl"
@@ -200,22 +200,30 @@ def test_a_cell_is_composed_as_a_run_is(tmp_path: Path) -> None:
     assert both == [0.1, 0.2, 0.1]
 
 
-def test_only_what_was_begun_is_looked_for(tmp_path: Path) -> None:
-    (tmp_path / "multi30k-chtss-cpu-0123456789" / "seed-0").mkdir(parents=True)
-    result = json.loads(COLLECTED.read_text().splitlines()[0]) | {"data": "digits", "method": "SET", "budget": "smoke"}
-    labels = Labels.of(tmp_path, {("x", 0): result}, [conf_dir()])
-    assert labels.budgets == {"cpu", "smoke"}
+def test_only_what_may_be_done_is_looked_for(tmp_path: Path) -> None:
+    collected = {("x", 0): json.loads(COLLECTED.read_text().splitlines()[0])}  # CHTss on Multi30k at budget cpu
+    done = Done.of(tmp_path, collected, [conf_dir()])
+    assert done.budgets == {"cpu"}
     ours = ["data=multi30k", "method=transformer/chtss", "budget=cpu"]
-    assert labels.may_be(ours)
-    assert labels.may_be(ours[:1])  # what it does not say, only composing it can tell
-    assert labels.may_be([*ours[:2], "budget=paper", "budget.name=cpu"])
-    assert labels.may_be([ours[0], "method=transformer/set", "method.name=CHTss"])
-    assert labels.may_be(["data=digits", "method=set", "budget=smoke"])
-    assert not labels.may_be(["data=digits", "method=set", "budget=cpu"])
-    assert not labels.may_be([ours[0], "method=transformer/set", ours[2]])
-    assert not labels.may_be(["data=iwslt14", *ours[1:]])
-    assert labels.may_be(["data=digits", "method=no_such_file", "budget=smoke"])
-    assert not Labels.of(tmp_path / "none", {}, [conf_dir()]).may_be(ours)
+    assert done.may_be(ours)
+    assert done.may_be(ours[:1])  # what it does not say, only composing it can tell
+    assert not done.may_be([*ours, "method.sparsity=0.5"])
+    assert not done.may_be([ours[0], "method=transformer/set", ours[2]])
+    assert not done.may_be(["data=iwslt14", *ours[1:]])
+    assert not Done.of(tmp_path / "none", {}, [conf_dir()]).may_be(ours)
+
+    folder = tmp_path / "digits-set-smoke-0123456789"
+    for seed, text in ((0, "{"), (1, json.dumps({"science": {"data": {"name": "digits"}}}))):
+        (folder / f"seed-{seed}").mkdir(parents=True)
+        (folder / f"seed-{seed}" / "result.json").write_text(text)
+    done = Done.of(tmp_path, {}, [conf_dir()])
+    assert (done.budgets, done.may_be(["data=digits"]), done.may_be(["data=mnist"])) == ({"smoke"}, True, False)
+    (folder / "seed-1" / "result.json").write_text(
+        "{"
+    )  # now nobody knows: a table is to say so, a report passes over it
+    done = Done.of(tmp_path, {}, [conf_dir()])
+    assert done.may_be(["data=mnist"])
+    assert not done.readable().may_be(["data=digits"])
 
 
 def test_the_summary_in_results_is_what_the_results_say(chtexp: Callable, tmp_path: Path) -> None:

@@ -436,7 +436,8 @@ HOSTILE = r"cost $\frac$ x of ${model.width} and ${method.name} at x_1^2"
 def test_a_dollar_is_a_letter(kind: str) -> None:
     known = evidence()
     layout = replace(known.table.layout, title=HOSTILE)
-    assert HOSTILE in html.unescape(texts(KINDS[kind](replace(known, table=replace(known.table, layout=layout)))))
+    drawn = html.unescape(texts(KINDS[kind](replace(known, table=replace(known.table, layout=layout)))))
+    assert "".join(HOSTILE.split()) in "".join(drawn.split())  # a long title is wrapped
 
 
 def test_numbers_at_logarithmic_axes_are_plain() -> None:

@@ -107,7 +107,7 @@ def _papers(sheet: Sheet, axes: Any, evidence: Evidence, reported: Mapping[str, 
     for row in reported:  # whether or not it has a curve
         sheet.entry(row + evidence.marked(row), Line2D([], [], **line(places[row]).keywords()))
     if reported:
-        marks = [line(place) for place in range(3)]
+        marks = [line(places[row]) for row in list(reported)[:3]]
         handles = [Line2D([], [], **{**mark.keywords(), "linestyle": "", "color": GREY}) for mark in marks]
         sheet.entry("the paper, at right", tuple(handles))
 

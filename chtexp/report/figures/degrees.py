@@ -33,7 +33,7 @@ RULE = (
 def degrees(evidence: Evidence) -> Figure:
     """A panel a cell: rows of the table down, its columns across."""
     rows, columns = evidence.rows, evidence.columns
-    sheet = Sheet(evidence.table.layout.title, len(rows), len(columns), panel=(5.5, 3.2))
+    sheet = Sheet(f"Degrees of neurons: {evidence.table.layout.title}", len(rows), len(columns), panel=(5.5, 3.2))
     with styled():
         for down, row in enumerate(rows):
             for across, column in enumerate(columns):
@@ -45,7 +45,7 @@ def degrees(evidence: Evidence) -> Figure:
                     axes.set_ylabel("degree" if across == 0 else "")
                 else:
                     empty(axes, "not recorded" if evidence.has_results else NO_RESULTS)
-    return sheet.finish(notes(evidence, RULE, *without_records(evidence)))
+    return sheet.finish(notes(evidence, RULE, *without_records(evidence), over_seeds=False))
 
 
 def _layers(evidence: Evidence, row: str, column: str) -> Layers:

@@ -81,14 +81,16 @@ def metric_label(table: Table) -> str:
     return label_of(table.metric) + ("" if table.higher_is_better else " (lower is better)")
 
 
-def notes(evidence: Evidence, *more: str, paper: str = "") -> list[str]:
-    """What stands below a figure. paper: where it shows the paper's values, if it does; more: what this kind adds."""
+def notes(evidence: Evidence, *more: str, paper: str = "", over_seeds: bool = True) -> list[str]:
+    """What stands below a figure.
+
+    paper: where it shows the paper's values, if it does; more: what this kind adds. over_seeds: it shows means.
+    """
     table = evidence.table
     said = [*more, *([paper] if paper else [])]
     if evidence.has_results:
-        said.append(
-            f"Budget: {table.budget}{table.budget_said}. Mean and standard error over seeds; one seed has no error."
-        )
+        means = " Mean and standard error over seeds; one seed has no error." if over_seeds else ""
+        said.append(f"Budget: {table.budget}{table.budget_said}.{means}")
     else:
         said.insert(0, f"{NO_RESULTS}: {'the paper’s values alone.' if paper else 'nothing to draw yet.'}")
     if found := dict.fromkeys(mark for row in table.rows for mark in row.marks):

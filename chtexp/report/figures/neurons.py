@@ -26,7 +26,7 @@ def neurons(evidence: Evidence) -> Figure:
     found = {(row, column): _active(evidence, row, column) for row in rows for column in columns}
     most = max(len(layers) for layers in found.values())
     height = min(max(LOWEST, BAND_INCHES * most), HIGHEST) + 0.9
-    sheet = Sheet(evidence.table.layout.title, len(rows), len(columns), panel=(5.5, height))
+    sheet = Sheet(f"Active neurons: {evidence.table.layout.title}", len(rows), len(columns), panel=(5.5, height))
     image = None
     with styled():
         for down, row in enumerate(rows):
@@ -39,7 +39,7 @@ def neurons(evidence: Evidence) -> Figure:
         if image is not None:
             bar = sheet.figure.colorbar(image, ax=sheet.axes, pad=0.01)
             bar.set_label("active neurons (%)")
-    return sheet.finish(notes(evidence, RULE, *without_records(evidence)))
+    return sheet.finish(notes(evidence, RULE, *without_records(evidence), over_seeds=False))
 
 
 def _active(evidence: Evidence, row: str, column: str) -> Mapping[str, Sequence[tuple[float, float]]]:

@@ -63,6 +63,7 @@ SMALLER = {  # what makes it one of seconds
     r"-cpu-\.\.\./": "-smoke-*/",
     r"^chtexp sweep table7 data=mnist( budget=smoke)?$": "chtexp sweep table7 data=mnist budget=smoke seed=0",
     r"^(chtexp zeroshot .*)": r"\1 --limit 20",
+    r"row=FC,CHTss": "row=CHTss",  # an untrained dense network translates for minutes
     r"hardware=ddp$": "hardware=ddp budget=smoke",
     r"model=llama_nano": "model=llama_nano task.steps=400 task.evaluations=1 budget.test_limit=100",
     r"(hardware=ddp_gpu .*)": r"\1 --dry-run",

@@ -7,7 +7,7 @@
     log.txt            what was printed               checkpoints/       the last two, each named by its checksum
     result.json        written last: the run is done  starts/            who worked on it and how that ended; see `starts`
     submitted.json     the sweep, and the scheduler's job, that was last given the run
-    selected.pt        weights to keep, of Transformers: the best, or LLaMA's last; vocabulary.json and translations.jsonl, or tokenizer.json
+    selected.pt        of Transformers: weights to keep (LLaMA: the last); vocabulary.json, translations.jsonl; or tokenizer.json
     zeroshot.json      scores on tasks that the model was not trained for; see `evaluations`
     cleared.json       the start that last began anew (overwrite=true)
 """

@@ -9,7 +9,7 @@ ruff check .
 ruff format --check .
 mypy
 lint-imports
-pytest -m "not slow and not timing" -n auto --dist loadfile
+pytest -m "not slow and not timing" -n auto --dist worksteal
 pytest -m "timing and not slow"
 if [ "${1:-}" != fast ]; then
     pytest -m slow

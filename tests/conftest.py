@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))  # modules that several test folders share
+
 from chtexp.compose import compose_run
 from chtexp.experiments.description import Run
 
@@ -32,7 +34,28 @@ def small_run(tmp_path: Path) -> Callable[..., Run]:
 
 
 @pytest.fixture
-def chtexp(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def chtexp(tmp_path: Path, monkeypatch, capfd) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The command line in this process, which has loaded what it needs; its runs in a folder of their own."""
+    from chtexp.cli import main
+
+    def call(*arguments: str, check: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+        capfd.readouterr()
+        with monkeypatch.context() as here:
+            here.chdir(tmp_path)
+            for name, value in {"CHTEXP_RUNS": str(tmp_path / "runs"), **environment}.items():
+                here.setenv(name, value)
+            with pytest.raises(SystemExit) as ended:
+                main(arguments)
+        code = ended.value.code or 0
+        said = capfd.readouterr()
+        assert code == check, said.out + said.err
+        return subprocess.CompletedProcess(arguments, check, said.out, said.err)
+
+    return call
+
+
+@pytest.fixture
+def chtexp_process(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """The command line in a process of its own, its runs in a folder of their own."""
 
     def call(*arguments: str, check: int | None = 0, **environment: str) -> subprocess.CompletedProcess[str]:

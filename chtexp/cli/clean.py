@@ -59,7 +59,7 @@ def clean(parsed: argparse.Namespace) -> int:
 
 def _removable(runs: Path) -> dict[str, list[Path]]:
     from chtexp.launch.sweep_folder import SweepFolder
-    from chtexp.store import OPEN, RunFolder, is_conducted
+    from chtexp.store import DAMAGED, OPEN, RunFolder, is_conducted
 
     folders = RunFolder.every(runs)
     states = {
@@ -80,7 +80,7 @@ def _removable(runs: Path) -> dict[str, list[Path]]:
         "checkpoints": [
             f.checkpoints for f in folders if states[f.path.resolve()] == "done" and f.checkpoints.exists()
         ],
-        "unfinished": [f.path for f in folders if states[f.path.resolve()] not in (*OPEN, "done")],
+        "unfinished": [f.path for f in folders if states[f.path.resolve()] not in (*OPEN, DAMAGED, "done")],
         "sweeps": [*idle, *code],
     }
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chtexp.cli.common import add_config_dir, add_keep_first, check_config_dir, keep_first, subcommand
+from chtexp.cli.common import add_config_dir, add_keep_first, check_config_dir, conditions, keep_first, subcommand
 from chtexp.errors import UserError, unknown
 
 if TYPE_CHECKING:
     from chtexp.planning import Finished
     from chtexp.report.page import RunPart, TablePart
-    from chtexp.store import Condition, RunFolder
     from chtexp.store.collection import Collection
 
 ALLOWED = ("budget", "seed", "paths.runs")
@@ -171,7 +170,7 @@ def _runs(runs: Path, collected: dict[Path, Collection]) -> list[RunPart]:
     from chtexp.store import RunFolder
 
     folders = RunFolder.every(runs)
-    shown = [run_of_folder(folder, state) for folder, state in zip(folders, _conditions(folders), strict=True)]
+    shown = [run_of_folder(folder, state) for folder, state in zip(folders, conditions(folders), strict=True)]
     known = {(run.id, run.seed) for run in shown}
     for path, collection in collected.items():
         for (identity, seed), result in collection.items():
@@ -179,24 +178,3 @@ def _runs(runs: Path, collected: dict[Path, Collection]) -> list[RunPart]:
                 known.add((identity, str(seed)))
                 shown.append(collected_run(result, path))
     return shown
-
-
-def _conditions(folders: Sequence[RunFolder]) -> list[Condition]:
-    """What is known of each run; of one whose record of starts cannot be read, that it is damaged."""
-    from functools import cache
-
-    from chtexp.launch.slurm_queue import queue_of
-    from chtexp.report.page.runs import DAMAGED, UNREADABLE
-    from chtexp.store import Condition, condition, is_conducted
-
-    def tried(known: Callable[[], Condition]) -> Condition:
-        try:
-            return known()
-        except UNREADABLE as error:
-            return Condition(DAMAGED, f"its record of starts cannot be read ({error})")
-
-    def readable(folder: RunFolder) -> bool:
-        return tried(lambda: condition(folder)).state != DAMAGED
-
-    queue, conducted = queue_of([folder for folder in folders if readable(folder)]), cache(is_conducted)
-    return [tried(lambda folder=folder: condition(folder, queue, conducted)) for folder in folders]  # type: ignore[misc]

@@ -12,14 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chtexp.cli.common import add_config_dir, conditions, runs_folder, subcommand
-from chtexp.errors import UserError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from chtexp.store import Condition, RunFolder
 
-STYLES = {"done": "green", "running": "cyan", "pending": "blue", "failed": "bold red", "stale": "red"}
+STYLES = {
+    "done": "green",
+    "running": "cyan",
+    "pending": "blue",
+    "failed": "bold red",
+    "damaged": "bold red",
+    "stale": "red",
+}
 HEADS = ("run", "seed", "state", "step", "result, or reason")
 MOST_STYLED = 1000
 LOG_LINES = 5
@@ -51,10 +57,10 @@ class Line:
     condition: Condition
     step: int | None
     shown: str
-    result: dict[str, Any] | None = None
 
     def values(self) -> dict[str, Any]:
         """For scripts."""
+        result = self.condition.result
         return {
             "run": self.folder.path.parent.name,
             "seed": self.folder.path.name.removeprefix("seed-"),
@@ -62,8 +68,8 @@ class Line:
             "state": self.condition.state,
             "reason": self.condition.reason,
             "step": self.step,
-            "result": self.result,
-            "command": self.folder.last_command(),
+            "result": result,
+            "command": result["command"] if result else self.folder.last_command(),
         }
 
 
@@ -96,16 +102,18 @@ def _lines(runs: Path) -> list[Line]:
 
 
 def _line(folder: RunFolder, condition: Condition) -> Line:
+    from chtexp.store import DAMAGED, Condition
+    from chtexp.store.damage import UNREADABLE
+
+    if result := condition.result:
+        best = result["reported"]
+        return Line(folder, condition, result["steps"], f"{result['metric']} {best:.2f}" if best is not None else "")
     try:
-        if condition.state == "done":
-            result = folder.read_result() or {}
-            best = result["reported"]
-            shown = f"{result['metric']} {best:.2f}" if best is not None else ""
-            return Line(folder, condition, result["steps"], shown, result)
         step = condition.step if condition.step is not None else folder.last_step()
-        return Line(folder, condition, step, condition.reason)
-    except (UserError, KeyError) as error:
-        return Line(folder, condition, None, f"unreadable: {error}")
+    except UNREADABLE as error:
+        condition = Condition(DAMAGED, f"{folder.metrics} cannot be read ({error})")
+        return Line(folder, condition, None, condition.reason)
+    return Line(folder, condition, step, condition.reason)
 
 
 def _cells(line: Line) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ MOST_REASONS = 5
 START_SECONDS = 60.0
 
 if TYPE_CHECKING:
+    from chtexp.experiments.description import Run
     from chtexp.launch.sweep_folder import SweepFolder
     from chtexp.planning import PlannedRun
 
@@ -61,12 +62,12 @@ def sweep(parsed: argparse.Namespace) -> int:
     settings = compose_sweep(own, parsed.config_dir)
     quiet = [QUIET] if parsed.quiet else []
     planned = planned_runs(parsed, [*(word for word in parsed.overrides if word not in own), *quiet])
-    waiting = _waiting(parsed.name, planned)
+    waiting, damaged = _waiting(parsed.name, planned)
     if parsed.dry_run:
         _show(waiting, parsed)
         return 0
     if not waiting:
-        return 0
+        return verdict(damaged)
     if parsed.detach and isinstance(settings.launcher, Serial):
         settings = compose_sweep([*own, "launcher=local", "launcher.workers=1"], parsed.config_dir)
     say = _silent if parsed.quiet else _aloud
@@ -95,7 +96,7 @@ def sweep(parsed: argparse.Namespace) -> int:
         return _conduct_alone(folder) or _detached(waiting)
     else:
         conduct(folder, say)
-    return verdict([item.run for item in waiting])
+    return verdict([*damaged, *(item.run for item in waiting)])
 
 
 def _aloud(line: str) -> None:
@@ -106,20 +107,23 @@ def _silent(line: str) -> None:
     pass
 
 
-def _waiting(name: str, planned: list[PlannedRun]) -> list[PlannedRun]:
-    """The runs that are neither done nor being done (with overwrite=true: nor done anew)."""
-    from chtexp.store import OPEN
+def _waiting(name: str, planned: list[PlannedRun]) -> tuple[list[PlannedRun], list[Run]]:
+    """The runs that are neither done nor being done (with overwrite=true: nor done anew); and those that are damaged."""
+    from chtexp.store import DAMAGED, OPEN
 
     found = conditions([item.run.folder for item in planned])
     counts = Counter(condition.state for condition in found)
-    over = OPEN if any(item.run.overwrite for item in planned) else (*OPEN, "done")
+    anew = any(item.run.overwrite for item in planned)
+    over = OPEN if anew else (*OPEN, DAMAGED, "done")
     waiting = [item for item, condition in zip(planned, found, strict=True) if condition.state not in over]
     elsewhere = "".join(f", {counts[state]} {state} elsewhere" for state in OPEN if counts[state])
-    print(f"{name}: {len(planned)} runs, {counts['done']} done{elsewhere}, {len(waiting)} to start")
+    unread = f", {counts[DAMAGED]} {DAMAGED}" if counts[DAMAGED] else ""
+    print(f"{name}: {len(planned)} runs, {counts['done']} done{unread}{elsewhere}, {len(waiting)} to start")
     reasons = Counter(re.sub(r"^job \S+", "a job", c.reason) for c in found if c.state == "pending")
     for reason, count in reasons.most_common(MOST_REASONS):
         print(f"  {count} pending: {reason}")
-    return waiting
+    damaged = [item.run for item, condition in zip(planned, found, strict=True) if condition.state == DAMAGED]
+    return waiting, [] if anew else damaged
 
 
 def _show(waiting: list[PlannedRun], parsed: argparse.Namespace) -> None:

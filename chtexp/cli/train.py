@@ -24,7 +24,6 @@ LOOK_ONLY = ("--help", "-h", "--hydra-help", "--version", "--info", "-i", "--she
 
 def train(typed: list[str]) -> int:
     """Train, and return the exit code."""
-    from chtexp.cli.hydra_jobs import run_hydra
     from chtexp.compose import check_sweep, compose_run
 
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -36,7 +35,7 @@ def train(typed: list[str]) -> int:
     known, rest = parser.parse_known_args(typed)
     overrides = [word for word in rest if not word.startswith("-")]
     if any(word in LOOK_ONLY for word in rest):
-        run_hydra(typed)
+        _run_hydra(typed)
         return 0
     for word in rest:
         if word.startswith("-") and word != "--resolve":
@@ -52,5 +51,11 @@ def train(typed: list[str]) -> int:
         flags.remove(override)
     overrides += [QUIET] if known.quiet else []
     runs = check_sweep(overrides, known.config_dir) if known.multirun else [compose_run(overrides, known.config_dir)]
-    run_hydra([*flags, *overrides])  # Hydra wants its flags first
+    _run_hydra([*flags, *overrides])  # Hydra wants its flags first
     return 0 if known.cfg else verdict(runs)
+
+
+def _run_hydra(arguments: list[str]) -> None:
+    from chtexp.cli.hydra_jobs import run_hydra  # loads torch: what is misspelt has been said before
+
+    run_hydra(arguments)

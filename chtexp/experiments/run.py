@@ -12,6 +12,7 @@ from chtexp.experiments.run_log import RunLog
 from chtexp.experiments.together import Together, TogetherFailed
 from chtexp.experiments.work import Work
 from chtexp.stopping import Stopped, StopSignals
+from chtexp.store.damage import whole_result
 
 
 class RunFailed(RuntimeError):
@@ -27,11 +28,11 @@ def execute(run: Run, command: str) -> dict[str, Any]:
     """
     cost(run)  # what cannot be trained is an error before there is a folder
     folder = run.folder
-    if not run.overwrite and (result := folder.read_result()) is not None:
+    if not run.overwrite and (result := whole_result(folder)) is not None:
         print(f"done already: {folder.path}  (overwrite=true trains it again)")
         return result
     with StopSignals().heard() as signals, folder.claimed() as signs:
-        if not run.overwrite and (result := folder.read_result()) is not None:
+        if not run.overwrite and (result := whole_result(folder)) is not None:
             signs.start.end("done")
             return result
         log = RunLog(folder, signs.start, quiet=run.logger.quiet)

@@ -20,7 +20,7 @@ from chtexp.processes import ALONE, Processes
 from chtexp.randomness import derive_seed
 from chtexp.stopping import StopSignals
 from chtexp.store import RunFolder
-from chtexp.store.files import read_json, write_atomically, write_json
+from chtexp.store.files import read_json_if_any, write_atomically, write_json
 from chtexp.store.folder import MetricLines
 from chtexp.store.starts import SignsOfLife
 from chtexp.tasks import Task, Tested
@@ -177,7 +177,7 @@ class Work:
             folder.config,
             lambda file: file.write(yaml.safe_dump(self.run.config(), sort_keys=False).encode()),
         )
-        starts = read_json(folder.environment) if folder.environment.exists() else []
+        starts = read_json_if_any(folder.environment) or []
         here = environment(self._processes.world)
         for what in ("threads", "processes"):
             if starts and starts[-1].get(what, 1) != here[what] and folder.checkpoints.exists():

@@ -117,9 +117,8 @@ class Pool:
             self._say(f"[{number}/{self._total}] {task.label}: not begun ({reply.error})")
             return
         found = condition(task.run_folder)
-        result = task.run_folder.read_result() if found.state == "done" else None
         said = found.reason
-        if result:
+        if result := found.result:
             value = result["last"] if result["reported"] is None else result["reported"]
             said = f"{result['metric']} {value:.2f} in {result['seconds']:.0f} s"
         self._say(f"[{number}/{self._total}] {task.label}: {found.state}" + (f" ({said})" if said else ""))

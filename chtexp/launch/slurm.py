@@ -20,7 +20,7 @@ from chtexp.launch.settings import Slurm, describe_sweep
 from chtexp.launch.slurm_queue import queue_of
 from chtexp.launch.snapshot import snapshot
 from chtexp.launch.sweep_folder import SweepFolder, Task
-from chtexp.store import OPEN, Job, condition
+from chtexp.store import DAMAGED, OPEN, Job, condition
 
 LOOK_SECONDS = 5.0
 
@@ -50,9 +50,8 @@ class Share:
         self._pool.stop(signal.SIGUSR2)
         self._pool.wait()
         _, tasks = SweepFolder(Path(self.folder)).read()
-        left = [
-            number for number in self.numbers if condition(tasks[number].run_folder).state not in ("done", "failed")
-        ]
+        over = ("done", "failed", DAMAGED)
+        left = [number for number in self.numbers if condition(tasks[number].run_folder).state not in over]
         return submitit.helpers.DelayedSubmission(Share(self.folder, left))
 
 

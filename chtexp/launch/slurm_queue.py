@@ -6,16 +6,17 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
 
 from chtexp.store import RunFolder, Said
+from chtexp.store.damage import UNREADABLE
 
 PATIENCE_SECONDS = 30
 
 
 def queue_of(folders: Iterable[RunFolder]) -> dict[str, Said] | None:
     """The state of every job that has one of these runs, by name; None where there is no scheduler, or no such job."""
-    given = (folder.job() for folder in folders if not folder.result.exists())
-    jobs = {job.name for job in given if job is not None and job.name is not None}
+    jobs = {name for folder in folders if not folder.result.exists() and (name := _job_of(folder)) is not None}
     if not jobs or shutil.which("squeue") is None:
         return None
     in_queue = _run(["squeue", "--noheader", "--array", "--me", "--states=all", "--format=%i|%T|%r"])
@@ -27,6 +28,13 @@ def queue_of(folders: Iterable[RunFolder]) -> dict[str, Said] | None:
     )  # nothing on a cluster that keeps no accounts
     states = _states(accounted or "") | _states(in_queue)
     return {name: states[name] for name in jobs if name in states}
+
+
+def _job_of(folder: RunFolder) -> str | None:
+    with suppress(*UNREADABLE):  # `condition` will say so
+        job = folder.job()
+        return job.name if job else None
+    return None
 
 
 def _states(text: str) -> dict[str, Said]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
+from chtexp.errors import UserError
+from chtexp.store.damage import UNREADABLE, whole_result
 from chtexp.store.folder import RunFolder, is_conducted
 from chtexp.store.starts import SIGN_SECONDS, Start
 
-STATES = ("done", "running", "pending", "failed", "timed-out", "preempted", "stale", "missing")
+DAMAGED = "damaged"  # what is in its folder cannot be read
+STATES = ("done", "running", "pending", "failed", "timed-out", "preempted", "stale", "missing", DAMAGED)
 OPEN = ("running", "pending")  # somebody is, or will be, at work on it
 
 # What Slurm calls the ways in which a job waits, and ends without the run having said so
@@ -36,11 +39,15 @@ Queue = Mapping[str, Said]  # of each job by its name
 
 @dataclass(frozen=True)
 class Condition:
-    """state: one of STATES. reason: why, where it is not plain. step: how far it had come when it said so."""
+    """state: one of STATES. reason: why, where it is not plain. step: how far it had come when it said so.
+
+    result: of a run that is done.
+    """
 
     state: str
     reason: str = ""
     step: int | None = None
+    result: dict[str, Any] | None = field(default=None, compare=False, repr=False)
 
 
 def condition(
@@ -51,8 +58,16 @@ def condition(
     queue: what the scheduler says of the jobs it still knows, by name; None where there is no scheduler to ask.
     conducted: whether the sweep in a folder is at work.
     """
-    if folder.result.exists():
-        return Condition("done")
+    try:
+        if (result := whole_result(folder)) is not None:
+            return Condition("done", result=result)
+        return _unfinished(folder, queue, conducted)
+    except UNREADABLE as error:
+        said = " ".join(str(error).split())
+        return Condition(DAMAGED, said if isinstance(error, UserError) else f"its records cannot be read ({said})")
+
+
+def _unfinished(folder: RunFolder, queue: Queue | None, conducted: Callable[[str], bool]) -> Condition:
     start, job = folder.last_start(), folder.job()
     word = queue.get(job.name) if queue is not None and job is not None and job.name is not None else None
     said = word.state if word else None

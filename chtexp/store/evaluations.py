@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import Any
 
 from chtexp.errors import unknown
-from chtexp.store.files import read_json
+from chtexp.store.files import read_json_if_any
 
 FILE = "zeroshot.json"
 KEY = "zeroshot"
@@ -24,8 +24,8 @@ Score = Mapping[str, Any]
 
 def scores_in(folder: Path) -> list[Score]:
     """The scores beside the run in `folder`."""
-    path = folder / FILE
-    return list(read_json(path)["scores"]) if path.exists() else []
+    found = read_json_if_any(folder / FILE)
+    return [] if found is None else list(found["scores"])
 
 
 def finished(scores: Sequence[Score], tasks: Sequence[str], limit: int | None, lm_eval: str) -> dict[str, Score]:

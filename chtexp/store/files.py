@@ -56,6 +56,14 @@ def read_json(path: Path) -> Any:
         ) from None
 
 
+def read_json_if_any(path: Path) -> Any | None:
+    """`read_json`, or None where there is no such file: one call of the system for what thousands of runs are asked."""
+    try:
+        return read_json(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """The records of a JSON-lines file; a last line that was cut off by a crash is passed over."""
     if not path.exists():

@@ -22,12 +22,13 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from chtexp.errors import UserError
 from chtexp.store.evaluations import scores_in, with_scores
-from chtexp.store.files import last_line, read_json, read_lines, write_json
+from chtexp.store.files import last_line, read_json_if_any, read_lines, write_json
 from chtexp.store.starts import SignsOfLife, Start
 
 KEPT_WHEN_CLEARED = ("starts", "submitted.json", "command.txt", "cleared.json")
@@ -83,8 +84,11 @@ class RunFolder:
         folders = (cls(path) for path in sorted(paths, key=_by_name_and_seed))
         return [folder for folder in folders if any(os.path.exists(path) for path in folder._traces())]
 
-    def _traces(self) -> tuple[Path, ...]:
-        return self.result, self.config, self.path / "starts", self.path / "submitted.json"
+    def _traces(self) -> Iterator[Path]:
+        yield self.result  # what most have comes first, and nothing else is asked for
+        yield self.config
+        yield self.path / "starts"
+        yield self.path / "submitted.json"
 
     @property
     def config(self) -> Path:
@@ -98,7 +102,7 @@ class RunFolder:
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
-    @property
+    @cached_property
     def result(self) -> Path:
         return self.path / "result.json"
 
@@ -128,8 +132,8 @@ class RunFolder:
 
     def job(self) -> Job | None:
         """What was last given the run by a sweep."""
-        path = self.path / "submitted.json"
-        return Job(**read_json(path)) if path.exists() else None
+        job = read_json_if_any(self.path / "submitted.json")
+        return None if job is None else Job(**job)
 
     @property
     def starts(self) -> int:
@@ -140,8 +144,8 @@ class RunFolder:
     @property
     def cleared_by(self) -> int:
         """The start that last removed what was there; 0: none."""
-        path = self.path / "cleared.json"
-        return int(read_json(path)["start"]) if path.exists() else 0
+        cleared = read_json_if_any(self.path / "cleared.json")
+        return 0 if cleared is None else int(cleared["start"])
 
     def submit(self, job: Job) -> None:
         """Write down that a job, or a sweep's process, was given the run."""
@@ -149,7 +153,8 @@ class RunFolder:
 
     def read_result(self) -> dict[str, Any] | None:
         """What `result.json` says, or None when the run is not done."""
-        return read_json(self.result) if self.result.exists() else None
+        result: dict[str, Any] | None = read_json_if_any(self.result)
+        return result
 
     def evaluated_result(self) -> Mapping[str, Any] | None:
         """`read_result`, with the scores of evaluations since; see `chtexp.store.evaluations`."""
@@ -171,8 +176,9 @@ class RunFolder:
 
     def last_command(self) -> str | None:
         """What to type to work on this run: as the last time, or as its sweep would have."""
-        if self.commands.exists() and (lines := self.commands.read_text().splitlines()):
-            return lines[-1]
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if lines := self.commands.read_text().splitlines():
+                return lines[-1]
         job = self.job()
         return job.command if job else None
 

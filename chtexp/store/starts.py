@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chtexp.store.files import read_json, write_json
+from chtexp.store.files import read_json_if_any, write_json
 
 SIGN_SECONDS = 10.0  # between two signs of life
 STALE_SECONDS = 180.0  # without one, seen from another machine: file attributes may be cached there for a minute
@@ -125,7 +125,8 @@ class Start:
     @property
     def ending(self) -> dict[str, Any] | None:
         """What it said when it ended."""
-        return read_json(self.end_path) if self.end_path.exists() else None
+        ending: dict[str, Any] | None = read_json_if_any(self.end_path)
+        return ending
 
     def is_over(self) -> bool:
         """Whether it ended, was killed, or gave no sign of life for long."""

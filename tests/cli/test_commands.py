@@ -48,18 +48,18 @@ def test_plan_sweep_status_table(chtexp: Callable, tmp_path: Path) -> None:
     assert {row["state"] for row in planned} == {"done"}
 
 
-def test_a_sweep_goes_on_after_a_failure_and_says_so(chtexp: Callable, tmp_path: Path) -> None:
+def test_a_sweep_goes_on_after_a_failure_and_says_so(chtexp_process: Callable, tmp_path: Path) -> None:
     cells = ["quickstart", "method=fc,set,chts_n", *CHEAP]
-    (item,) = [row for row in json.loads(chtexp("plan", *cells, "--json").stdout) if row["row"] == "CHTs_n"]
-    done = chtexp("sweep", *cells, "task.learning_rate.start=1e12", check=1)
+    (item,) = [row for row in json.loads(chtexp_process("plan", *cells, "--json").stdout) if row["row"] == "CHTs_n"]
+    done = chtexp_process("sweep", *cells, "task.learning_rate.start=1e12", check=1)
     assert "0 of 3 runs done" in done.stdout
     assert done.stderr.count("failed: ") == 3
     assert "Traceback" not in done.stderr
     assert item["state"] == "missing"
 
 
-def test_hydras_own_multirun(chtexp: Callable, tmp_path: Path) -> None:
-    done = chtexp(
+def test_hydras_own_multirun(chtexp_process: Callable, tmp_path: Path) -> None:
+    done = chtexp_process(
         "train", "-m", "data=digits", "method=set,rigl", "seed=0,1", "method.sparsity=0.9", *CHEAP[:1], *CHEAP[2:]
     )
     assert "4 of 4 runs done" in done.stdout
@@ -73,16 +73,16 @@ def test_cfg_job_shows_the_config_and_trains_nothing(chtexp: Callable, tmp_path:
     assert "rule: gradient" in chtexp("train", "--cfg", "job", "--package", "method", "method=rigl").stdout
 
 
-def test_two_starts_of_one_run_do_not_meet(chtexp: Callable, tmp_path: Path) -> None:
+def test_two_starts_of_one_run_do_not_meet(chtexp_process: Callable, tmp_path: Path) -> None:
     from chtexp.compose import compose_run
 
     overrides = ["data=digits", "method=set", "method.sparsity=0.9", *CHEAP]
     run = compose_run([*overrides, f"paths.runs={tmp_path}/runs"])
     with run.folder.claimed():
-        done = chtexp("train", *overrides, check=1)
+        done = chtexp_process("train", *overrides, check=1)
         assert "another process is at work" in done.stderr
         assert f"process {os.getpid()} on" in done.stderr
-    chtexp("train", *overrides)
+    chtexp_process("train", *overrides)
 
 
 def test_flags_and_words_stand_in_any_order(chtexp: Callable, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -283,8 +285,14 @@ def test_a_broken_result_is_named_and_hides_nothing_else(tmp_path, monkeypatch, 
         main(["status"])
     said = capsys.readouterr().out
     assert not ended.value.code
-    assert "unreadable" in said
+    assert "1 damaged" in said
     assert said.count("accuracy ") == 1
+    with pytest.raises(SystemExit) as ended:
+        main(["sweep", "quickstart", "method=fc", "seed=0,1", "budget=smoke"])
+    swept = capsys.readouterr()
+    assert ended.value.code == 1
+    assert "2 runs, 1 done, 1 damaged, 0 to start" in swept.out
+    assert f"damaged: {first.path}  ({first.result} cannot be read" in swept.err
     with pytest.raises(SystemExit) as ended:
         main(["table", "quickstart"])
     assert ended.value.code == 2
@@ -294,3 +302,12 @@ def test_a_broken_result_is_named_and_hides_nothing_else(tmp_path, monkeypatch, 
         main(["table", "quickstart", "seed=0"])
     assert not ended.value.code
     assert "|   0 |" in capsys.readouterr().out  # seed 1 is done, and was not asked for
+
+
+def test_what_is_misspelt_is_said_before_torch_is_loaded() -> None:
+    """Loading it takes seconds."""
+    code = "import sys\nfrom chtexp.cli import main\ntry: main(['train', 'dta=mnist'])\nfinally: print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "False\n"
+    assert "did you mean 'data'" in done.stderr
+    assert done.returncode == 2

@@ -59,27 +59,27 @@ def test_a_disk_that_is_full_when_a_checkpoint_is_due(small_disk: Path, tmp_path
     assert timeless(execute(full, "again")) == timeless(execute(whole, "whole"))
 
 
-def test_a_disk_without_any_space_left(small_disk: Path, chtexp: Callable) -> None:
+def test_a_disk_without_any_space_left(small_disk: Path, chtexp_process: Callable) -> None:
     with suppress(OSError), (small_disk / "filler").open("wb", buffering=0) as filler:
         for _ in range(512):
             filler.write(b"x" * 4096)
-    done = chtexp("train", *DENSE, f"paths.runs={small_disk}/runs", check=None)
+    done = chtexp_process("train", *DENSE, f"paths.runs={small_disk}/runs", check=None)
     assert done.returncode in (1, 2)
     assert "No space left on device" in done.stderr
     assert "Traceback" not in done.stderr
     (small_disk / "filler").unlink()
     remount(small_disk, "size=9m")
-    chtexp("train", *DENSE, f"paths.runs={small_disk}/runs", "model.hidden=[20]")
+    chtexp_process("train", *DENSE, f"paths.runs={small_disk}/runs", "model.hidden=[20]")
 
 
-def test_a_read_only_folder(small_disk: Path, chtexp: Callable) -> None:
+def test_a_read_only_folder(small_disk: Path, chtexp_process: Callable) -> None:
     remount(small_disk, "ro")
-    done = chtexp("train", *DENSE, f"paths.runs={small_disk}/runs", check=2)
+    done = chtexp_process("train", *DENSE, f"paths.runs={small_disk}/runs", check=2)
     assert "cannot be written (Read-only file system)" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
-    done = chtexp("sweep", "quickstart", "budget=smoke", f"paths.runs={small_disk}/runs", check=2)
+    done = chtexp_process("sweep", "quickstart", "budget=smoke", f"paths.runs={small_disk}/runs", check=2)
     assert "Read-only file system" in done.stderr
-    assert "there is no folder" in chtexp("status", f"paths.runs={small_disk}/runs", check=2).stderr
+    assert "there is no folder" in chtexp_process("status", f"paths.runs={small_disk}/runs", check=2).stderr
 
 
 def stopped_at(step: int, stopped: Run, monkeypatch) -> list[Path]:

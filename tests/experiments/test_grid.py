@@ -7,6 +7,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from sample_results import result as sample
 
 from chtexp.compose import compose_run
 from chtexp.errors import UserError
@@ -76,18 +77,16 @@ def test_the_papers_means_are_those_that_grids_ask_for() -> None:
 
 def finish(run: Run, value: float, **changed: object) -> Path:
     """The folder of `run`, as if it had ended with `value`."""
-    environment = {
-        "commit": "c", "uncommitted_changes": False, "cpu": "c", "threads": 1, "gpus": [], "libraries": {"torch": "2"},
-    }  # fmt: skip
-    result = {
-        "id": run.id, "science": run.science, "seed": run.seed, "budget": run.budget.name, "metric": "accuracy",
-        "reported": value, "selected_by": "s", "last": value, "anp": 1.0, "nonzeros": 1, "density": 0.1, "seconds": 1.0,
-        "data": run.data.name, "data_source": "s", "environment": environment, "command": "c", "method": run.method.name,
-        "steps": 1, **changed,
-    }  # fmt: skip
-    result["higher_is_better"] = result["metric"] != "perplexity"
+    made = {
+        "metric": "accuracy",
+        "data": run.data.name,
+        "method": run.method.name,
+        "budget": run.budget.name,
+        **changed,
+    }
+    made["higher_is_better"] = made["metric"] != "perplexity"
     run.folder.path.mkdir(parents=True)
-    (run.folder.path / "result.json").write_text(json.dumps(result))
+    (run.folder.path / "result.json").write_text(json.dumps(sample(run.seed, value, run.science, **made)))
     return run.folder.path
 
 

@@ -108,7 +108,7 @@ def test_fp16_passes_over_a_step_that_overflows_and_resumes_bit_for_bit(
     assert timeless(execute(stopped, "resumed")) == timeless(wanted)
 
 
-@pytest.mark.parametrize("kill_seed", range(4))
+@pytest.mark.parametrize("kill_seed", range(2))
 def test_kill_9_at_random_moments_changes_nothing(kill_seed: int, tmp_path: Path) -> None:
     moments = random.Random(kill_seed)
     overrides = [

@@ -152,7 +152,7 @@ def test_stopped_and_left_alone_while_it_is_getting_ready(tmp_path: Path) -> Non
         time.sleep(0.1)
 
 
-def test_a_run_begun_alone_goes_on_with_two_processes(chtexp: Callable, tmp_path: Path, monkeypatch) -> None:
+def test_a_run_begun_alone_goes_on_with_two_processes(chtexp_process: Callable, tmp_path: Path, monkeypatch) -> None:
     """It ends where one process would, but for rounding, and says that the processes are others."""
     alone = [part for part in RUN if part != "hardware=ddp"]
     whole, begun = (compose_run([*alone, f"paths.runs={tmp_path / name}"]) for name in ("whole", "runs"))
@@ -161,7 +161,7 @@ def test_a_run_begun_alone_goes_on_with_two_processes(chtexp: Callable, tmp_path
         _stop_before_step(patched, 8)
         with pytest.raises(Stopped):
             execute(begun.model_copy(update={"checkpoint": Checkpointing(steps=1)}), "stopped")
-    assert "goes on with 2" in chtexp("train", *RUN).stdout
+    assert "goes on with 2" in chtexp_process("train", *RUN).stdout
     result = begun.folder.read_result()
     assert result is not None
     assert result["environment"]["processes"] == 2
@@ -175,24 +175,24 @@ def test_a_run_begun_alone_goes_on_with_two_processes(chtexp: Callable, tmp_path
 
 
 @pytest.mark.slow
-def test_a_mistake_and_a_failure_are_said_once(chtexp: Callable, tmp_path: Path) -> None:
-    done = chtexp("train", *RUN, "task.learning_rate.start=1e12", check=1)
+def test_a_mistake_and_a_failure_are_said_once(chtexp_process: Callable, tmp_path: Path) -> None:
+    done = chtexp_process("train", *RUN, "task.learning_rate.start=1e12", check=1)
     assert "Diverged" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
-    done = chtexp("train", *RUN, "method/topology=brf", "method.topology.r=7", check=2)
+    done = chtexp_process("train", *RUN, "method/topology=brf", "method.topology.r=7", check=2)
     assert len(done.stderr.strip().splitlines()) == 1
-    done = chtexp("train", *RUN, "hardware.nodes=2", check=2)
+    done = chtexp_process("train", *RUN, "hardware.nodes=2", check=2)
     assert "needs a Slurm job of 2 nodes" in done.stderr
 
 
-def test_torchrun_is_not_for_the_person_to_type(chtexp: Callable, monkeypatch) -> None:
+def test_torchrun_is_not_for_the_person_to_type(chtexp_process: Callable, monkeypatch) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "7")
-    done = chtexp("train", *RUN, check=2)
+    done = chtexp_process("train", *RUN, check=2)
     assert "without torchrun" in done.stderr
 
 
-def test_more_processes_than_cores_can_carry_are_refused(chtexp: Callable) -> None:
-    done = chtexp("train", *RUN, "hardware.processes=4000", check=2)
+def test_more_processes_than_cores_can_carry_are_refused(chtexp_process: Callable) -> None:
+    done = chtexp_process("train", *RUN, "hardware.processes=4000", check=2)
     assert "too many for the" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 

@@ -67,7 +67,9 @@ def inside(group: Path, *command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_run_that_takes_too_much_memory_harms_no_other(little_memory: Path, tmp_path: Path, chtexp: Callable) -> None:
+def test_a_run_that_takes_too_much_memory_harms_no_other(
+    little_memory: Path, tmp_path: Path, chtexp_process: Callable
+) -> None:
     runs = tmp_path / "runs"
     fine = [run(runs, *DENSE, f"seed={seed}") for seed in (0, 1)]
     greedy = run(runs, *GREEDY, "seed=2")
@@ -80,7 +82,7 @@ def test_a_run_that_takes_too_much_memory_harms_no_other(little_memory: Path, tm
     assert condition(greedy.folder).reason == reason
     assert f"digits FC seed 2: failed ({reason})" in done.stdout
     assert memory_kills() == before, "a kill in another control group is none of ours"
-    said = chtexp("status", "--failed", f"paths.runs={runs}").stdout
+    said = chtexp_process("status", "--failed", f"paths.runs={runs}").stdout
     assert reason in said
 
 

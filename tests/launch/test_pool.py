@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sample_results import result
 
 from chtexp.compose import compose_run, compose_sweep
 from chtexp.errors import UserError
@@ -197,7 +198,7 @@ def test_failures_are_counted_off_the_folders(tmp_path: Path) -> None:
         assert not two.too_many()
     assert two.too_many()  # it ended without saying how
     assert not never.too_many()
-    tasks[3].run_folder.finish({})
+    tasks[3].run_folder.finish(result())
     assert not two.too_many()
     two.traceless += 1
     assert two.too_many()
@@ -361,8 +362,8 @@ def test_a_sweep_leaves_the_runs_of_another_that_is_at_work_to_it(tmp_path: Path
 
 
 @pytest.mark.slow
-def test_a_detached_sweep_goes_on_alone(chtexp: Callable, tmp_path: Path) -> None:
-    said = chtexp("sweep", *CELLS, "method=set,fc", "seed=0", "--detach").stdout
+def test_a_detached_sweep_goes_on_alone(chtexp_process: Callable, tmp_path: Path) -> None:
+    said = chtexp_process("sweep", *CELLS, "method=set,fc", "seed=0", "--detach").stdout
     assert "chtexp status" in said
     end = time.monotonic() + 120
     while len(results(tmp_path / "runs")) < 2:

@@ -99,14 +99,14 @@ def process_of(run: Run) -> int:
 
 
 @pytest.mark.usefixtures("slurm")
-def test_an_array_of_twelve_runs_by_the_command_line(chtexp: Callable, tmp_path: Path) -> None:
+def test_an_array_of_twelve_runs_by_the_command_line(chtexp_process: Callable, tmp_path: Path) -> None:
     cells = ["quickstart", "budget=smoke", "method=set,chts_n,rigl,gmp", "seed=0,1,2", "model.hidden=[40,40,40]"]
-    said = chtexp("sweep", *cells, *ONE_CORE, "launcher.runs_per_job=3").stdout
+    said = chtexp_process("sweep", *cells, *ONE_CORE, "launcher.runs_per_job=3").stdout
     assert "submitted 12 runs in 4 jobs" in said
     assert "12 of 12 runs done" in said
-    lines = json.loads(chtexp("status", "--json").stdout)
+    lines = json.loads(chtexp_process("status", "--json").stdout)
     assert [line["state"] for line in lines] == ["done"] * 12
-    assert "12 done, 0 to start" in chtexp("sweep", *cells, *ONE_CORE).stdout
+    assert "12 done, 0 to start" in chtexp_process("sweep", *cells, *ONE_CORE).stdout
 
 
 @pytest.mark.usefixtures("slurm")

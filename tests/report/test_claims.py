@@ -10,6 +10,8 @@ import re
 from dataclasses import replace
 
 import pytest
+from sample_results import result as sample
+from sample_results import science
 
 from chtexp.report import FORMATS, CellResults, Claim, Layout, MeanOver, Table, build_table, paper_means, render
 from chtexp.report.claims import p_in_words
@@ -34,26 +36,16 @@ def table(
 ) -> Table:
     """Rows A and B in three columns at the paper's budget, or a `fraction` of it, of `values` by seed."""
     layout = Layout("t", "T", COLUMNS, {"g": ("A", "B")}, "B", 3, means=means, claims=claims)
-    budget = {"name": "b", "fraction": fraction, "train_limit": None, "test_limit": None}
-    environment = {
-        "commit": "c",
-        "uncommitted_changes": False,
-        "cpu": "c",
-        "threads": 1,
-        "gpus": [],
-        "libraries": {"torch": "2"},
-    }
     cells = []
     for row in ("A", "B"):
         for column in COLUMNS:
-            science = {"data": column, "method": row, "budget": budget}
-            common = {
-                "id": run_id(science), "science": science, "selected_by": "s", "last": None, "metric": "accuracy",
-                "higher_is_better": higher, "anp": 1.0, "nonzeros": 1, "density": 1.0, "seconds": 1.0, "data": column,
-                "data_source": (sources or {}).get(column, "files"), "environment": environment, "command": "c",
-            }  # fmt: skip
-            results = [{**common, "seed": seed, "reported": v} for seed, v in values.get((row, column), {}).items()]
-            cells.append(CellResults("g", row, column, run_id(science), tuple(results), changed=changed))
+            of = science(row, column, fraction, "b")
+            source = (sources or {}).get(column, "files")
+            results = [
+                sample(seed, value, of, last=None, higher_is_better=higher, data_source=source)
+                for seed, value in values.get((row, column), {}).items()
+            ]
+            cells.append(CellResults("g", row, column, run_id(of), tuple(results), changed=changed))
     papers = {"all": PaperMeans({"A": 12.0, "B": 11.0}, 0.031)}
     return build_table(layout, cells, PAPER, budget="b", paper_means=papers)
 

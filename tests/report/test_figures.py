@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from matplotlib.container import BarContainer, ErrorbarContainer
+from sample_results import result as sample
+from sample_results import science
 
 from chtexp.errors import UserError
 from chtexp.report import CellResults, Layout, build_table
@@ -31,26 +33,12 @@ LAYOUT = Layout(
 )
 PAPER = {("FC", "mnist"): PaperNumber(98.78, 0.02), ("SET", "mnist"): PaperNumber(98.14, 0.02, 100)}
 VALUES = {("FC", "mnist"): [98.0, 98.2], ("CHTs_n", "mnist"): [98.5, 98.7], ("SET", "mnist"): [97.0]}
-ENVIRONMENT = {
-    "commit": "0123456789abcdef", "uncommitted_changes": False, "cpu": "some CPU", "threads": 2, "gpus": [],
-    "libraries": {"torch": "2.14.1"},
-}  # fmt: skip
 
 
 def result(row: str, column: str, seed: int, best: float, fraction: float) -> dict:
-    budget = {
-        "name": "paper" if fraction == 1 else "cpu",
-        "fraction": fraction,
-        "train_limit": None,
-        "test_limit": None,
-    }
-    science = {"data": column, "method": row, "budget": budget}
-    return {
-        "id": run_id(science), "science": science, "seed": seed, "reported": best, "selected_by": "test accuracy",
-        "last": best - 1, "metric": "accuracy", "higher_is_better": True, "anp": 0.25, "nonzeros": 1000,
-        "density": 0.01, "seconds": 2.0 + seed, "data": column, "data_source": "files", "environment": ENVIRONMENT,
-        "command": f"chtexp train seed={seed}", "flops": {"dense": 4e12, "sparse": 4e12 if row == "FC" else 4e10},
-    }  # fmt: skip
+    flops = {"dense": 4e12, "sparse": 4e12 if row == "FC" else 4e10}
+    of = science(row, column, fraction, "paper" if fraction == 1 else "cpu")
+    return sample(seed, best, of, last=best - 1, seconds=2.0 + seed, flops=flops)
 
 
 def records(best: float) -> list[dict]:

@@ -10,6 +10,8 @@ import re
 from dataclasses import replace
 
 import pytest
+from sample_results import result as sample
+from sample_results import science
 from well_formed import Read
 
 from chtexp.errors import UserError
@@ -29,26 +31,11 @@ PAPER = {("FC", "mnist"): PaperNumber(98.78, 0.02), ("SET", "mnist"): PaperNumbe
 
 
 def science_of(row: str, column: str) -> dict:
-    budget = {"name": "cpu", "fraction": 0.1, "train_limit": None, "test_limit": None}
-    return {"data": column, "method": row, "budget": budget}
+    return science(row, column, 0.1, "cpu")
 
 
 def result(row: str, column: str, seed: int, best: float, **changes) -> dict:
-    science = science_of(row, column)
-    environment = {
-        "commit": "0123456789abcdef",
-        "uncommitted_changes": False,
-        "cpu": "some CPU",
-        "threads": 2,
-        "gpus": [],
-        "libraries": {"torch": "2.14.1"},
-    }
-    return {
-        "id": run_id(science), "science": science, "seed": seed, "reported": best, "selected_by": "test accuracy",
-        "last": best - 1, "metric": "accuracy",
-        "higher_is_better": True, "anp": 0.25, "nonzeros": 1000, "density": 0.01, "seconds": 2.0, "data": column,
-        "data_source": "files", "environment": environment, "command": f"chtexp train seed={seed}",
-    } | changes  # fmt: skip
+    return sample(seed, best, **{"of": science_of(row, column), "last": best - 1, **changes})
 
 
 def table(values: dict[tuple[str, str], list[float]]) -> Table:

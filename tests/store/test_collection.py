@@ -8,21 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sample_results import result
 
 from chtexp.errors import UserError
 from chtexp.store import RunFolder
 from chtexp.store.collection import merged, read_collection, results_below, write_collection
 from chtexp.store.files import write_json
-
-
-def result(seed: int = 0, **values: object) -> dict:
-    return {
-        "id": "0123456789", "seed": seed, "data": "mnist", "method": "SET", "budget": "paper", "metric": "accuracy",
-        "reported": 97.5, "last": 97.0, "best": 97.5, "best_step": 3, "validation_selected": None, "steps": 10, "links": 7,
-        "density": 0.1, "metrics": {"accuracy": 97.0}, "environment": {"host": "a"}, "execution": {"0": "csr"},
-        "higher_is_better": True, "selected_by": "accuracy", "anp": 1.0, "nonzeros": 7, "seconds": 1.0, "data_source": "files",
-        "science": {}, "command": "c", **values,
-    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["runs.jsonl", "runs.parquet"])
@@ -51,10 +42,10 @@ def test_machines_merge_and_contradictions_are_refused_and_shown() -> None:
     )
     assert set(merged({"x": one, "y": other})) == {("a", 0), ("a", 1)}
     other["a", 0] = result(0, last=96.0, environment={"host": "b"})
-    with pytest.raises(UserError, match=r"\(0123456789\) seed 0 of a and b: last 97.0 and 96.0 \(x, y\)"):
+    with pytest.raises(UserError, match=r"\(0123456789\) seed 0 of h and b: last 97.5 and 96.0 \(x, y\)"):
         merged({"x": one, "y": other})
     said: list[str] = []
-    assert merged({"x": one, "y": other}, said.append)["a", 0]["last"] == 97.0
+    assert merged({"x": one, "y": other}, said.append)["a", 0]["last"] == 97.5
     assert merged({"y": other, "x": one}, said.append)["a", 0]["last"] == 96.0
     assert len(said) == 2
 
@@ -118,6 +109,7 @@ def test_collect_and_clean_by_the_command_line(chtexp: Callable, tmp_path: Path)
     assert folder.result.exists()
 
 
+@pytest.mark.timing
 def test_ten_thousand_runs_are_listed_and_tabulated_in_seconds(tmp_path: Path, monkeypatch, capsys) -> None:
     """Bar: 3 seconds each, beyond the start of Python."""
     from chtexp.cli import main
@@ -125,10 +117,7 @@ def test_ten_thousand_runs_are_listed_and_tabulated_in_seconds(tmp_path: Path, m
 
     monkeypatch.setenv("CHTEXP_RUNS", str(tmp_path / "runs"))
     run = compose_run(["data=mnist", "method=set", f"paths.runs={tmp_path}/runs"])
-    made = result(science=run.science, id=run.id, higher_is_better=True, selected_by="test accuracy", data_source="x",
-                  command="c", seconds=1.0, anp=1.0, nonzeros=3, pairs=70, parameters=100,
-                  environment={"commit": "c", "uncommitted_changes": False, "cpu": "c", "threads": 1, "gpus": [],
-                               "libraries": {"torch": "2"}, "chtexp": "0", "host": "h"})  # fmt: skip
+    made = result(science=run.science, id=run.id, pairs=70, parameters=100)
     for number in range(10_000):
         folder = run.model_copy(update={"seed": number % 100}).folder.path
         if number >= 100:
@@ -136,17 +125,17 @@ def test_ten_thousand_runs_are_listed_and_tabulated_in_seconds(tmp_path: Path, m
         folder.mkdir(parents=True)
         (folder / "result.json").write_text(json.dumps({**made, "seed": number % 100}))
         (folder / "config.yaml").write_text("x: 1\n")
-    main_seconds = {}
+    seconds = {}
     for command in (["status", "--json"], ["status"], ["table", "table7", "--format", "json"]):
-        before = time.process_time()
+        before = time.perf_counter()
         with pytest.raises(SystemExit) as ended:
             main(command)
-        main_seconds[" ".join(command)] = time.process_time() - before
+        seconds[" ".join(command)] = time.perf_counter() - before
         assert not ended.value.code
         said = capsys.readouterr().out
         if "--json" in command:
             assert len(json.loads(said)) == 10_000
         if command[0] == "table":
             assert max(row["n"] for row in json.loads(said)["rows"]) == 100
-    assert max(main_seconds.values()) < 4, main_seconds  # of its own time: the machine may be shared
-    print(main_seconds)
+    print(seconds)
+    assert max(seconds.values()) < 3, seconds

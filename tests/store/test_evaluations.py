@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sample_results import result as sample
 
 from chtexp.errors import UserError
 from chtexp.store import RunFolder
@@ -20,13 +21,8 @@ def score(task: str, accuracy: float = 60.0, **changes: object) -> dict:
     }  # fmt: skip
 
 
-def result(seed: int = 0, **values: object) -> dict:
-    return {
-        "id": "0123456789", "seed": seed, "data": "webmix", "method": "CHTs", "budget": "paper", "metric": "perplexity",
-        "higher_is_better": False, "reported": 20.0, "last": 21.0, "environment": {"host": "a"},
-        "selected_by": "last evaluation", "steps": 10, "density": 0.1, "anp": 1.0, "nonzeros": 7, "seconds": 1.0,
-        "data_source": "files", "science": {}, "command": "c", **values,
-    }  # fmt: skip
+def result() -> dict:
+    return sample(metric="perplexity", higher_is_better=False)
 
 
 def test_a_new_evaluation_replaces_its_own_tasks_alone() -> None:

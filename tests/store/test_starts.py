@@ -13,7 +13,9 @@ import time
 from pathlib import Path
 
 import pytest
+from sample_results import result
 
+from chtexp.launch.slurm_queue import queue_of
 from chtexp.store import Job, RunFolder, RunLocked, Said, condition, starts
 from chtexp.store.starts import Process, Start, TakenOver
 
@@ -50,10 +52,10 @@ def test_states_follow_the_files(folder: RunFolder) -> None:
     assert condition(folder).reason == "KeyboardInterrupt: twice"
     assert state(folder) == "failed"
     with folder.claimed() as signs:
-        folder.finish({"best": 1.0})
+        folder.finish(result())
         signs.start.end("done")
     assert state(folder) == "done"
-    assert folder.read_result() == {"best": 1.0}
+    assert folder.read_result() == result() == condition(folder).result
     folder.result.unlink()
     assert state(folder) == "missing"
 
@@ -222,6 +224,25 @@ def test_a_run_of_a_sweep_on_this_machine_is_pending_while_the_sweep_is_at_work(
     assert state(folder) == "pending"
     conducting.end("done")
     assert state(folder) == "failed"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("result.json", "{", "result.json cannot be read (Expecting property name"),
+        ("result.json", '{"seed": 0}', "result.json is no whole result: id, data"),
+        ("submitted.json", "[1]", "its records cannot be read ("),
+        ("starts/0001.end.json", "{", "0001.end.json cannot be read (Expecting property name"),
+    ],
+)
+def test_what_cannot_be_read_is_a_state_of_its_own(folder: RunFolder, file: str, text: str, said: str) -> None:
+    with folder.claimed() as signs:
+        signs.start.end("preempted", reason="Ctrl-C", step=3)
+    (folder.path / file).write_text(text)
+    found = condition(folder)
+    assert found.state == "damaged"
+    assert said in found.reason
+    assert queue_of([folder]) is None  # nor is the scheduler kept from being asked about the others
 
 
 def test_seeds_are_in_order_of_their_numbers(tmp_path: Path) -> None:

@@ -11,16 +11,13 @@ from typing import Any, TypeVar
 
 import yaml
 
-from chtexp.errors import UserError
 from chtexp.report.page.curves import Curve, curves
 from chtexp.report.words import number
-from chtexp.store import Condition, RunFolder
-from chtexp.store.damage import result_damage
+from chtexp.store import DAMAGED, Condition, RunFolder
+from chtexp.store.damage import UNREADABLE
 from chtexp.store.files import read_json
 
 LOG_LINES = 40
-DAMAGED = "damaged"  # a state that the page alone knows
-UNREADABLE = (UserError, OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError)
 Read = TypeVar("Read")
 
 
@@ -93,12 +90,10 @@ def run_of_folder(folder: RunFolder, condition: Condition) -> RunPart:
     )
     records: list[dict[str, Any]] = reading.of(folder.metrics, lambda _: folder.read_metrics(), [])
     log: tuple[str, ...] = reading.of(folder.log, lambda _: tuple(folder.log_tail(LOG_LINES)), ())
-    if damage := result_damage(folder):
-        reading.damage.append(damage)
-    result = None if damage else folder.read_result()
+    result = condition.result
     shown = _of_result(result, environments) if result else _unfinished(name, described, environments, condition.step)
     drawn: tuple[Curve, ...] = reading.of(folder.metrics, lambda _: curves(records, shown["metric"]), ())
-    if condition.state == DAMAGED and condition.reason not in reading.damage:
+    if condition.state == DAMAGED:
         reading.damage.append(condition.reason)
     return RunPart(
         name=name,
@@ -126,7 +121,7 @@ class _Reading:
         """What `read` makes of `path`; `otherwise` where it is not there, or damaged, which is then noted."""
         try:
             return read(path) if path.exists() else otherwise
-        except UNREADABLE as error:
+        except (*UNREADABLE, yaml.YAMLError) as error:
             said = " ".join(str(error).split())
             self.damage.append(said if str(path) in said else f"{path} cannot be read ({type(error).__name__}: {said})")
             return otherwise

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from sample_results import result as sample
+from sample_results import science
+
 from chtexp.report import CellResults, Claim, Layout, Table, build_table
 from chtexp.report.page import FigurePart, Page, RunPart, TablePart, collected_run
 from chtexp.report.paper_numbers import PaperNumber
-from chtexp.store import run_id
 
 HOSTILE = (
     """</script><script>document.title='owned'</script><img src=x onerror="document.title='owned'">'&{{ 7 * 7 }}"""
@@ -20,21 +22,7 @@ def result(
     method: str, seed: int, value: float, *, fraction: float = 1.0, data: str = "x", **more: Any
 ) -> dict[str, Any]:
     """A result as a run leaves it behind."""
-    science = {
-        "method": method, "data": data,
-        "budget": {"name": "b", "fraction": fraction, "train_limit": None, "test_limit": None},
-    }  # fmt: skip
-    environment = {
-        "chtexp": "0", "commit": "c0ffee0000000", "uncommitted_changes": False, "cpu": "cpu", "threads": 1, "gpus": [],
-        "host": "h", "libraries": {"torch": "2"}, "system": "s",
-    }  # fmt: skip
-    return {
-        "id": run_id(science), "seed": seed, "data": data, "method": method, "budget": "b", "metric": "accuracy",
-        "higher_is_better": True, "reported": value, "selected_by": "accuracy", "last": value, "best": value, "best_step": 1,
-        "metrics": {"accuracy": value}, "steps": 5, "density": 0.1, "anp": 1.0, "links": 10, "nonzeros": 1234, "seconds": 2.5,
-        "data_source": "files", "command": f"chtexp train method={method} seed={seed}", "science": science,
-        "environment": environment,
-    } | more  # fmt: skip
+    return sample(seed, value, science(method, data, fraction, "b"), seconds=2.5, nonzeros=1234, **more)
 
 
 def cell(method: str, results: list[dict[str, Any]]) -> CellResults:

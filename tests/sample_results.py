@@ -1,0 +1,33 @@
+"""What a run leaves behind when it is done, as tests need it: whole, and made up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chtexp.store import run_id
+
+ENVIRONMENT = {
+    "chtexp": "0", "commit": "0123456789abcdef", "uncommitted_changes": False, "cpu": "some CPU", "threads": 2, "gpus": [],
+    "host": "h", "libraries": {"torch": "2.14.1"}, "system": "s",
+}  # fmt: skip
+
+
+def science(method: str = "SET", data: str = "mnist", fraction: float = 1.0, budget: str = "paper") -> dict[str, Any]:
+    """What a run is of: `fraction` of the paper's length."""
+    length = {"name": budget, "fraction": fraction, "train_limit": None, "test_limit": None}
+    return {"data": data, "method": method, "budget": length}
+
+
+def result(
+    seed: int = 0, value: float | None = 97.5, of: dict[str, Any] | None = None, **changed: Any
+) -> dict[str, Any]:
+    """`result.json` of a run of `of` (a `science`) that reports `value`; of a run known as 0123456789 without."""
+    identity = run_id(of) if of else "0123456789"
+    of = of or science()
+    return {
+        "id": identity, "seed": seed, "data": of["data"], "method": of["method"], "budget": of["budget"]["name"],
+        "metric": "accuracy", "higher_is_better": True, "reported": value, "last": value, "best": value, "best_step": 3,
+        "selected_by": "test accuracy", "validation_selected": None, "metrics": {"accuracy": value}, "steps": 10, "links": 7,
+        "density": 0.01, "anp": 0.25, "nonzeros": 1000, "seconds": 2.0, "execution": {"0": "csr"}, "data_source": "files",
+        "command": f"chtexp train method={of['method']} seed={seed}", "science": of, "environment": ENVIRONMENT, **changed,
+    }  # fmt: skip

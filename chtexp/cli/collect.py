@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from chtexp.cli.common import add_config_dir, add_keep_first, keep_first, runs_folder, subcommand
+from chtexp.cli.common import add_config_dir, add_keep_first, runs_folder, subcommand
 from chtexp.errors import UserError
 
 
@@ -42,7 +42,7 @@ def collect(parsed: argparse.Namespace) -> int:
     runs = runs_folder(parsed.overrides, parsed.config_dir, required=not files)
     here = results_below(runs)
     found = {**{str(path): read_collection(path) for path in files}, str(runs): here}
-    together = merged(found, keep_first if parsed.keep_first else None)
+    together = merged(found, parsed.accept)
     if not together:
         raise UserError(f"no run in {runs} is done; 'chtexp status paths.runs={runs}' shows what there is")
     write_collection(parsed.output, together)

@@ -96,11 +96,25 @@ def take_results(parsed: argparse.Namespace) -> None:
         parsed.overrides = [word for word in parsed.overrides if word not in more]
 
 
+def add_results(sub: argparse.ArgumentParser, also: str = "may be repeated") -> None:
+    """Collected results, `results`, beside those below the folder of runs."""
+    sub.add_argument(
+        "--results",
+        type=Path,
+        action="append",
+        default=[],
+        help=f"besides the runs here, those that 'chtexp collect' wrote; {also}",
+    )
+    add_keep_first(sub, "the run folders, then each --results")
+
+
 def add_keep_first(sub: argparse.ArgumentParser, order: str) -> None:
-    """What to do about results that differ."""
+    """What to do about results that differ: `accept` is told of each, where they are not refused."""
     sub.add_argument(
         "--keep-first",
-        action="store_true",
+        dest="accept",
+        action="store_const",
+        const=keep_first,
         help=f"where places hold other numbers for a run, take those of the first ({order}) instead of refusing",
     )
 

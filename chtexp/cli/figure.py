@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from chtexp.cli.common import add_config_dir, add_keep_first, check_config_dir, keep_first, subcommand
+from chtexp.cli.common import add_config_dir, add_results, check_config_dir, subcommand
 
 
 def add(commands: Any) -> None:
@@ -40,14 +40,7 @@ def add(commands: Any) -> None:
         default=[],
         help="*.svg, *.pdf or *.png; may be repeated (default: FIGURE.svg)",
     )
-    sub.add_argument(
-        "--results",
-        type=Path,
-        action="append",
-        default=[],
-        help="also those that 'chtexp collect' wrote; of figure2, what 'chtexp bench linkpred' wrote",
-    )
-    add_keep_first(sub, "the run folders, then each --results")
+    add_results(sub, "of figure2, what 'chtexp bench linkpred' wrote")
     add_config_dir(sub)
 
 
@@ -60,8 +53,9 @@ def figure(parsed: argparse.Namespace) -> int:
     outputs = parsed.output or [Path(f"{parsed.name}.svg")]
     for path in outputs:
         check_suffix(path)
-    accept = keep_first if parsed.keep_first else None
-    drawn = draw_figure(parsed.name, Wanted(parsed.overrides, parsed.config_dir, parsed.results, parsed.kind, accept))
+    drawn = draw_figure(
+        parsed.name, Wanted(parsed.overrides, parsed.config_dir, parsed.results, parsed.kind, parsed.accept)
+    )
     for path in outputs:
         write(drawn.figure, path)
         print(f"written: {path}")

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chtexp.cli.common import add_config_dir, add_keep_first, keep_first, runs_folder, subcommand
+from chtexp.cli.common import add_config_dir, add_results, runs_folder, subcommand
 
 if TYPE_CHECKING:
     from chtexp.paper import Entry
@@ -26,14 +25,7 @@ def add(commands: Any) -> None:
         "chtexp paper --results results/multi30k-cpu.jsonl",
     )
     sub.add_argument("--json", action="store_true", help="as JSON, for scripts")
-    sub.add_argument(
-        "--results",
-        type=Path,
-        action="append",
-        default=[],
-        help="also those that 'chtexp collect' wrote; may be repeated",
-    )
-    add_keep_first(sub, "the run folders, then each --results")
+    add_results(sub)
     sub.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help="paths.runs=FOLDER")
     add_config_dir(sub)
 
@@ -47,7 +39,7 @@ def paper(parsed: argparse.Namespace) -> int:
 
     runs = runs_folder(parsed.overrides, parsed.config_dir, required=False)
     found = {str(runs): results_below(runs), **{str(path): read_collection(path) for path in parsed.results}}
-    entries = paper_entries(merged(found, keep_first if parsed.keep_first else None), parsed.config_dir)
+    entries = paper_entries(merged(found, parsed.accept), parsed.config_dir)
     if parsed.json:
         print(json.dumps([{**asdict(entry), "state": entry.state} for entry in entries], indent=2))
         return 0

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chtexp.cli.common import add_config_dir, add_keep_first, check_config_dir, conditions, keep_first, subcommand
+from chtexp.cli.common import add_config_dir, add_results, check_config_dir, conditions, subcommand
 from chtexp.errors import UserError, unknown
 
 if TYPE_CHECKING:
@@ -43,14 +43,7 @@ def add(commands: Any) -> None:
         metavar="PORT",
         help=f"show it on this machine alone, made anew at each load, until Ctrl-C (default port: {DEFAULT_PORT}; 0: any)",
     )
-    sub.add_argument(
-        "--results",
-        type=Path,
-        action="append",
-        default=[],
-        help="also those that 'chtexp collect' wrote; may be repeated",
-    )
-    add_keep_first(sub, "the run folders, then each --results")
+    add_results(sub)
     sub.add_argument(
         "overrides", nargs="*", default=[], metavar="KEY=VALUE", help="budget=cpu, seed=0,1, paths.runs=FOLDER"
     )
@@ -96,7 +89,7 @@ def _html(parsed: argparse.Namespace) -> str:
     results = [word for path in parsed.results for word in ("--results", str(path))]
     typed = Typed(
         overrides=tuple(parsed.overrides),
-        results=(*results, *(["--keep-first"] if parsed.keep_first else [])),
+        results=(*results, *(["--keep-first"] if parsed.accept else [])),
         config=() if parsed.config_dir is None else ("--config-dir", str(parsed.config_dir)),
     )
     found = _tables(parsed, runs, collected)
@@ -149,12 +142,11 @@ def _tables(
     from chtexp.resources import conf_folders
     from chtexp.store.collection import merged
 
-    accept = keep_first if parsed.keep_first else None
-    more = merged({str(path): collection for path, collection in collected.items()}, accept)
+    more = merged({str(path): collection for path, collection in collected.items()}, parsed.accept)
     folders = conf_folders(parsed.config_dir)
     names = sorted(grid_names(folders), key=_place)
     select(load_grid(names[0], folders), parsed.overrides)  # what is wrong with these is no table's own mistake
-    return finished_tables(names, parsed.overrides, parsed.config_dir, runs, more, accept)
+    return finished_tables(names, parsed.overrides, parsed.config_dir, runs, more, parsed.accept)
 
 
 def _place(name: str) -> tuple[int, int, str]:

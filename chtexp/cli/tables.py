@@ -10,11 +10,10 @@ from typing import Any
 
 from chtexp.cli.common import (
     add_config_dir,
-    add_keep_first,
+    add_results,
     add_table_arguments,
     check_config_dir,
     conditions,
-    keep_first,
     planned_runs,
     runs_folder,
     subcommand,
@@ -42,14 +41,7 @@ def add(commands: Any) -> None:
     )
     table_.add_argument("--format", default="md", metavar="md|csv|latex|html|json", help="the format (default: md)")
     table_.add_argument("--output", type=Path, help="write to this file instead of the terminal")
-    table_.add_argument(
-        "--results",
-        type=Path,
-        action="append",
-        default=[],
-        help="also those that 'chtexp collect' wrote; may be repeated",
-    )
-    add_keep_first(table_, "the run folders, then each --results")
+    add_results(table_)
     for sub in (plan_, table_):
         add_table_arguments(sub)
         add_config_dir(sub)
@@ -145,8 +137,7 @@ def table(parsed: argparse.Namespace) -> int:
     if parsed.format not in FORMATS:
         raise unknown("format", parsed.format, FORMATS)
     check_config_dir(parsed.config_dir)
-    accept = keep_first if parsed.keep_first else None
-    found = finished_table(parsed.name, parsed.overrides, parsed.config_dir, parsed.results, accept)
+    found = finished_table(parsed.name, parsed.overrides, parsed.config_dir, parsed.results, parsed.accept)
     text = render(found, parsed.format)
     if parsed.output:
         parsed.output.parent.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from chtexp.errors import UserError
 from chtexp.processes import ALONE, Processes
-from chtexp.sparse import bits
+from chtexp.sparse.agreement import check_agreement, led
 from chtexp.sparse.csr import arrange_sequentials
 from chtexp.sparse.distribution import layer_densities
 from chtexp.sparse.execution import Choice, Execution, check_execution, execution_of, without_matrix
@@ -110,7 +110,7 @@ class DynamicSparsity:
                 if method.topology
                 else {}
             )
-            masks = dict(zip(masks, self._led(list(masks.values())), strict=True))
+            masks = dict(zip(masks, led(processes, list(masks.values())), strict=True))
             self.layers = [self._layer(name, linears[name], mask) for name, mask in masks.items()]
             if self.chains and self.layers:
                 percolate(self.masks, self.chains)  # chains that do not fit are an error, used or not
@@ -274,9 +274,9 @@ class DynamicSparsity:
                 state.links.put(layer.history_OI, state.weight_K)
         before = Before(self.steps, self.layers, states, self._dense_gradients)
         decided = self._rewiring.changed(before) if self._processes.leads else self._awaited()
-        kept, grown = map(self._led, decided)
+        kept, grown = (led(self._processes, masks) for masks in decided)
         overlaps = self._install(states, kept, grown)
-        self._check_agreement()
+        check_agreement(self._processes, list(self.masks.values()), self.steps)
         self._dense_gradients = None
         record = self._record(overlaps)
         self.records.append(record)
@@ -286,20 +286,6 @@ class DynamicSparsity:
         """In the place of what the leader will send."""
         masks = [layer.mask_OI for layer in self.layers]
         return masks, [torch.zeros_like(mask) for mask in masks]
-
-    def _check_agreement(self) -> None:
-        if self._processes.world > 1:
-            packed = [bits.pack(mask) for mask in self.masks.values()]
-            self._processes.agree(f"the masks after the update of step {self.steps}", packed)
-
-    def _led(self, masks: list[Tensor]) -> list[Tensor]:
-        """The leader's masks, sent as bits, all layers at once."""
-        if self._processes.world == 1 or not masks:
-            return masks
-        packed = [bits.pack(mask) for mask in masks]
-        sizes = [part.numel() for part in packed]
-        led = self._processes.led(torch.cat(packed)).split(sizes)
-        return [bits.unpack(part, (mask.shape[0], mask.shape[1])) for part, mask in zip(led, masks, strict=True)]
 
     @property
     def update_due(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -64,9 +65,14 @@ def _name(result: object) -> str:
 
 
 def write_collection(path: Path, collection: Collection) -> None:
-    """One record a run, in the order of data, method, budget, id and seed; whole or not there."""
+    """One record a run, in the order of data, method, budget, id and seed; whole or not there.
+
+    Commands leave out the folder of runs, which is one machine's own.
+    """
     check_suffix(path)
-    results = sorted(collection.values(), key=lambda r: (r["data"], r["method"], r["budget"], r["id"], r["seed"]))
+    results = sorted(
+        map(_portable, collection.values()), key=lambda r: (r["data"], r["method"], r["budget"], r["id"], r["seed"])
+    )
     if path.suffix == ".jsonl":
         text = "".join(json.dumps(result, allow_nan=False) + "\n" for result in results)
         write_atomically(path, lambda file: file.write(text.encode()))
@@ -137,6 +143,11 @@ def _shown(one: Result, other: Result) -> str:
 def _machine(environment: Mapping[str, Any]) -> str:
     processes = environment.get("processes", 1)
     return f"{environment.get('host')}" + (f" ({processes} processes)" if processes > 1 else "")
+
+
+def _portable(result: Result) -> Result:
+    words = shlex.split(result["command"])
+    return {**result, "command": shlex.join(word for word in words if not word.startswith("paths.runs="))}
 
 
 def _flat(value: Any) -> Any:

@@ -27,6 +27,12 @@ def test_what_is_written_is_read(name: str, tmp_path: Path) -> None:
     assert [seed for _, seed in again] == [0, 1, 2]
 
 
+def test_commands_leave_out_where_runs_lay(tmp_path: Path) -> None:
+    kept = "chtexp train data=mnist 'model.hidden=[40,40]' seed=0"
+    write_collection(tmp_path / "all.jsonl", {("a", 0): result(command=f"{kept} 'paths.runs=/home/me/my runs'")})
+    assert read_collection(tmp_path / "all.jsonl")["0123456789", 0]["command"] == kept
+
+
 def test_pandas_reads_it_as_the_documentation_says(tmp_path: Path) -> None:
     import pandas
 

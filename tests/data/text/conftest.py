@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from chtexp.data.text import TextData, TextDataConfig, prepare_text
-from chtexp.errors import UserError
 from chtexp.typed import describe
 
 CONF = Path(__file__).parents[3] / "conf" / "data"
@@ -73,19 +72,6 @@ def small_shards(monkeypatch) -> int:
     monkeypatch.setattr("chtexp.data.text.shards.SHARD", 500)
     monkeypatch.setattr("chtexp.data.text.build.BATCH", 300)
     return 500
-
-
-@pytest.fixture(scope="session")
-def error_of() -> Callable[..., str]:
-    """The message of the UserError that a call raises: one line."""
-
-    def message(call: Callable, *arguments: object, **options: object) -> str:
-        with pytest.raises(UserError) as caught:
-            call(*arguments, **options)
-        assert "\n" not in str(caught.value)
-        return str(caught.value)
-
-    return message
 
 
 @pytest.fixture(scope="session")

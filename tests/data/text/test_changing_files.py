@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from prepared_folders import error_of
 
 from chtexp.data.text import prepare_text
 from chtexp.data.text.cache import cache_folder
@@ -57,7 +58,7 @@ def at_line(number: int, what: Callable[[Path], None], path: Path) -> Callable[[
 
 @pytest.mark.parametrize("change", [edit_in_place, append, replace, Path.unlink])
 @pytest.mark.parametrize(("name", "line"), [("a.jsonl", 3), ("a.jsonl", 13), ("b.jsonl", 13), ("v.json", 3)])
-def test_a_file_that_changes_while_it_is_read(corpus, tmp_path, error_of, change, name, line):
+def test_a_file_that_changes_while_it_is_read(corpus, tmp_path, change, name, line):
     path = tmp_path / name
     assert error_of(prepare_text, corpus, tmp_path, at_line(line, change, path)) == (
         f"{path} changed while it was read; run 'chtexp prepare' again once nothing writes to it any more"
@@ -65,7 +66,7 @@ def test_a_file_that_changes_while_it_is_read(corpus, tmp_path, error_of, change
     assert not cache_folder(corpus, tmp_path, None).exists()
 
 
-def test_prepared_again_it_is_all_of_the_new_file(corpus, tmp_path, error_of):
+def test_prepared_again_it_is_all_of_the_new_file(corpus, tmp_path):
     error_of(prepare_text, corpus, tmp_path, at_line(4, edit_in_place, tmp_path / "a.jsonl"))
     said: list[str] = []
     again = prepare_text(corpus, tmp_path, said.append)
@@ -75,7 +76,7 @@ def test_prepared_again_it_is_all_of_the_new_file(corpus, tmp_path, error_of):
     assert again.train.take(everything, 4).tolist() == fresh.train.take(everything, 4).tolist()
 
 
-def test_the_end_of_what_is_limited_is_watched_too(corpus, config, tmp_path, error_of):
+def test_the_end_of_what_is_limited_is_watched_too(corpus, config, tmp_path):
     """All is read when it changes, but not written down yet."""
     limited = config(**{**corpus.model_dump(), "documents": 50})
     said: list[str] = []
@@ -85,7 +86,7 @@ def test_the_end_of_what_is_limited_is_watched_too(corpus, config, tmp_path, err
     assert "a.jsonl changed while it was read" in changed
 
 
-def test_a_given_tokenizer_that_changes(corpus, config, tmp_path, error_of):
+def test_a_given_tokenizer_that_changes(corpus, config, tmp_path):
     learnt = prepare_text(corpus, tmp_path, lambda _: None, tmp_path / "learnt").tokenizer
     path = tmp_path / "tokenizer.json"
     path.write_text(learnt.text())

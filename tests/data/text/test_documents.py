@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prepared_folders import error_of
 
 from chtexp.data.text.documents import Corpus, batched
 from chtexp.data.text.find import find_sources
@@ -117,7 +118,7 @@ def test_patterns_below_the_root_and_anywhere(config, tmp_path, write_jsonl):
     assert held_out == [("validation", "b.jsonl"), ("train", "a.jsonl")]
 
 
-def test_files_that_are_missing_or_used_twice(config, tmp_path, write_jsonl, error_of):
+def test_files_that_are_missing_or_used_twice(config, tmp_path, write_jsonl):
     write_jsonl(tmp_path / "a.jsonl", [])
     assert error_of(names, config, tmp_path, train=["a.jsonl", "b.jsonl", "c/*.txt"]) == (
         f"text: no file matches {tmp_path}/b.jsonl, {tmp_path}/c/*.txt; see data.train and paths.data"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from prepared_folders import error_of, quiet
 
 from chtexp.data.prepared import MANIFEST
 from chtexp.data.text import load_text, prepare_text
@@ -13,10 +14,6 @@ from chtexp.data.text.file_sets import file_sets, names_a_set
 from chtexp.report.verdict import marks
 
 C4 = "c4/en/c4-{}.{:05}-of-{:05}.json.gz"
-
-
-def quiet(_: str) -> None:
-    pass
 
 
 @pytest.fixture
@@ -71,7 +68,7 @@ def test_a_pattern_that_names_a_set():
     assert not names_a_set("*-of-*.parquet")
 
 
-def test_a_part_is_refused(c4, config, error_of):
+def test_a_part_is_refused(c4, config):
     root = c4([0, 1, 3], [0, 1])
     assert error_of(prepare_text, config("c4"), root, quiet) == (
         f"C4: only 3 of 4 files {root}/c4/en/c4-train.*-of-00004.json.gz are there; fetch the others, or ask for a part by name: "
@@ -96,7 +93,7 @@ def test_a_part_that_is_asked_for_is_called_one(c4, config):
     assert marks([{"science": {"budget": budget}, "data_source": data.source}], []) == (f"stand-in data ({part})",)
 
 
-def test_the_first_documents_need_the_first_files_alone(c4, config, error_of):
+def test_the_first_documents_need_the_first_files_alone(c4, config):
     root = c4([0, 1], [0, 1])
     data = prepare_text(config("c4", documents=30), root, quiet)
     assert data.source.startswith("C4 (2 of 4 training files): 30 documents, ")

@@ -11,15 +11,12 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from prepared_folders import contents, error_of, quiet
 
 from chtexp.data.prepared import MANIFEST
 from chtexp.data.text import load_text, prepare_text
 from chtexp.data.text.cache import cache_folder
 from chtexp.data.text.hub import fetch_tokenizer
-
-
-def quiet(_: str) -> None:
-    pass
 
 
 class Rows(list):
@@ -45,8 +42,9 @@ def hub(monkeypatch, sentences):
     return state
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != MANIFEST}
+def tokens_in(folder: Path) -> dict[str, bytes]:
+    """What is in a prepared folder but for its manifest, which says where it is from."""
+    return {name: content for name, content in contents(folder).items() if name != MANIFEST}
 
 
 def test_streamed_as_from_files(config, hub, tmp_path, write_jsonl):
@@ -58,7 +56,7 @@ def test_streamed_as_from_files(config, hub, tmp_path, write_jsonl):
     prepare_text(config("c4"), tmp_path / "root", quiet, tmp_path / "local")
     assert hub.asked == []  # files that are there are taken first
     streamed, local = (cache_folder(config("c4"), None, tmp_path / name) for name in ("streamed", "local"))
-    assert contents(streamed) == contents(local)
+    assert tokens_in(streamed) == tokens_in(local)
     raw = json.loads((streamed / MANIFEST).read_text())["raw"]
     assert raw == {
         f"allenai/c4:en:{split}": {"split": split, "bytes": None, "checksum": "revision:abc"}
@@ -91,7 +89,7 @@ class Lost(Rows):
 
 
 @pytest.mark.parametrize(("revision", "said"), [("abc", "going on after"), ("def", "begins anew")])
-def test_a_lost_connection_is_gone_on_from(config, hub, tmp_path, small_shards, monkeypatch, error_of, revision, said):
+def test_a_lost_connection_is_gone_on_from(config, hub, tmp_path, small_shards, monkeypatch, revision, said):
     prepare_text(config("c4", tokenizer_documents=20), tmp_path / "whole", quiet)
     whole = sys.modules["datasets"].load_dataset
     lost = SimpleNamespace(load_dataset=lambda *names, **options: Lost(whole(*names, **options)))
@@ -107,10 +105,10 @@ def test_a_lost_connection_is_gone_on_from(config, hub, tmp_path, small_shards, 
     prepare_text(described, tmp_path / "cache", log.append)
     assert said in log[1]
     one, two = (cache_folder(described, tmp_path / name, None) for name in ("whole", "cache"))
-    assert contents(one) == contents(two)
+    assert tokens_in(one) == tokens_in(two)
 
 
-def test_rows_that_are_wrong(config, hub, tmp_path, monkeypatch, error_of):
+def test_rows_that_are_wrong(config, hub, tmp_path, monkeypatch):
     rows = Rows([{"text": "a"}, {"text": None}])
     monkeypatch.setattr(sys.modules["datasets"], "load_dataset", lambda *names, **options: rows)
     message = error_of(prepare_text, config("c4"), tmp_path, quiet)
@@ -119,7 +117,7 @@ def test_rows_that_are_wrong(config, hub, tmp_path, monkeypatch, error_of):
     ) or message.startswith("allenai/c4, train, row 2: the field 'text' is not text, but null")
 
 
-def test_without_a_network(config, tmp_path, monkeypatch, error_of):
+def test_without_a_network(config, tmp_path, monkeypatch):
     """There is none in any test."""
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     load = SimpleNamespace(load_dataset=lambda *names, **options: Rows())
@@ -132,7 +130,7 @@ def test_without_a_network(config, tmp_path, monkeypatch, error_of):
 # --- tokenizers --------------------------------------------------------------------------------------------
 
 
-def test_an_unknown_tokenizer_or_no_network(config, small_webmix, tmp_path, monkeypatch, error_of):
+def test_an_unknown_tokenizer_or_no_network(config, small_webmix, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hf"))
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # between two attempts
     for name in ("chtexp-tests/there-is-none", "not a name"):
@@ -192,7 +190,7 @@ def test_the_library_streams_what_files_hold(config, library, tmp_path, sentence
     streamed = config("text", hub=str(folder), train=["nothing/*.parquet"], validation_share=0.1)
     prepare_text(files, None, quiet, tmp_path / "cache")
     prepare_text(streamed, None, quiet, tmp_path / "cache")
-    one, two = (contents(cache_folder(which, None, tmp_path / "cache")) for which in (files, streamed))
+    one, two = (tokens_in(cache_folder(which, None, tmp_path / "cache")) for which in (files, streamed))
     assert one == two
     from chtexp.data.text.find import find_sources
 

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from prepared_folders import contents, quiet
 
 from chtexp.data.text import load_text, prepare_text
 from chtexp.data.text.cache import cache_folder
@@ -43,14 +44,6 @@ def start(config, root: Path, cache: Path, shard: int, batch: int, **environment
 def go(process: subprocess.Popen) -> None:
     process.stdin.write("\n")
     process.stdin.flush()
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def quiet(_: str) -> None:
-    pass
 
 
 @pytest.fixture

@@ -8,38 +8,16 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from prepared_folders import contents, documents_of, error_of, folders, quiet
 
 from chtexp.data.prepared import MANIFEST
 from chtexp.data.text import load_text, prepare_text, vocabulary_size
 from chtexp.data.text.cache import cache_folder
-
-
-def quiet(_: str) -> None:
-    pass
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def folders(root: Path) -> list[str]:
-    return sorted(path.name for path in root.iterdir() if path.is_dir())
-
-
-def documents_of(data, split: str) -> list[str]:
-    """The texts of a split, decoded from its tokens."""
-    stream = getattr(data, split)
-    tokens_T = np.concatenate(stream._shards)
-    *texts, rest = data.tokenizer.decode(tokens_T).split(data.tokenizer.end_token)
-    assert rest == ""
-    return texts
-
 
 # --- what is prepared --------------------------------------------------------------------------------------
 
@@ -248,7 +226,7 @@ def test_loading_imports_no_transformers_and_no_datasets(config, small_webmix):
     subprocess.run([sys.executable, "-c", code, config().model_dump_json(), str(small_webmix)], check=True, timeout=60)
 
 
-def test_not_prepared_names_the_command(config, small_webmix, error_of):
+def test_not_prepared_names_the_command(config, small_webmix):
     folder = cache_folder(config(), small_webmix, None)
     assert error_of(load_text, config(), small_webmix).startswith(
         f"{config().title} is not prepared: no {folder}; run 'chtexp prepare data=webmix', or set paths.data"
@@ -258,14 +236,14 @@ def test_not_prepared_names_the_command(config, small_webmix, error_of):
 
 
 @pytest.mark.parametrize("call", [load_text, prepare_text])
-def test_no_root(config, call, error_of):
+def test_no_root(config, call):
     assert error_of(call, config(), None).startswith(
         f"{config().title} needs a data folder: set CHTEXP_DATA or paths.data"
     )
 
 
 @pytest.mark.parametrize(("split", "length"), [("train", 10_000), ("validation", 1000)])
-def test_too_small_for_one_sequence(config, small_webmix, split, length, error_of):
+def test_too_small_for_one_sequence(config, small_webmix, split, length):
     data = prepare_text(config(), small_webmix, quiet)
     tokens = len(getattr(data, split))
     message = f"{config().title} has {tokens} {split} tokens, too few for one sequence of {length} and its target"
@@ -285,125 +263,6 @@ def test_vocabulary_size(config, small_webmix):
     assert vocabulary_size(few, None) == vocabulary_size(few, small_webmix) == 5000
     data = prepare_text(few, small_webmix, quiet)
     assert 300 < vocabulary_size(few, small_webmix) == data.vocabulary < 5000
-
-
-# --- damage and other files --------------------------------------------------------------------------------
-
-
-def truncate(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-2])
-
-
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
-
-
-@pytest.mark.parametrize("name", ["train.00001.tokens", "validation.00000.tokens", "tokenizer.json", MANIFEST])
-@pytest.mark.parametrize("damage", [truncate, flip, Path.unlink])
-def test_damage_is_seen_and_mended(config, small_webmix, small_shards, name, damage, error_of):
-    prepare_text(config(), small_webmix, quiet)
-    folder = cache_folder(config(), small_webmix, None)
-    whole = contents(folder)
-    damage(folder / name)
-    if (name, damage) == (MANIFEST, flip):
-        (folder / name).write_text("{}")
-    message = error_of(load_text, config(), small_webmix)
-    if (name, damage) != (MANIFEST, Path.unlink):
-        assert message.startswith(f"{folder / name} is corrupt: expected ")
-        assert message.endswith("run 'chtexp prepare data=webmix' to mend it")
-    log: list[str] = []
-    prepare_text(config(), small_webmix, log.append)
-    assert log[0].startswith(f"{config().title}: ")
-    assert name in log[0] or name == MANIFEST
-    assert contents(folder) == whole
-    assert folders(folder.parent) == [folder.name]
-
-
-def test_large_files_are_hashed_by_prepare_alone(config, small_webmix, monkeypatch):
-    prepare_text(config(), small_webmix, quiet)
-    path = cache_folder(config(), small_webmix, None) / "train.00000.tokens"
-    monkeypatch.setattr("chtexp.data.prepared.SMALL", 0)
-    flip(path)
-    load_text(config(), small_webmix)
-    log: list[str] = []
-    prepare_text(config(), small_webmix, log.append)
-    assert log[0].startswith(f"{config().title}: {path} is corrupt: expected sha256:")
-
-
-def prepared_anew(config, root: Path) -> str:
-    """The first line of the log, without the title; "" if nothing is done."""
-    log: list[str] = []
-    prepare_text(config, root, log.append)
-    return log[0].removeprefix(f"{config.title}: ") if len(log) > 1 else ""
-
-
-def test_other_raw_text_is_prepared_anew(config, small_webmix, write_jsonl, sentences):
-    prepare_text(config(), small_webmix, quiet)
-    write_jsonl(small_webmix / "text/webmix.train.jsonl.gz", sentences(99))
-    assert prepared_anew(config(), small_webmix) == "text/webmix.train.jsonl.gz changed since it was prepared"
-    assert documents_of(load_text(config(), small_webmix), "train") == sentences(99)
-
-
-def test_more_and_fewer_files(config, tmp_path, write_jsonl, sentences):
-    for name in "bd":
-        write_jsonl(tmp_path / f"{name}.jsonl", sentences(40, salt=ord(name)))
-    write_jsonl(tmp_path / "v.json", sentences(9, salt=2000))
-    files = {"train": ["*.jsonl"], "validation": ["v.json"]}
-    whole, limited = config("text", **files), config("text", **files, documents=30)
-    prepare_text(whole, tmp_path, quiet)
-    prepare_text(limited, tmp_path, quiet)
-    write_jsonl(tmp_path / "e.jsonl", sentences(5))
-    assert prepared_anew(limited, tmp_path) == ""  # beyond its end
-    assert prepared_anew(whole, tmp_path) == "e.jsonl changed since it was prepared"
-    write_jsonl(tmp_path / "d.jsonl", sentences(7))
-    assert prepared_anew(limited, tmp_path) == ""
-    write_jsonl(tmp_path / "a.jsonl", sentences(5))
-    assert prepared_anew(limited, tmp_path) == "a.jsonl changed since it was prepared"
-    prepare_text(whole, tmp_path, quiet)
-    (tmp_path / "b.jsonl").unlink()
-    assert prepared_anew(whole, tmp_path) == ""
-    write_jsonl(tmp_path / "v.json", sentences(9, salt=3000))
-    assert prepared_anew(whole, tmp_path) == "v.json changed since it was prepared"
-
-
-def test_another_tokenizer_in_the_same_place(config, small_webmix, tmp_path, error_of):
-    path = tmp_path / "tokenizer.json"
-    learnt = [
-        prepare_text(config(vocabulary=n, tokenizer_documents=d), small_webmix, quiet) for n, d in ((280, 50), (280, 5))
-    ]
-    path.write_text(learnt[0].tokenizer.text())
-    described = config(tokenizer=str(path), vocabulary=280)
-    data = prepare_text(described, small_webmix, quiet)
-    assert data.train.take([3], 50).tolist() == learnt[0].train.take([3], 50).tolist()
-    path.write_text(learnt[1].tokenizer.text())
-    assert prepared_anew(described, small_webmix) == f"{path} changed since it was prepared"
-    path.unlink()
-    assert prepared_anew(described, small_webmix) == ""
-
-
-def test_errors_of_documents_and_files(config, small_webmix, write_jsonl, error_of):
-    train = small_webmix / "text/webmix.train.jsonl.gz"
-    write_jsonl(train, ["", " \n"])
-    assert error_of(prepare_text, config(), small_webmix, quiet) == (
-        f"no training document of {config().title} is left; "
-        "left out 2 empty documents, and 0 of the training files that are validation documents"
-    )
-    train.write_bytes(train.read_bytes()[:-9])
-    assert error_of(prepare_text, config(), small_webmix, quiet).startswith(f"cannot read {train}: ")
-    train.unlink()
-    assert error_of(prepare_text, config(), small_webmix, quiet).endswith(
-        f"no file matches {train}; see data.train and paths.data"
-    )
-    assert error_of(load_text, config(), small_webmix).startswith(f"{config().title} is not prepared")
-
-
-def test_a_folder_that_cannot_be_written(config, small_webmix, tmp_path, error_of):
-    (tmp_path / "file").write_text("")
-    message = error_of(prepare_text, config(), small_webmix, quiet, tmp_path / "file")
-    assert message.startswith(f"cannot write to the data folder {tmp_path}/file/webmix: ")
-    assert message.endswith("; set CHTEXP_CACHE or paths.cache to a folder that prepared data may be written to")
 
 
 # --- real --------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from prepared_folders import error_of
 
 from chtexp.data.text.raw import FORMATS, read_documents
 from chtexp.data.text.sources import LocalFile
@@ -81,17 +82,17 @@ def test_from_any_document_on(tmp_path, name):
     ],
 )
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json.gz"])
-def test_wrong_json_lines(tmp_path, content, message, name, error_of):
+def test_wrong_json_lines(tmp_path, content, message, name):
     path = put(tmp_path / name, content)
     assert error_of(read, path).startswith(f"{path}{message}")
 
 
-def test_wrong_plain_text(tmp_path, error_of):
+def test_wrong_plain_text(tmp_path):
     path = put(tmp_path / "a.txt", b"good\n\nbad \xe4\n")
     assert error_of(read, path).startswith(f"{path}, line 3: not UTF-8")
 
 
-def test_wrong_gzip(tmp_path, error_of):
+def test_wrong_gzip(tmp_path):
     path = put(tmp_path / "a.jsonl.gz", b'{"text": "%s"}\n' % os.urandom(3000).hex().encode() * 30)
     whole = path.read_bytes()
     for content in (whole[:-30], whole[:50] + b"?" * 30 + whole[80:], b"no gzip at all"):
@@ -99,7 +100,7 @@ def test_wrong_gzip(tmp_path, error_of):
         assert error_of(read, path).startswith(f"cannot read {path}: ")
 
 
-def test_wrong_parquet(tmp_path, error_of):
+def test_wrong_parquet(tmp_path):
     path = tmp_path / "a.parquet"
     path.write_bytes(b"no parquet")
     assert error_of(read, path).startswith(f"cannot read {path}: ")
@@ -114,6 +115,6 @@ def test_wrong_parquet(tmp_path, error_of):
     assert error_of(read, path).startswith(f"{path}, row 2: not UTF-8")
 
 
-def test_a_file_that_is_missing(tmp_path, error_of):
+def test_a_file_that_is_missing(tmp_path):
     assert error_of(read, tmp_path / "a.jsonl").startswith(f"cannot read {tmp_path}/a.jsonl: ")
     assert error_of(read, tmp_path / "a.parquet").startswith(f"cannot read {tmp_path}/a.parquet: ")

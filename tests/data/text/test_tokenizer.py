@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prepared_folders import error_of
 from tokenizers import Tokenizer, models
 
 from chtexp.data.text.tokenizer import END_OF_TEXT, TextTokenizer, given_file, given_tokenizer, learn_bpe
@@ -119,7 +120,7 @@ def test_the_end_of_text_by_settings_and_by_description(config, tmp_path, token)
     assert given_tokenizer(given_config(config, tmp_path)).end_token == "</s>"
 
 
-def test_wrong_tokenizers(config, tmp_path, error_of):
+def test_wrong_tokenizers(config, tmp_path):
     path = tmp_path / "tokenizer.json"
     assert error_of(given_tokenizer, given_config(config, path)).startswith(
         f"cannot read the tokenizer {path}: No such file"

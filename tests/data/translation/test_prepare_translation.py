@@ -12,28 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from prepared_folders import contents, error_of, flip, quiet
 
 from chtexp.data.prepared import MANIFEST
 from chtexp.data.translation import build as building
 from chtexp.data.translation import load_translation, prepare_translation
 from chtexp.data.translation.cache import cache_folder
-from chtexp.errors import UserError
-
-
-def quiet(_: str) -> None:
-    pass
-
-
-def error_of(call, *arguments) -> str:
-    with pytest.raises(UserError) as caught:
-        call(*arguments)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def pipeline(data, split: str) -> list[tuple[str, str]]:
@@ -272,55 +256,6 @@ def test_not_prepared_names_the_command(config, small_multi30k):
 @pytest.mark.parametrize("call", [load_translation, prepare_translation])
 def test_no_root(config, call):
     assert error_of(call, config(), None).startswith("Multi30k needs a data folder: set CHTEXP_DATA or paths.data")
-
-
-def truncate(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-2])
-
-
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
-
-
-@pytest.mark.parametrize(
-    "name", ["train.source.tokens", "test.target.starts", "vocabulary.json", "test.target.txt", MANIFEST]
-)
-@pytest.mark.parametrize("damage", [truncate, flip, Path.unlink])
-def test_damage_is_seen_and_mended(config, small_multi30k, name, damage):
-    folder = cache_of(prepare_translation, config(), small_multi30k)
-    whole = contents(folder)
-    damage(folder / name)
-    if (name, damage) == (MANIFEST, flip):
-        (folder / name).write_text("{}")
-    message = error_of(load_translation, config(), small_multi30k)
-    if (name, damage) != (MANIFEST, Path.unlink):
-        assert message.startswith(f"{folder / name} is corrupt: expected ")
-        assert message.endswith("run 'chtexp prepare data=multi30k' to mend it")
-    prepare_translation(config(), small_multi30k, quiet)
-    assert contents(folder) == whole
-    assert [path.name for path in folder.parent.iterdir() if path.is_dir()] == [folder.name]
-
-
-def test_large_files_are_hashed_by_prepare_alone(config, small_multi30k, monkeypatch):
-    folder = cache_of(prepare_translation, config(), small_multi30k)
-    monkeypatch.setattr("chtexp.data.prepared.SMALL", 0)
-    flip(folder / "train.source.tokens")
-    load_translation(config(), small_multi30k)
-    log: list[str] = []
-    prepare_translation(config(), small_multi30k, log.append)
-    assert log[0].startswith(f"Multi30k: {folder / 'train.source.tokens'} is corrupt: expected sha256:")
-
-
-def test_other_raw_text_is_prepared_anew(config, small_multi30k):
-    prepare_translation(config(), small_multi30k, quiet)
-    path = small_multi30k / "multi30k/val.en"
-    path.write_text(path.read_text().replace("dog", "cat"))
-    log: list[str] = []
-    data = prepare_translation(config(), small_multi30k, log.append)
-    assert log[0] == "Multi30k: val.en changed since it was prepared"
-    assert data.validation.source_text[0] == "A cat runs."
 
 
 # --- folders and processes ---------------------------------------------------------------------------------

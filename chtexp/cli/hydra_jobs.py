@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from chtexp.compose import run_of, train_command
 from chtexp.configuration import ROOT
 from chtexp.errors import UserError
+from chtexp.experiments.fit import own_recipe
 from chtexp.experiments.run import RunFailed, execute
 from chtexp.resources import conf_dir
 from chtexp.store import RunLocked
@@ -29,7 +30,15 @@ def job(config: DictConfig) -> None:
         (Path(source.path) for source in here.runtime.config_sources if source.provider == "command-line"), None
     )
     try:
-        execute(run_of(config), train_command(list(here.overrides.task), config_dir))
+        run, method = run_of(config), here.runtime.choices["method"]
+        if own := own_recipe(method, run.family):
+            print(
+                f"chtexp: note: method={method} has the lengths and rates of other models; method={own} is made for "
+                f"data={run.data.name}",
+                file=sys.stderr,
+                flush=True,
+            )
+        execute(run, train_command(list(here.overrides.task), config_dir))
     except (UserError, RunLocked, RunFailed) as error:
         print(f"chtexp: {error}", file=sys.stderr, flush=True)
         if here.mode == RunMode.RUN:

@@ -40,6 +40,15 @@ def check_method(method: Method, family: Family, data: str) -> None:
         )
 
 
+def own_recipe(method: str, family: Family) -> str | None:
+    """The family's recipe of a method that was chosen as another family's; None where it is its own, or where it has none.
+
+    method: its file in conf/method: `set`, `llama/set`.
+    """
+    own = "/".join(filter(None, [family.methods, method.rpartition("/")[2]]))
+    return own if own != method and own in method_names() else None
+
+
 def _name_of(part: Any) -> str | None:
     return part.get("name") if isinstance(part, Mapping) else None
 

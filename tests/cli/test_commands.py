@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from chtexp.experiments.families import FAMILIES
+from chtexp.experiments.fit import own_recipe
 from chtexp.store import RunFolder, condition
 
 CHEAP = ["budget=smoke", "seed=0", "model.hidden=[32,32]", "budget.train_limit=64", "hardware.threads=1"]
@@ -64,6 +66,15 @@ def test_hydras_own_multirun(chtexp_process: Callable, tmp_path: Path) -> None:
     )
     assert "4 of 4 runs done" in done.stdout
     assert len(RunFolder.every(tmp_path / "runs")) == 4
+
+
+def test_a_method_of_another_family_is_trained_with_a_hint(chtexp: Callable) -> None:
+    typed = ["train", "data=digits", "method.sparsity=0.8", *CHEAP]
+    hint = "note: method=llama/set has the lengths and rates of other models; method=set is made for data=digits\n"
+    assert hint in chtexp(*typed, "method=llama/set").stderr
+    assert "note" not in chtexp(*typed, "method=set").stderr
+    assert own_recipe("set", FAMILIES["language_modelling"]) == "llama/set"
+    assert own_recipe("chts_n", FAMILIES["language_modelling"]) is None
 
 
 def test_cfg_job_shows_the_config_and_trains_nothing(chtexp: Callable, tmp_path: Path) -> None:

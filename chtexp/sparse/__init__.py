@@ -8,7 +8,7 @@ from chtexp.sparse.layer import UpdateRecord
 from chtexp.sparse.method import Method, load_method, method_names
 from chtexp.sparse.portable import dense_weights, portable_weights
 from chtexp.sparse.schedules import DensitySchedule, density_schedule
-from chtexp.topology.compiled import threads_for_kernels
+from chtexp.topology.compiled import clock, threads_for_kernels
 
 __all__ = [
     "GROWTH",
@@ -17,6 +17,7 @@ __all__ = [
     "DynamicSparsity",
     "Method",
     "UpdateRecord",
+    "clock",
     "dense_weights",
     "density_schedule",
     "load_method",

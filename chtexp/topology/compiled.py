@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,10 +23,11 @@ from typing import Any
 import numba
 import torch
 from numba import prange
+from numba.core import event
 from numba.core.caching import FunctionCache
 from torch import Tensor
 
-__all__ = ["kernel_threads", "njit", "prange", "run", "threads_for_kernels"]
+__all__ = ["clock", "kernel_threads", "njit", "prange", "run", "threads_for_kernels"]
 
 PACKAGE = Path(__file__).parents[1]
 _config: Any = numba.config
@@ -78,6 +80,15 @@ def _cache_folder() -> str:
 
 
 _CACHE = _cache_folder()
+
+_compiling = event.TimingListener()
+event.register("numba:compile", _compiling)
+
+
+def clock() -> float:
+    """Seconds that go by in this process, but for those that numba compiles in: a machine's first run is no slower by it."""
+    return time.perf_counter() - (_compiling.duration if _compiling.done else 0.0)
+
 
 _lent: int | None = None  # the threads that torch had, while the kernels have them
 

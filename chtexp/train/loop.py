@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
@@ -15,6 +14,7 @@ from chtexp.processes import ALONE, Processes
 from chtexp.randomness import derive_seed
 from chtexp.sparse import (
     DynamicSparsity,
+    clock,
     dense_weights,
     load_training_state,
     portable_weights,
@@ -118,12 +118,12 @@ class Training:
         self.seconds = 0.0
         self.judged = Judged()
         self._loss_sum, self._summed = torch.zeros((), device=device), 0  # since the last evaluation
-        self._since = time.perf_counter()
+        self._since = clock()
 
     def run(self, observer: Observer) -> Judged:
         """Train to the end. Raises Diverged when the loss is not finite, or was below that of guessing and is above it now."""
         self.begin()
-        self._since = time.perf_counter()
+        self._since = clock()
         batches = self.task.batches(self.step)
         while self.step < self.task.total_steps:
             with threads_for_kernels(self.sparsity.on_kernels):
@@ -232,8 +232,8 @@ class Training:
         self.judged.train_loss = train_loss
 
     def elapsed(self) -> float:
-        """Seconds of training so far, over all starts."""
-        now = time.perf_counter()
+        """Seconds of training so far, over all starts, without those in which kernels were compiled."""
+        now = clock()
         self.seconds, self._since = self.seconds + now - self._since, now
         return self.seconds
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numba
@@ -15,7 +16,7 @@ import pytest
 import torch
 from numba import njit, prange
 
-from chtexp.topology.compiled import PACKAGE, run
+from chtexp.topology.compiled import PACKAGE, clock, run
 
 
 @njit(parallel=True)
@@ -52,6 +53,20 @@ def test_a_parallel_kernel_takes_torchs_number_of_threads(threads: int) -> None:
         assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
+
+
+def test_the_clock_stands_still_while_a_kernel_is_compiled() -> None:
+    @njit(cache=False)
+    def outer(numbers):
+        return add(numbers, 1.0) + numbers.max()
+
+    clocked, passed = clock(), time.perf_counter()
+    run(outer, torch.zeros(5, dtype=torch.float64))
+    clocked, passed = clock() - clocked, time.perf_counter() - passed
+    assert 0 <= clocked < passed / 2, (clocked, passed)
+    clocked, passed = clock(), time.perf_counter()
+    time.sleep(0.05)
+    assert clock() - clocked == pytest.approx(time.perf_counter() - passed, abs=0.01)
 
 
 def test_tensors_are_changed_in_place_and_results_returned() -> None:

@@ -79,9 +79,10 @@ def follow(tasks: Sequence[Task], say: Say) -> None:
     """Say what becomes of the runs until none of them is open; Ctrl-C ends the looking on, not the jobs."""
     known = {task.folder: "pending" for task in tasks}
     while True:
-        queue = queue_of([task.run_folder for task in tasks])
-        found = {task.folder: condition(task.run_folder, queue) for task in tasks}
-        for task in tasks:
+        left = [task for task in tasks if known[task.folder] != "done"]
+        queue = queue_of([task.run_folder for task in left])
+        found = {task.folder: condition(task.run_folder, queue) for task in left}
+        for task in left:
             now = found[task.folder]
             if now.state != known[task.folder]:
                 say(f"{task.label}: {now.state}" + (f" ({now.reason})" if now.reason else ""))

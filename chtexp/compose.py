@@ -16,7 +16,7 @@ from yaml import YAMLError
 
 from chtexp.configuration import ROOT, composed
 from chtexp.errors import UserError
-from chtexp.explanations import explain
+from chtexp.explanations import dotted_choice, explain
 from chtexp.launch.settings import SweepSettings, describe_sweep
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def _explained(make: Callable[[DictConfig], T], overrides: Sequence[str], config
         return make(compose_choices(overrides, config_dir))
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, ROOT, [*_searchpath(config_dir), *overrides]) from None
+    except UserError as error:
+        raise dotted_choice(overrides) or error from None
     except YAMLError as error:
         raise UserError(f"a configuration file is no YAML: {' '.join(str(error).split())}") from None
 

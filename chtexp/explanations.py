@@ -39,6 +39,15 @@ def explain(error: Exception, root: str = ROOT, overrides: Sequence[str] = ()) -
     return UserError(one_line(error))
 
 
+def dotted_choice(overrides: Sequence[str]) -> UserError | None:
+    """Of `method.topology=brf`, which gives a part a value, where `method/topology=brf` chooses it by name."""
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if "." in key and (axis := key.replace(".", "/")) in axes():
+            return UserError(f"{override}: a part is chosen with a slash, {axis}={value}; with a dot, its own keys are set")
+    return None
+
+
 def _unknown_choice(axis: str, name: str, root: str, overrides: Sequence[str]) -> UserError:
     """The choices of the folder that was meant: the one nearest to what was typed, or the one that the data choose from."""
     searchpath = [override for override in overrides if override.startswith(SEARCHPATH)]

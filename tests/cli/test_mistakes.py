@@ -20,6 +20,7 @@ MISTAKES = {
     "method=transformer/chtsss": "'transformer/chtsss' (did you mean 'transformer/chtss'?); choose one of: transformer/cht, ",
     "method=transfomer/set": "(did you mean 'transformer/set'?)",
     "data=mnits": "unknown data 'mnits' (did you mean 'mnist'?)",
+    "method.topology=brf": "method.topology=brf: a part is chosen with a slash, method/topology=brf; with a dot, its own keys",
     "method.sparsity=1.2": "method.sparsity should be less than 1, not 1.2",
     "method.sparsity=-0.1": "method.sparsity should be greater than or equal to 0",
     "method.sparsity=much": "method.sparsity should be a valid number",

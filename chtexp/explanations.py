@@ -44,7 +44,9 @@ def dotted_choice(overrides: Sequence[str]) -> UserError | None:
     for override in overrides:
         key, _, value = override.partition("=")
         if "." in key and (axis := key.replace(".", "/")) in axes():
-            return UserError(f"{override}: a part is chosen with a slash, {axis}={value}; with a dot, its own keys are set")
+            return UserError(
+                f"{override}: a part is chosen with a slash, {axis}={value}; with a dot, its own keys are set"
+            )
     return None
 
 

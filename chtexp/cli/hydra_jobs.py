@@ -33,7 +33,7 @@ def job(config: DictConfig) -> None:
         run, method = run_of(config), here.runtime.choices["method"]
         if own := own_recipe(method, run.family):
             print(
-                f"chtexp: note: method={method} has the lengths and rates of other models; method={own} is made for "
+                f"chtexp: note: method={method} is written for other models; method={own} is made for "
                 f"data={run.data.name}",
                 file=sys.stderr,
                 flush=True,

@@ -70,7 +70,7 @@ def test_hydras_own_multirun(chtexp_process: Callable, tmp_path: Path) -> None:
 
 def test_a_method_of_another_family_is_trained_with_a_hint(chtexp: Callable) -> None:
     typed = ["train", "data=digits", "method.sparsity=0.8", *CHEAP]
-    hint = "note: method=llama/set has the lengths and rates of other models; method=set is made for data=digits\n"
+    hint = "note: method=llama/set is written for other models; method=set is made for data=digits\n"
     assert hint in chtexp(*typed, "method=llama/set").stderr
     assert "note" not in chtexp(*typed, "method=set").stderr
     assert own_recipe("set", FAMILIES["language_modelling"]) == "llama/set"

@@ -87,6 +87,11 @@ def test_mest_moves_five_sixths_of_its_links_at_one_percent() -> None:
         assert 100 <= old.sum() <= 130  # the core, and what chance regrew of the 500 others: 6 in 100
 
 
+def test_mest_stops_where_its_density_has_reached_the_target() -> None:
+    run = training(sparse_method("mest_ems", density={"end": 0.5})).run(24)
+    assert [record.step for record in run.sparsity.records] == [4, 8, 12]  # and not 16, which update_end would allow
+
+
 def test_zeta_plays_no_part_where_the_density_decides_what_moves() -> None:
     with pytest.raises(UserError, match=r"'em_s' decides itself .* method.zeta must be 0"):
         sparse_method("mest_ems", zeta=0.3)

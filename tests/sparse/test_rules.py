@@ -85,6 +85,8 @@ def test_mest_moves_five_sixths_of_its_links_at_one_percent() -> None:
         old = layer.mask_OI & (before[layer.name] != 0)
         assert layer.count == 600
         assert 100 <= old.sum() <= 130  # the core, and what chance regrew of the 500 others: 6 in 100
+        new, overlap = int(layer.count - old.sum()), record.layers[layer.name]["overlap"]
+        assert new / (1 - overlap) == pytest.approx(500)
 
 
 def test_mest_stops_where_its_density_has_reached_the_target() -> None:

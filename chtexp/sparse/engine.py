@@ -165,6 +165,7 @@ class DynamicSparsity:
         self._anp = anp(self.masks) if self.layers else 1.0
         self._itop = sum(layer.ever_linked() for layer in self.layers) / self.pairs if self.layers else 1.0
         self._links = sum(layer.count for layer in self.layers) if self.layers else self.pairs
+        self._rewiring.stopped = bool(self.layers) and all(layer.flagged for layer in self.layers)
         self._ask_for_gradients()
 
     def _ask_for_gradients(self) -> None:
@@ -275,10 +276,11 @@ class DynamicSparsity:
         before = Before(self.steps, self.layers, states, self._dense_gradients)
         decided = self._rewiring.changed(before) if self._processes.leads else self._awaited()
         kept, grown = (led(self._processes, masks) for masks in decided)
+        zeta = self._rewiring.zeta(self.steps)  # before this update can stop all others
         overlaps = self._install(states, kept, grown)
         check_agreement(self._processes, list(self.masks.values()), self.steps)
         self._dense_gradients = None
-        record = self._record(overlaps)
+        record = self._record(overlaps, zeta)
         self.records.append(record)
         return record
 
@@ -327,11 +329,12 @@ class DynamicSparsity:
             overlaps.append((again, regrown))
             links = Links.of_mask(kept_OI | grown_OI)
             weight_K = None if layer.history_OI is None else links.take(layer.history_OI)
-            # links that never left keep weight and momentum
-            layer.install(state.moved(links, kept_OI, weight_K), self._execution_of(len(links), layer))
+            carried_OI = kept_OI if self.method.regrown_links == "reset" else None
+            moved = state.moved(links, carried_OI=carried_OI, weight_K=weight_K)
+            layer.install(moved, self._execution_of(len(links), layer))
             layer.mark_ever()
             if self.method.early_stop is not None and regrown and again / regrown > self.method.early_stop:
-                layer.frozen = True
+                layer.flagged = True
         self._settle()
         return overlaps
 
@@ -340,7 +343,7 @@ class DynamicSparsity:
         gradient_OI = layer.dense_gradient(self.method.name)
         return self._processes.mean(gradient_OI) if layer.execution == "csr" else gradient_OI
 
-    def _record(self, overlaps: list[tuple[int, int]]) -> UpdateRecord:
+    def _record(self, overlaps: list[tuple[int, int]], zeta: float) -> UpdateRecord:
         again, regrown = (sum(part) for part in zip(*overlaps, strict=True))
         return UpdateRecord(
             step=self.steps,
@@ -348,12 +351,12 @@ class DynamicSparsity:
             anp=self.anp(),
             overlap=again / regrown if regrown else None,
             itop=self.itop(),
-            zeta=self._rewiring.zeta(self.steps),
+            zeta=zeta,
             layers={
                 layer.name: {
                     "density": layer.density,
                     "overlap": again / regrown if regrown else None,
-                    "frozen": layer.frozen,
+                    "flagged": layer.flagged,
                     **neuron_record(layer.mask_OI),
                 }
                 for layer, (again, regrown) in zip(self.layers, overlaps, strict=True)

@@ -30,8 +30,8 @@ class UpdateRecord:
 
     density: links / pairs after it. anp: active neurons post-percolation. overlap: |removed and regrown| / |regrown|,
     None when nothing was regrown (an epitopological local minimum shows as an overlap near 1). itop: pairs that were
-    ever a link / pairs. zeta: the share of links that was to be removed. layers: density, overlap, whether it is frozen, and
-    its neurons (`chtexp.topology.neuron_record`), by layer.
+    ever a link / pairs. zeta: the share of links that was to be removed. layers: density, overlap, whether the early stop
+    has flagged it, and its neurons (`chtexp.topology.neuron_record`), by layer.
     """
 
     step: int
@@ -60,13 +60,17 @@ class LinkState:
         """The weight of every one of `links`; zero where this state has no such link."""
         return _carried(self.weight_K, *self.links.find(links))
 
-    def moved(self, links: Links, carried_OI: Tensor, weight_K: Tensor | None = None) -> LinkState:
-        """The state on other links: those in `carried_OI` keep all they have, others start from zero.
+    def moved(self, links: Links, *, carried_OI: Tensor | None = None, weight_K: Tensor | None = None) -> LinkState:
+        """The state on other links: those that this state has keep their weight and buffers, others start from zero.
 
-        weight_K: the weights of the new links, where they are not simply carried.
+        Args:
+            links: the links to be, L of them.
+            carried_OI: bool mask of the only links that keep what they have; None: all that both have.
+            weight_K: [L], the weights to be, where they are not simply carried.
         """
         place, there = self.links.find(links)
-        there &= links.take(carried_OI)
+        if carried_OI is not None:
+            there &= links.take(carried_OI)
         return LinkState(
             links,
             _carried(self.weight_K, place, there) if weight_K is None else weight_K,
@@ -90,14 +94,14 @@ class SparseLayer:
     """One sparse linear map: its links, where the numbers on them are, and what is known of its past.
 
     linear: the module of the model. history_OI: the value that every pair last held, where a method wants it.
-    frozen: it no longer evolves. count: how many links it has.
+    flagged: its overlap passed the early stop's bound once. count: how many links it has.
     """
 
     def __init__(
         self, name: str, linear: nn.Linear, optimizer: torch.optim.Optimizer, mask_OI: Tensor, *, history: bool
     ) -> None:
         self.name, self.linear, self.optimizer = name, linear, optimizer
-        self.frozen = False
+        self.flagged = False
         self._end_of_backward: Any = None
         if not linear.weight.is_contiguous():
             linear.weight.data = linear.weight.data.contiguous()
@@ -254,12 +258,12 @@ class SparseLayer:
             "buffers": {key: value.clone() for key, value in state.buffers.items()},
             "rest": _copied(state.rest),
             "history": None if self.history_OI is None else self.history_OI.clone(),
-            "frozen": self.frozen,
+            "flagged": self.flagged,
         }
 
     def check_state(self, saved: dict[str, Any]) -> None:
         """Raise UserError unless `saved` is a `state_dict` of a layer of this shape and method."""
-        whole = "weight" in saved and saved.get("shape") == list(self.shape)
+        whole = {"weight", "flagged"} <= saved.keys() and saved.get("shape") == list(self.shape)
         if not whole or (saved["history"] is None) != (self.history_OI is None):
             raise UserError(
                 f"the saved layer '{self.name}' is of another size, method or version than this training's: train from the "
@@ -273,6 +277,6 @@ class SparseLayer:
         weight_K = saved["weight"].to(device, dtype).clone()
         self.install(LinkState(links, weight_K, None, buffers, _copied(saved["rest"])), execution)
         self._ever = saved["ever"].to(device).clone()
-        self.frozen = saved["frozen"]
+        self.flagged = saved["flagged"]
         if self.history_OI is not None:
             self.history_OI.copy_(saved["history"])

@@ -16,7 +16,7 @@ from chtexp.errors import UserError, unknown
 from chtexp.resources import conf_dir, read_yaml
 from chtexp.sparse.criteria import CRITERIA, GRADIENT_CRITERIA
 from chtexp.sparse.growth import GRADIENT_GROWTH, GROWTH
-from chtexp.sparse.schedules import SCHEDULES, WITHOUT_INITIAL, DensitySchedule, density_schedule, step_at
+from chtexp.sparse.schedules import ELASTIC, SCHEDULES, WITHOUT_INITIAL, DensitySchedule, density_schedule, step_at
 from chtexp.topology import topology_names, topology_parameters
 from chtexp.typed import Description, describe
 
@@ -51,14 +51,17 @@ class Topology(WithParameters):
 
 
 class Softness(Description):
-    """Soft removal keeps links with probability proportional to score^(delta / (1 - delta)).
+    """Soft removal keeps links with probability proportional to score^e, e = delta / (1 - delta).
 
-    delta grows linearly over training. [choice] The paper ends it at 0.75 in one place and at 0.9 in another:
-    0.75 (exponent 3) for MLPs and translation, 0.9 (exponent 9) for LLaMA.
+    delta_start, delta_end: delta at the start and at the end of rewiring. [choice] The paper ends it at 0.75 in one place and
+    at 0.9 in another: 0.75 (e = 3) for MLPs and translation, 0.9 (e = 9) for LLaMA.
+    schedule: [choice] `exponent`, as the released code: e grows linearly until `update_end`; `delta`, the other reading of
+    the paper: delta grows linearly over all of training.
     """
 
     delta_start: Annotated[float, Field(ge=0, lt=1)] = 0.5
     delta_end: Annotated[float, Field(ge=0, lt=1)] = 0.75
+    schedule: Literal["exponent", "delta"] = "exponent"
 
 
 class Removal(Description):
@@ -124,7 +127,10 @@ class Method(Description):
     weight_init: `swi` N(0, 2 / (density fan_in)), `kaiming` N(0, 2 / fan_in), `own` keeps the model's.
     zeta: share of the links that an update removes. zeta_schedule: `cosine` anneals it to 0 at `update_end`.
     update_end: last moment of removal and regrowth, a fraction of training [choice: 0.75 where zeta is annealed].
-    early_stop: a layer whose overlap |removed and regrown| / |regrown| exceeds it stops evolving (CHT: 0.9).
+    regrown_links: a link that is removed and regrown in the same update has never left, so it keeps its weight and the
+    optimizer's state (`keep`, as the released code and RigL's); `reset` makes it a new link, to show what that does.
+    early_stop: a layer whose overlap |removed and regrown| / |regrown| exceeds it (CHT: 0.9) is flagged and goes on evolving;
+    once every layer is flagged, links move no more.
     """
 
     name: str
@@ -136,6 +142,7 @@ class Method(Description):
     update_end: Fraction = 1.0
     percolation: bool = False
     history_weights: bool = False
+    regrown_links: Literal["keep", "reset"] = "keep"
     early_stop: Fraction | None = None
     topology: Topology | None = None
     removal: Removal | None = None
@@ -155,6 +162,13 @@ class Method(Description):
             )
         if (self.removal is None) != (self.regrowth is None):
             raise UserError(f"method '{self.name}' needs both removal and regrowth, or neither")
+        if self.removal is None and self.regrown_links != "keep":
+            raise UserError(f"method '{self.name}' regrows no links, so method.regrown_links must be keep")
+        if self.removal is not None and self.density.kind in ELASTIC and self.zeta:
+            raise UserError(
+                f"density schedule '{self.density.kind}' decides itself how many links an update moves (those above the target "
+                "density): method.zeta must be 0; to move more of them set method.density.extra_early and extra_late"
+            )
         if self.percolation and self.regrowth is None:
             raise UserError(
                 f"method '{self.name}' percolates, so it needs a regrowth that brings the removed links back"

@@ -53,6 +53,7 @@ class Rewiring:
     """A method's decisions over a training of `total_steps` on layers of these shapes.
 
     chains: which layers feed which. seed: decides every draw, together with the layer's name and the step.
+    stopped: every layer is flagged by the early stop, so that links move no more; a falling density still takes some.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Rewiring:
         self._total_steps, self._update_interval = total_steps, update_interval
         self._update_end = step_at(method.update_end, total_steps)
         self.schedule: DensitySchedule = method.schedule(total_steps, update_interval)
+        self.stopped = False
 
     def due(self, step: int) -> bool:
         """Updates happen every `update_interval` steps, while links evolve or density falls, never after the last step."""
@@ -78,17 +80,33 @@ class Rewiring:
 
     def evolves(self, step: int) -> bool:
         """Whether links move, besides those that a falling density takes."""
-        return self._method.removal is not None and step <= self._update_end
+        if self._method.removal is None or self.stopped or step > self._update_end:
+            return False
+        return self.schedule.core is None or step <= self.schedule.end_step
 
     def zeta(self, step: int) -> float:
-        """The share of links that an update moves."""
-        method = self._method
-        return zeta_at(method.zeta, method.zeta_schedule, step, self._update_end) if self.evolves(step) else 0.0
+        """The share of links that an update removes."""
+        method, core = self._method, self.schedule.core
+        if not self.evolves(step):
+            return 0.0
+        if core is not None:
+            return 1 - core / self.schedule(step)
+        return zeta_at(method.zeta, method.zeta_schedule, step, self._update_end)
 
     def budgets(self, step: int) -> list[int]:
-        """Links that every layer may have."""
-        densities = layer_densities(self._shapes, self.schedule(step), self._method.distribution)
-        return [link_budget(*shape, density) for shape, density in zip(self._shapes, densities, strict=True)]
+        """Links that every layer has after an update."""
+        return self._links_at(self.schedule(step))
+
+    def kept(self, step: int, budgets: Sequence[int]) -> list[int]:
+        """Links that every layer with these budgets keeps where an update removes: all but zeta of them, or the core."""
+        if self.schedule.core is None:
+            zeta = self.zeta(step)
+            return [budget - round(zeta * budget) for budget in budgets]
+        return [min(pair) for pair in zip(self._links_at(self.schedule.core), budgets, strict=True)]
+
+    def _links_at(self, density: float) -> list[int]:
+        densities = layer_densities(self._shapes, density, self._method.distribution)
+        return [link_budget(*shape, share) for shape, share in zip(self._shapes, densities, strict=True)]
 
     def changed(self, before: Before) -> tuple[list[Tensor], list[Tensor]]:
         """Masks [O, I] of the links that stay, and of those that come."""
@@ -109,7 +127,7 @@ class Rewiring:
         """
         active = percolate({layer.name: mask for layer, mask in zip(layers, masks, strict=True)}, self._chains)
         self._not_empty(layers, [count(mask) for mask in active.values()], "percolation", step)
-        return [mask if layer.frozen else active[layer.name] for layer, mask in zip(layers, masks, strict=True)]
+        return list(active.values())
 
     # ------------------------------------------------------------------ the stages
 
@@ -144,34 +162,37 @@ class Rewiring:
         return rule
 
     def _removed(self, before: Before, budgeted: Sequence[Links]) -> list[Tensor]:
-        removal, step, zeta = self._method.removal, before.step, self.zeta(before.step)
+        removal, step = self._method.removal, before.step
         assert removal is not None
-        soft, passed = removal.soft, step / self._total_steps
-        exponent = None if soft is None else soft_exponent(soft.delta_start, soft.delta_end, passed)
+        keeps = self.kept(step, [len(links) for links in budgeted])
         return [
-            links.mask()
-            if layer.frozen
-            else links.only(
+            links.only(
                 remove(
                     links,
                     before.weight_at(index, links),  # without what was pruned just before
                     before.gradient(index),
                     rule=removal.rule,
-                    exponent=exponent,
-                    keep=len(links) - round(zeta * len(links)),
+                    exponent=self._exponent(step),
+                    keep=keep,
                     generator=self._generator("remove", layer, step),
                 )
             ).mask()
-            for index, (layer, links) in enumerate(zip(before.layers, budgeted, strict=True))
+            for index, (layer, links, keep) in enumerate(zip(before.layers, budgeted, keeps, strict=True))
         ]
+
+    def _exponent(self, step: int) -> float | None:
+        """The exponent of soft removal; None where removal is not soft."""
+        soft = self._method.removal.soft if self._method.removal else None
+        if soft is None:
+            return None
+        over = self._update_end if soft.schedule == "exponent" else self._total_steps
+        return soft_exponent(soft.schedule, soft.delta_start, soft.delta_end, min(step / over, 1.0))
 
     def _regrown(self, before: Before, kept: Sequence[Tensor], budgets: Sequence[int]) -> list[Tensor]:
         regrowth = self._method.regrowth
         assert regrowth is not None
         return [
-            torch.zeros_like(mask)
-            if layer.frozen
-            else regrow(
+            regrow(
                 mask,
                 before.gradient(index),
                 rule=regrowth.rule,

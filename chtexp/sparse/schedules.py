@@ -20,12 +20,17 @@ class TooShort(UserError):
 
 @dataclass(frozen=True)
 class DensitySchedule:
-    """density(step), which is `final` from `end_step` on."""
+    """density(step), which is `final` from `end_step` on.
+
+    core: an elastic schedule's density: every update prunes down to it and grows back to density(step), whatever zeta is.
+    None: the schedule is not elastic.
+    """
 
     kind: str
     final: float
     end_step: int
     at: Callable[[int], float]
+    core: float | None = None
 
     def __call__(self, step: int) -> float:
         """The wanted density after `step` completed steps."""
@@ -95,7 +100,10 @@ def em_s(
     extra_early: float = 0.05,
     extra_late: float = 0.025,
 ) -> DensitySchedule:
-    """MEST's elastic mutation: final + 0.05 until 0.6 of `end`, final + 0.025 until the last update before `end`."""
+    """MEST's elastic mutation: final + 0.05 until 0.6 of `end`, final + 0.025 until the last update before `end`.
+
+    The extra links are what an update moves: it prunes to `final` and grows back to the density of the moment.
+    """
     _, last = _span(0.0, end, total, interval)
 
     def density(step: int) -> float:
@@ -103,7 +111,7 @@ def em_s(
             return final
         return min(1.0, final + (extra_early if step < 0.6 * end * total else extra_late))
 
-    return DensitySchedule("em_s", final, last, density)
+    return DensitySchedule("em_s", final, last, density, core=final)
 
 
 SCHEDULES: dict[str, Callable[..., DensitySchedule]] = {
@@ -113,6 +121,7 @@ SCHEDULES: dict[str, Callable[..., DensitySchedule]] = {
     "em_s": em_s,
 }
 WITHOUT_INITIAL = ("fixed", "em_s")  # their first density follows from the last
+ELASTIC = ("em_s",)  # what an update moves follows from the density, not from zeta
 
 
 def density_schedule(
@@ -195,7 +204,13 @@ def zeta_at(zeta: float, schedule: str, step: int, end_step: int) -> float:
     return zeta / 2 * (1 + math.cos(math.pi * min(step / end_step, 1.0))) if end_step else 0.0
 
 
-def soft_exponent(start: float, end: float, progress: float) -> float:
-    """delta / (1 - delta) for delta growing linearly from `start` to `end` over training, progress in [0, 1]."""
+def soft_exponent(schedule: str, start: float, end: float, progress: float) -> float:
+    """The exponent e = delta / (1 - delta) of soft removal, after `progress` in [0, 1].
+
+    schedule: `exponent` moves e linearly between its values at delta `start` and `end`, `delta` moves delta so.
+    """
+    if schedule == "exponent":
+        first, last = start / (1 - start), end / (1 - end)
+        return first + (last - first) * progress
     delta = start + (end - start) * progress
     return delta / (1 - delta)

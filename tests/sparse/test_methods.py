@@ -37,9 +37,11 @@ def test_the_methods_of_the_paper() -> None:
 def test_methods_of_transformers(
     name: str, topology: str, removal: str, regrowth: str, soft: bool, density: str, percolation: bool
 ) -> None:
-    """Updates end at three quarters of training, zeta annealed; weights begin as the model makes them."""
+    """Updates end at three quarters of training, zeta annealed, but for SET's; weights begin as the model makes them."""
     method = load_method(f"transformer/{name}")
-    assert (method.zeta, method.zeta_schedule, method.update_end, method.weight_init) == (0.3, "cosine", 0.75, "own")
+    zeta = {"set": (0.3, "constant", 1.0), "mest_ems": (0.0, "constant", 0.75)}.get(name, (0.3, "cosine", 0.75))
+    assert (method.zeta, method.zeta_schedule, method.update_end) == zeta
+    assert method.weight_init == "own"
     assert method.topology is not None
     assert method.removal is not None
     assert method.regrowth is not None
@@ -50,11 +52,15 @@ def test_methods_of_transformers(
 
 @pytest.mark.parametrize("name", OF_TRANSFORMERS)
 def test_methods_of_llama_differ_in_zeta_and_in_how_removal_sharpens(name: str) -> None:
-    """And CHT regrows node-based, as its path-based rule is too slow at that size."""
+    """And nothing percolates, and CHT regrows node-based, as its path-based rule is too slow at that size."""
     other, method = load_method(f"transformer/{name}"), load_method(f"llama/{name}")
     changes: dict[str, Any] = {}
-    if method.removal is not None:
+    if method.removal is not None and name != "mest_ems":
         changes["zeta"] = 0.1
+    if name == "set":
+        changes |= {"zeta_schedule": "cosine", "update_end": 0.75}
+    if name.startswith("cht"):
+        changes["percolation"] = False
     if name.startswith("chts"):
         assert method.removal is not None
         assert method.removal.soft is not None
@@ -68,7 +74,8 @@ def test_methods_of_llama_differ_in_zeta_and_in_how_removal_sharpens(name: str) 
 
 
 @pytest.mark.parametrize(
-    ("name", "last"), [("set", 75), ("chtss", 80), ("gmp", 80), ("fc", 0), ("granet", 80), ("mest_ems", 75)]
+    ("name", "last"),
+    [("set", 100), ("rigl", 75), ("chtss", 80), ("gmp", 80), ("fc", 0), ("granet", 80), ("mest_ems", 75)],
 )
 def test_no_update_comes_after_the_last(name: str, last: int) -> None:
     assert load_method(f"transformer/{name}").last_update(100, 5) == last
@@ -77,7 +84,7 @@ def test_no_update_comes_after_the_last(name: str, last: int) -> None:
 @pytest.mark.parametrize(
     ("name", "removal", "regrowth", "soft", "density", "zeta", "percolation", "weights"),
     [
-        ("cht", "wm", "ch3_l3p", False, "fixed", "constant", True, "swi"),
+        ("cht", "set", "ch3_l3p", False, "fixed", "constant", True, "swi"),
         ("chts_n", "wm", "ch2_l3n", True, "fixed", "constant", True, "swi"),
         ("chts_p", "wm", "ch3_l3p", True, "fixed", "constant", True, "swi"),
         ("chtss_n", "wm", "ch2_l3n", True, "sigmoid", "constant", True, "swi"),
@@ -92,7 +99,7 @@ def test_methods_are_what_the_paper_says(
     name: str, removal: str, regrowth: str, soft: bool, density: str, zeta: str, percolation: bool, weights: str
 ) -> None:
     method = load_method(name)
-    assert (method.sparsity, method.zeta, method.zeta_schedule) == (0.99, 0.3, zeta)
+    assert (method.sparsity, method.zeta, method.zeta_schedule) == (0.99, 0.0 if name == "mest_ems" else 0.3, zeta)
     assert (method.removal.rule, method.regrowth.rule, method.regrowth.soft) == (removal, regrowth, soft)
     assert (method.removal.soft is not None) == name.startswith(("chts_", "chtss_"))
     assert (method.density.kind, method.percolation, method.weight_init) == (density, percolation, weights)

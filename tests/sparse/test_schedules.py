@@ -105,7 +105,11 @@ def test_zeta() -> None:
 
 
 def test_soft_exponent() -> None:
-    assert soft_exponent(0.5, 0.75, 0) == 1
-    assert soft_exponent(0.5, 0.75, 1) == 3
-    assert soft_exponent(0.5, 0.9, 0.5) == pytest.approx(0.7 / 0.3)
-    assert soft_exponent(0, 0, 1) == 0
+    for schedule in ("exponent", "delta"):
+        assert soft_exponent(schedule, 0.5, 0.75, 0) == 1
+        assert soft_exponent(schedule, 0.5, 0.75, 1) == 3
+        assert soft_exponent(schedule, 0, 0, 1) == 0
+    assert soft_exponent("exponent", 0.5, 0.9, 0.5) == pytest.approx(5)
+    assert soft_exponent("delta", 0.5, 0.9, 0.5) == pytest.approx(0.7 / 0.3)
+    # half of LLaMA's training, where rewiring ends at three quarters: the paper's two readings
+    assert soft_exponent("exponent", 0.5, 0.9, 0.5 / 0.75) == pytest.approx(6.33, abs=0.01)

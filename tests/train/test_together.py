@@ -77,6 +77,24 @@ def test_every_method_in_both_executions(processes: int, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+def test_rewiring_by_other_choices(tmp_path: Path) -> None:
+    choices = {
+        "reset": ["method=rigl", "method.regrown_links=reset"],
+        "stopped": ["method=cht", "method.early_stop=0.3"],
+        "delta": ["method=chts_n", "method.removal.soft.schedule=delta"],
+        "elastic": ["method=chts_n", "method/density=em_s", "method.zeta=0"],
+    }
+    cases = {
+        f"{name} {execution}": compose_run(
+            [*SMALL, *overrides, "method.sparsity=0.8", f"hardware.execution={execution}"]
+        )
+        for name, overrides in choices.items()
+        for execution in EXECUTIONS
+    }
+    assert_together_as_alone(2, tmp_path, cases)
+
+
+@pytest.mark.slow
 def test_translation_with_steps_of_two_batches(small_translation: Callable[..., Run], tmp_path: Path) -> None:
     """Without dropout, which every process draws for itself."""
     same = ("task.accumulate=2", "model.dropout=0", "model.attention_dropout=0")

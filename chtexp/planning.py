@@ -152,7 +152,8 @@ def _cells(name: str, overrides: Sequence[str], evidence: Evidence) -> list[Cell
 
 
 def _selection(name: str, overrides: Sequence[str], config_dir: Path | None) -> Selection:
-    selection = select(load_grid(name, conf_folders(config_dir)), overrides)
+    folders = conf_folders(config_dir)
+    selection = select(load_grid(name, folders), overrides, folders)
     if not selection.cells:
         raise UserError(f"no cell of table '{name}' fits {' '.join(overrides)}")
     return selection

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from chtexp.compose import compose_run
 from chtexp.sparse import GROWTH, method_names
 from chtexp.sparse.criteria import CRITERIA
 from chtexp.sparse.schedules import SCHEDULES
@@ -137,6 +138,31 @@ def test_every_rule_and_method_is_described() -> None:
     rules = [*topology_names(), *CRITERIA, "random", *GROWTH, *SCHEDULES]
     methods = [name for name in method_names() if "/" not in name]
     assert [name for name in [*rules, *methods] if f"`{name}`" not in text] == []
+
+
+def differences() -> list[list[str]]:
+    """The rows of the table of docs/fidelity.md, as cells; those that begin a part left out."""
+    lines = [line for line in (DOCS / "fidelity.md").read_text().splitlines() if line.startswith("|")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    return [row for row in rows if not row[0].startswith("**")]
+
+
+READINGS = [reading for row in differences() for reading in re.findall(r"`([^`]*=[^`]*)`", row[-1])]
+
+
+def test_every_difference_names_its_other_reading_or_that_there_is_none() -> None:
+    assert len(READINGS) > 30
+    for row in differences():
+        assert len(row) == 6, row[0]
+        assert all(row), row[0]
+        assert row[-1] == "–" or "not built" in row[-1] or "=" in row[-1], row[0]
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_every_other_reading_is_another_run(reading: str) -> None:
+    words = reading.split()
+    chosen = [word for word in words if word.startswith(("data=", "method=", "model="))]
+    assert compose_run(words).id != compose_run(chosen).id
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -145,7 +145,8 @@ def _tables(
     more = merged({str(path): collection for path, collection in collected.items()}, parsed.accept)
     folders = conf_folders(parsed.config_dir)
     names = sorted(grid_names(folders), key=_place)
-    select(load_grid(names[0], folders), parsed.overrides)  # what is wrong with these is no table's own mistake
+    grid = load_grid(names[0], folders)
+    select(grid, parsed.overrides, folders)  # what is wrong with these is no table's own mistake
     return finished_tables(names, parsed.overrides, parsed.config_dir, runs, more, parsed.accept)
 
 

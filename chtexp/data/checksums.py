@@ -8,7 +8,6 @@ Shapes: N images, C channels, H rows, W columns.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -16,6 +15,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from chtexp.data.published import checksum as checksum
+from chtexp.data.published import owner, owner_by_name
 from chtexp.data.spec import ImageSet, Source
 from chtexp.errors import UserError
 
@@ -32,15 +33,40 @@ class DataError(UserError):
 
 def missing(spec: ImageSet, root: Path, absent: dict[str, list[str]]) -> DataError:
     """The error for files that are not there; `absent` maps a folder to the names it should hold."""
-    places = ", nor ".join(f"{', '.join(names)} in {root / folder}" for folder, names in absent.items())
-    advice = "or set paths.data (or CHTEXP_DATA) to the folder that holds it"
-    return DataError(f"{spec.title} not found: no {places}", f"run 'chtexp prepare data={spec.name}', {advice}")
+    places = (f"{', '.join(names)} in {root / folder}{_held(spec, root / folder)}" for folder, names in absent.items())
+    get = (
+        f"run 'chtexp prepare data={spec.name}'"
+        if spec.torchvision
+        else "it cannot be downloaded: copy the files there"
+    )
+    advice = f"{get}, or set paths.data (or CHTEXP_DATA) to the folder that holds it"
+    return DataError(f"{spec.title} not found: no {', nor '.join(places)}", advice)
+
+
+def _held(spec: ImageSet, folder: Path) -> str:
+    """In words, which other data sets a folder holds files of, if any."""
+    owners = {owner_by_name(path) for path in folder.glob("*")} - {spec.title, None}
+    return f" (which holds files of {', '.join(sorted(map(str, owners)))})" if owners else ""
 
 
 def corrupt(spec: ImageSet, path: Path, expected: object, found: object) -> DataError:
-    """The error for a file that is not what it should be."""
-    reason = f"{path} is corrupt: expected {expected}, found {found}"
-    return DataError(reason, f"run 'chtexp prepare data={spec.name}' to mend it")
+    """The error for a file that is not what it should be; one of another known data set is called so."""
+    other = owner(path)
+    if other not in (None, spec.title):
+        return foreign(spec, path, str(other), expected, found)
+    return DataError(f"{path} is corrupt: expected {expected}, found {found}", _mending(spec))
+
+
+def foreign(spec: ImageSet, path: Path, other: str, expected: object, found: object) -> DataError:
+    """The error for a file of `other`, a data set's title, that lies in the place of one of `spec`."""
+    seen = f"expected {expected} in {path.name}, found {found}"
+    return DataError(f"{path.parent} holds files of {other}, not of {spec.title}: {seen}", _mending(spec))
+
+
+def _mending(spec: ImageSet) -> str:
+    if spec.torchvision:
+        return f"run 'chtexp prepare data={spec.name}' to mend it"
+    return "it cannot be downloaded: copy its files there again"
 
 
 def matching(folder: Path, pattern: str) -> list[Path]:
@@ -72,13 +98,6 @@ def verify(spec: ImageSet, source: Source, root: Path) -> None:
                 found = checksum(path, algorithm=expected.partition(":")[0])
                 if found != expected:
                     raise corrupt(spec, path, expected, found)
-
-
-def checksum(path: Path, algorithm: str = "sha256") -> str:
-    """A file's checksum, as "<algorithm>:<hex digest>"."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False))
-    return f"{algorithm}:{digest.hexdigest()}"
 
 
 def read_manifest(spec: ImageSet, folder: Path) -> dict[str, str]:

@@ -21,15 +21,6 @@ from chtexp.data.checksums import check_split
 from chtexp.data.spec import Arrays, ImageSet
 
 
-def cifar_files(torchvision_class: str) -> dict[str, str]:
-    """The files of a CIFAR set, with the checksums that torchvision publishes."""
-    from torchvision import datasets
-
-    layout = getattr(datasets, torchvision_class)
-    pairs = [*layout.train_list, *layout.test_list, (layout.meta["filename"], layout.meta["md5"])]
-    return {name: f"md5:{digest}" for name, digest in pairs}
-
-
 def read_cifar(spec: ImageSet, folder: Path, train: list[str], test: list[str], label_key: str) -> Arrays:
     """Read the pickled batches named `train` and `test`; `label_key` is "labels" or "fine_labels".
 

@@ -40,8 +40,12 @@ def read_idx(spec: ImageSet, path: Path, shape: tuple[int, ...]) -> Tensor:
     return torch.from_numpy(raw[len(header) :].reshape(shape))
 
 
-def read_idx_set(spec: ImageSet, folder: Path, train: str, test: str, transposed: bool = False) -> Arrays:
+def read_idx_set(
+    spec: ImageSet, folder: Path, train: str, test: str, transposed: bool = False, source: str = "torchvision files"
+) -> Arrays:
     """Read the four files of a data set; `transposed` says that rows and columns are swapped in the files.
+
+    source: where they came from, in words.
 
     Raises `DataError` for a wrong size, header or label.
     """
@@ -49,7 +53,7 @@ def read_idx_set(spec: ImageSet, folder: Path, train: str, test: str, transposed
     return Arrays(
         train=_read_split(spec, spec.train_examples, paths[0], paths[1], transposed),
         test=_read_split(spec, spec.test_examples, paths[2], paths[3], transposed),
-        source="torchvision files",
+        source=source,
     )
 
 

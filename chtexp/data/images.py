@@ -11,19 +11,13 @@ from functools import partial
 from pathlib import Path
 
 from chtexp.data.checksums import find_source, verify
-from chtexp.data.cifar import cifar_files, read_cifar
+from chtexp.data.cifar import read_cifar
 from chtexp.data.digits import read_digits
 from chtexp.data.idx import idx_names, read_idx_set
 from chtexp.data.parquet import PATTERNS, read_parquet_set
+from chtexp.data.published import EMNIST47_SHA256, FASHION_MNIST_SHA256, MNIST_SHA256, cifar_md5
 from chtexp.data.spec import ImageData, ImageSet, Source
 from chtexp.errors import UserError, unknown
-
-MNIST_SHA256 = {
-    "train-images-idx3-ubyte": "sha256:ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    "train-labels-idx1-ubyte": "sha256:65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    "t10k-images-idx3-ubyte": "sha256:0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    "t10k-labels-idx1-ubyte": "sha256:ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-}
 
 _DIGITS = ImageSet(
     name="digits",
@@ -62,7 +56,7 @@ _FASHION_MNIST = ImageSet(
     sources=(
         Source(
             folder="FashionMNIST/raw",
-            files=lambda: dict.fromkeys(idx_names("train", "t10k")),
+            files=lambda: FASHION_MNIST_SHA256,
             read=partial(read_idx_set, train="train", test="t10k"),
         ),
     ),
@@ -88,6 +82,29 @@ _EMNIST = ImageSet(
     options={"split": "balanced"},
 )
 
+_EMNIST47 = ImageSet(
+    name="emnist47",
+    title="EMNIST47",
+    shape=(1, 28, 28),
+    classes=47,
+    train_examples=90_605,
+    test_examples=18_800,
+    sources=(
+        Source(
+            folder="EMNIST47/raw",
+            files=lambda: EMNIST47_SHA256,
+            # Rows and columns are swapped in these files, too.
+            read=partial(
+                read_idx_set,
+                train="emnist47-train",
+                test="emnist47-test",
+                transposed=True,
+                source="EMNIST47, a stand-in for EMNIST balanced",
+            ),
+        ),
+    ),
+)
+
 _CIFAR10 = ImageSet(
     name="cifar10",
     title="CIFAR-10",
@@ -98,7 +115,7 @@ _CIFAR10 = ImageSet(
     sources=(
         Source(
             folder="cifar-10-batches-py",
-            files=partial(cifar_files, "CIFAR10"),
+            files=partial(cifar_md5, "CIFAR10"),
             read=partial(
                 read_cifar,
                 train=[f"data_batch_{number}" for number in range(1, 6)],
@@ -125,15 +142,20 @@ _CIFAR100 = ImageSet(
     sources=(
         Source(
             folder="cifar-100-python",
-            files=partial(cifar_files, "CIFAR100"),
+            files=partial(cifar_md5, "CIFAR100"),
             read=partial(read_cifar, train=["train"], test=["test"], label_key="fine_labels"),
+        ),
+        Source(
+            folder="cifar100",
+            files=lambda: dict.fromkeys(PATTERNS.values()),
+            read=partial(read_parquet_set, label_column="fine_label"),
         ),
     ),
     torchvision="CIFAR100",
 )
 
 IMAGE_SETS: dict[str, ImageSet] = {
-    spec.name: spec for spec in (_DIGITS, _MNIST, _FASHION_MNIST, _EMNIST, _CIFAR10, _CIFAR100)
+    spec.name: spec for spec in (_DIGITS, _MNIST, _FASHION_MNIST, _EMNIST, _EMNIST47, _CIFAR10, _CIFAR100)
 }
 
 
@@ -177,8 +199,6 @@ def data_root(spec: ImageSet, root: Path | None) -> Path:
     if root is not None:
         return Path(root).expanduser()
     if any(source.files() for source in spec.sources):
-        raise UserError(
-            f"{spec.title} needs a data folder: set CHTEXP_DATA or paths.data to one, "
-            f"then run 'chtexp prepare data={spec.name}'"
-        )
+        fetch = f", then run 'chtexp prepare data={spec.name}'" if spec.torchvision else " that holds it"
+        raise UserError(f"{spec.title} needs a data folder: set CHTEXP_DATA or paths.data to one{fetch}")
     return Path()

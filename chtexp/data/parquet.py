@@ -1,4 +1,6 @@
-"""Encoded images in parquet files with the hub's schema: `img` is {bytes, path} or bytes, `label` an integer.
+"""Encoded images in parquet files with the hub's schema: `img` is {bytes, path} or bytes, the label an integer.
+
+The label's column is `label` in CIFAR-10 and `fine_label` in CIFAR-100.
 
 Copies differ in their encoding (PNG keeps every pixel, JPEG does not), so the source names it.
 
@@ -17,35 +19,45 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from chtexp.data.checksums import check_split, corrupt, matching
+from chtexp.data.checksums import check_split, corrupt, foreign, matching
 from chtexp.data.spec import Arrays, ImageSet
 
 PATTERNS = {"train": "*train*.parquet", "test": "*test*.parquet"}
 MAGIC = {b"\xff\xd8\xff": "JPEG", b"\x89PN": "PNG"}  # the first three bytes of an encoded image
 FORMATS = tuple(MAGIC.values())
+OF_COLUMN = {"label": "CIFAR-10", "fine_label": "CIFAR-100"}
+OF_CLASSES = {10: "CIFAR-10", 20: "CIFAR-100 with its 20 coarse classes", 100: "CIFAR-100"}
 
 
-def read_parquet_set(spec: ImageSet, folder: Path) -> Arrays:
+def read_parquet_set(spec: ImageSet, folder: Path, label_column: str = "label") -> Arrays:
     """Read and decode both splits, each of one or more files.
 
-    Raises `DataError` for a broken file, a wrong schema, a wrong number of rows, a label out of range, or
-    an image that does not decode to C x H x W.
+    Raises `DataError` for a broken file, a wrong schema, a wrong number of rows, a label out of range, the
+    other CIFAR's columns or number of classes, or an image that does not decode to C x H x W.
     """
     splits = []
     encodings: set[str] = set()
     for split, examples in (("train", spec.train_examples), ("test", spec.test_examples)):
-        shards = [_read_shard(spec, path) for path in matching(folder, PATTERNS[split])]
+        shards = [_read_shard(spec, path, label_column) for path in matching(folder, PATTERNS[split])]
         images = torch.cat([images for images, _, _ in shards])
         labels = torch.cat([labels for _, labels, _ in shards])
+        _check_classes(spec, folder / PATTERNS[split], labels)
         check_split(spec, folder / PATTERNS[split], examples, images, labels)
         encodings = encodings.union(*(encodings for _, _, encodings in shards))
         splits.append((images, labels))
     return Arrays(train=splits[0], test=splits[1], source=f"parquet ({' and '.join(sorted(encodings))} images)")
 
 
-def _read_shard(spec: ImageSet, path: Path) -> tuple[Tensor, Tensor, set[str]]:
+def _check_classes(spec: ImageSet, path: Path, labels: Tensor) -> None:
+    """Raise `DataError` if a split has exactly the classes of the other CIFAR, as its labels' column can be renamed."""
+    found = int(labels.max()) + 1 if len(labels) else 0
+    if found != spec.classes and found in OF_CLASSES:
+        raise foreign(spec, path, OF_CLASSES[found], f"labels 0..{spec.classes - 1}", f"0..{found - 1}")
+
+
+def _read_shard(spec: ImageSet, path: Path, label_column: str) -> tuple[Tensor, Tensor, set[str]]:
     """The images uint8 [N, C, H, W], the labels int64 [N] and the encodings of one file."""
-    encoded, labels = _read_columns(spec, path)
+    encoded, labels = _read_columns(spec, path, label_column)
     channels, height, width = spec.shape
     pixels = bytearray().join(_decode(spec, path, row, image) for row, image in enumerate(encoded))
     images = np.frombuffer(pixels, dtype=np.uint8).reshape(len(encoded), height, width, channels)
@@ -53,7 +65,7 @@ def _read_shard(spec: ImageSet, path: Path) -> tuple[Tensor, Tensor, set[str]]:
     return channels_first, labels, {MAGIC[image[:3]] for image in encoded}
 
 
-def _read_columns(spec: ImageSet, path: Path) -> tuple[list[bytes], Tensor]:
+def _read_columns(spec: ImageSet, path: Path, label_column: str) -> tuple[list[bytes], Tensor]:
     """The encoded images and the labels int64 [N] of one file, its schema checked."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -62,13 +74,18 @@ def _read_columns(spec: ImageSet, path: Path) -> tuple[list[bytes], Tensor]:
         table = pq.ParquetFile(path).read()
     except (pa.ArrowException, OSError) as error:
         raise corrupt(spec, path, "a parquet file", " ".join(str(error).split())) from None
-    if not {"img", "label"} <= set(table.column_names):
-        raise corrupt(spec, path, "the columns img and label", ", ".join(table.column_names) or "none")
-    image, label = (table.column(name).combine_chunks() for name in ("img", "label"))
+    names = set(table.column_names)
+    if not {"img", label_column} <= names:
+        expected, found = f"the columns img and {label_column}", ", ".join(table.column_names) or "none"
+        for column in sorted(OF_COLUMN.keys() & names if "img" in names else ()):
+            raise foreign(spec, path, OF_COLUMN[column], expected, found)
+        raise corrupt(spec, path, expected, found)
+    image, label = (table.column(name).combine_chunks() for name in ("img", label_column))
     if pa.types.is_struct(image.type) and image.type.get_field_index("bytes") >= 0:
         image = image.field("bytes")
     if not _holds_bytes(pa, image.type) or not pa.types.is_integer(label.type):
-        raise corrupt(spec, path, "img {bytes, path} or bytes, and label an integer", f"{image.type}, {label.type}")
+        expected = f"img {{bytes, path}} or bytes, and {label_column} an integer"
+        raise corrupt(spec, path, expected, f"{image.type}, {label.type}")
     if image.null_count or label.null_count:
         raise corrupt(spec, path, "no empty rows", f"{image.null_count + label.null_count}")
     return image.to_pylist(), torch.tensor(label.to_pylist(), dtype=torch.int64)

@@ -35,22 +35,24 @@ Log = Callable[[str], object]
 def prepare_images(name: str, root: Path | None, log: Log = print) -> ImageData:
     """Make sure that a data set lies whole below `root`, and return it: images uint8 [N, C, H, W].
 
-    Files that are missing or corrupt are downloaded by torchvision. For files without a published checksum
-    a manifest of their SHA-256 sums is written beside them, so that later changes are seen. Everything done
-    is told to `log`.
+    Files that are missing or corrupt are downloaded by torchvision, if it knows the data set. For files
+    without a published checksum a manifest of their SHA-256 sums is written beside them, so that later
+    changes are seen. Everything done is told to `log`.
 
-    Raises `UserError` for an unknown name, a missing root, a folder that cannot be written, and a download
-    that fails (naming the address and the reason).
+    Raises `UserError` for an unknown name, a missing root, a folder that cannot be written, a download
+    that fails (naming the address and the reason), and files that are not whole and cannot be downloaded.
     """
     spec = image_set(name)
     folder = data_root(spec, root)
-    if spec.torchvision is None:
+    if not any(source.files() for source in spec.sources):
         data = load_images(name, root)
         log(f"{spec.title}: comes with a library ({data.source}), there is nothing to do")
         return data
     try:
         data = load_images(name, folder)
     except DataError as error:
+        if spec.torchvision is None:
+            raise
         log(error.reason)
         data = _fetch(spec, folder, log)
     _note_checksums(spec, folder, log)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
@@ -185,13 +185,14 @@ class Selection:
     changes: tuple[str, ...]
 
 
-def select(grid: Grid, overrides: Sequence[str]) -> Selection:
+def select(grid: Grid, overrides: Sequence[str], folders: Sequence[Path] = ()) -> Selection:
     """The part of `grid` that `overrides` ask for.
 
     An override of a key that every cell sets (`data=mnist`, `method=set,rigl`) chooses the cells with that value, and
     `row=CHTs,SET column=mnist` those of these names; `+method=mine` adds a row; `seed=0,1` sets the seeds; anything else
-    applies to every cell that does not itself set that key, before what the grid says of the budget. Raises UserError when
-    no cell has the value.
+    applies to every cell that does not itself set that key, before what the grid says of the budget. A value whose file in
+    `folders` says `stands_in_for: emnist` chooses the cells of emnist, and takes its place there. Raises UserError when no
+    cell has the value.
     """
     seeds, changes, rows = grid.seeds, [], dict(grid.groups)
     choices: dict[str, list[str]] = {}
@@ -231,6 +232,7 @@ def select(grid: Grid, overrides: Sequence[str]) -> Selection:
                 raise unknown(f"{name} of this table", value, known)
         cells = tuple(cell for cell in cells if getattr(cell, name) in wanted)
     for key, wanted in choices.items():
+        cells = _stood_in(cells, key, wanted, folders)
         values = {_settings(cell.overrides)[key] for cell in cells}
         for value in wanted:
             if value not in values:
@@ -240,6 +242,33 @@ def select(grid: Grid, overrides: Sequence[str]) -> Selection:
         cells = tuple(cell for cell in cells if _settings(cell.overrides)[key] in chosen)
     asked = any(override.startswith("seed=") for override in overrides)
     return Selection(grid, cells, seeds, asked, tuple(changes))
+
+
+def _stood_in(cells: tuple[Cell, ...], key: str, wanted: Sequence[str], folders: Sequence[Path]) -> tuple[Cell, ...]:
+    """`cells`, with each value of `wanted` that none of them has in the place of the value that it stands in for."""
+    for value in wanted:
+        values = {_settings(cell.overrides)[key] for cell in cells}
+        original = None if value in values else _stands_in_for(key, value, folders)
+        if original in wanted:
+            raise UserError(f"{key}={value} stands in for {key}={original}, and a cell shows one of them: ask for one")
+        if original in values:
+            cells = tuple(_replaced(cell, f"{key}={original}", f"{key}={value}") for cell in cells)
+    return cells
+
+
+def _stands_in_for(axis: str, choice: str, folders: Sequence[Path]) -> str | None:
+    """What the file of a choice says that it stands in for, if anything."""
+    paths = (folder / axis / f"{choice}.yaml" for folder in folders)
+    path = next((path for path in paths if path.is_file()), None)
+    said = read_yaml(path).get("stands_in_for") if path else None
+    return None if said is None else str(said)
+
+
+def _replaced(cell: Cell, old: str, new: str) -> Cell:
+    """`cell` with an override in the place of another: no change of its run that a table would have to name."""
+    swap = {old: new}
+    overrides, own = (tuple(swap.get(word, word) for word in words) for words in (cell.overrides, cell.own))
+    return replace(cell, overrides=overrides, own=own)
 
 
 def _added(methods: Sequence[str], grid: Grid) -> dict[str, Overrides]:

@@ -29,7 +29,10 @@ EVALUATION_BATCH = 2000
 
 
 class ImageDataConfig(Description):
-    """A data set: sizes, per-channel mean and std of pixels in [0, 1], and the paper's MLP widths on it."""
+    """A data set: sizes, per-channel mean and std of pixels in [0, 1], and the paper's MLP widths on it.
+
+    stands_in_for: the data set of the paper whose cells this one fills, marked, where it is asked for by name.
+    """
 
     name: str
     shape: tuple[PositiveInt, PositiveInt, PositiveInt]
@@ -40,6 +43,7 @@ class ImageDataConfig(Description):
     std: tuple[PositiveFloat, ...]
     augment: Literal["none", "crop_flip"] = "none"
     mlp_hidden: tuple[PositiveInt, ...] = Field(default=(), json_schema_extra={"identity": False})
+    stands_in_for: str | None = Field(default=None, json_schema_extra={"identity": False})
 
     @model_validator(mode="after")
     def _one_number_a_channel(self) -> ImageDataConfig:

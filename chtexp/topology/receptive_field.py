@@ -17,7 +17,7 @@ from torch import Tensor
 from chtexp.errors import UserError, unknown
 from chtexp.topology.selection import uniform_links
 
-DEGREES = ("fixed", "uniform")
+DEGREES = ("fixed", "uniform", "multinomial")
 _CHUNK_OF_PAIRS = 1 << 22
 _STEEPEST = 1e9  # beyond this exponent only inputs at one distance compete, and noise would drown in float64
 
@@ -48,7 +48,10 @@ def brf(
             ([choice]: no randomness, so that r = 0 is deterministic). 'uniform' draws them from 1..2k-1, k
             the mean, and then moves the sum to the budget by steps of one on random outputs, inside that
             range. [choice] Where 1..2k-1 does not exist, the symmetric range nearest to it is used: 2k-I..I
-            for k > I/2, 0..1 for k < 1.
+            for k > I/2, 0..1 for k < 1. 'multinomial', as the paper's released code, gives every output a link
+            and throws the others on outputs at random, which spreads degrees far less: by about sqrt(k), where
+            'uniform' has k / sqrt(3). [choice] Links that a full output cannot hold are thrown again; where
+            there are fewer links than outputs, all of them are thrown.
 
     Returns:
         [O, I] bool with exactly `links` True. At r = 0, of two inputs equally near the one ahead on the ring
@@ -63,8 +66,10 @@ def brf(
         raise unknown("brf degree", degree, DEGREES)
     if degree == "fixed":
         degree_O = even_degrees(out_features, links, generator.device)
-    else:
+    elif degree == "uniform":
         degree_O = _uniform_degrees(out_features, in_features, links, generator)
+    else:
+        degree_O = _multinomial_degrees(out_features, in_features, links, generator)
     mask_OI = torch.zeros(out_features, in_features, dtype=torch.bool, device=generator.device)
     for rows_R in torch.arange(out_features, device=generator.device).split(-(-_CHUNK_OF_PAIRS // in_features)):
         keys_RI = _keys(rows_R, out_features, in_features, r, generator)
@@ -108,6 +113,16 @@ def _uniform_degrees(out_features: int, in_features: int, links: int, generator:
         count = min(abs(excess), int(room_O.sum()))
         moved_O = uniform_links(room_O[None], count, generator=generator)[0]
         degree_O = degree_O - moved_O.long() if excess > 0 else degree_O + moved_O.long()
+    return degree_O
+
+
+def _multinomial_degrees(out_features: int, in_features: int, links: int, generator: torch.Generator) -> Tensor:
+    """LongTensor [O]: a link each, where there are enough, and the others on random outputs, up to I on each."""
+    degree_O = torch.full((out_features,), int(links >= out_features), device=generator.device)
+    while missing := links - int(degree_O.sum()):
+        open_N = (degree_O < in_features).nonzero().flatten()
+        thrown = torch.randint(open_N.numel(), (missing,), generator=generator, device=generator.device)
+        degree_O = (degree_O + open_N[thrown].bincount(minlength=out_features)).clamp_max(in_features)
     return degree_O
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import pickle
 import socket
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ import torch
 from PIL import Image
 
 from chtexp.data import IMAGE_SETS, load_images
-from chtexp.data.images import MNIST_SHA256
+from chtexp.data.published import MNIST_SHA256
 from chtexp.errors import UserError
 
 FASHION = "FashionMNIST/raw"
@@ -77,6 +79,38 @@ def test_mnist(real_images):
     assert int(data.train_images[0].sum()) == 27525
     assert data.train_labels[:5].tolist() == [5, 0, 4, 1, 9]
     assert data.source == "torchvision files"
+
+
+def test_fashion_mnist_is_the_published_one(real_images):
+    data = real_images("fashion_mnist")
+    assert data.train_images.shape == (60000, 1, 28, 28)
+    assert data.train_labels.bincount().tolist() == [6000] * 10
+    assert data.test_labels.bincount().tolist() == [1000] * 10
+    assert data.train_labels[:5].tolist() == [9, 0, 0, 3, 0]  # an ankle boot, two T-shirts, a dress, a T-shirt
+    assert data.source == "torchvision files"
+
+
+def test_emnist47_stands_in_for_emnist(real_images):
+    data = real_images("emnist47")
+    assert (data.train_images.shape, data.test_images.shape) == ((90605, 1, 28, 28), (18800, 1, 28, 28))
+    assert data.test_labels.bincount().tolist() == [400] * 47
+    counts = data.train_labels.bincount()
+    assert (len(counts), int(counts.min()), int(counts.max()), int((counts == 2400).sum())) == (47, 517, 2400, 27)
+    assert data.source == "EMNIST47, a stand-in for EMNIST balanced"
+
+
+def test_emnist47_stands_upright(real_images):
+    """A one is higher than wide, and a T has its bar at the top."""
+    data = real_images("emnist47")
+    ones, ts = (data.train_images[data.train_labels == label, 0].float() for label in (1, 29))
+    inked = ones.amax(2).gt(128).sum(1).float().mean(), ones.amax(1).gt(128).sum(1).float().mean()
+    assert inked[0] > 2 * inked[1]  # rows with ink, columns with ink
+    assert widths(ts[:, 4:10]) > 1.5 * widths(ts[:, 18:24])
+
+
+def widths(images: torch.Tensor) -> float:
+    """Inked pixels of a row, on average."""
+    return float(images.gt(128).sum(2).float().mean())
 
 
 def test_cifar10(real_images):
@@ -154,10 +188,13 @@ def test_pickles_are_preferred_to_parquet(tmp_path, shrink, cifar_files):
 
 
 def parquet_files(folder: Path, kind: str = "PNG", as_struct: bool = True, **changes) -> dict[str, np.ndarray]:
-    """Small train and test files; `changes` (`images`, `labels`) replace those of the train split."""
+    """Small train and test files; `changes` (`images`, `labels`) replace those of the train split.
+
+    columns: other names of theirs.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(2)
-    pixels = {}
+    pixels, columns = {}, changes.get("columns", {})
     for split, count in (("train", 10), ("test", 4)):
         pixels[split] = random.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
         images = [encoded(image, kind) for image in pixels[split]]
@@ -165,7 +202,7 @@ def parquet_files(folder: Path, kind: str = "PNG", as_struct: bool = True, **cha
         if split == "train":
             images, labels = changes.get("images", images), changes.get("labels", labels)
         column = [{"bytes": image, "path": None} for image in images] if as_struct else images
-        table = pa.table({"img": column, "label": labels})
+        table = pa.table({"img": column, columns.get("label", "label"): labels})
         pq.write_table(table, folder / f"{split}-00000-of-00001.parquet")
     return pixels
 
@@ -174,6 +211,119 @@ def encoded(image: np.ndarray, kind: str = "PNG") -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, kind)
     return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_cifar100_from_small_parquet(tmp_path, shrink, kind):
+    shrink("cifar100")
+    parquet_files(tmp_path / "cifar100", kind, labels=[*range(9), 99], columns={"label": "fine_label"})
+    data = load_images("cifar100", tmp_path)
+    assert data.source == f"parquet ({kind} images)"
+    assert data.train_labels.tolist() == [*range(9), 99]
+
+
+# --- files of another data set -----------------------------------------------------------------------------
+
+
+def test_mnist_in_the_place_of_fashion_mnist_is_refused_by_name(tmp_path, real_images):
+    real_images("mnist")
+    link(real_root() / "MNIST/raw", tmp_path / FASHION)
+    assert error_of("fashion_mnist", tmp_path).startswith(
+        f"{tmp_path / FASHION} holds files of MNIST, not of Fashion-MNIST: expected sha256:c59f468a"
+    )
+    link(real_root() / FASHION, tmp_path / "MNIST/raw")
+    assert f"{tmp_path / 'MNIST/raw'} holds files of Fashion-MNIST, not of MNIST: " in error_of("mnist", tmp_path)
+
+
+@pytest.mark.parametrize(("folder", "prefixes", "title"), [
+    ("MNIST/raw", ("train", "t10k"), "MNIST"),
+    (FASHION, ("train", "t10k"), "Fashion-MNIST"),
+    ("EMNIST47/raw", ("emnist47-train", "emnist47-test"), "EMNIST47"),
+])  # fmt: skip
+def test_others_under_the_names_of_emnist_are_refused_by_name(tmp_path, real_images, folder, prefixes, title):
+    real_images("emnist47")
+    place = tmp_path / "EMNIST/raw"
+    renamed = dict(zip(prefixes, ("emnist-balanced-train", "emnist-balanced-test"), strict=True))
+    link(real_root() / folder, place, renamed)
+    message = error_of("emnist", tmp_path)
+    assert message.startswith(f"{place} holds files of {title}, not of EMNIST balanced: expected 88435216 bytes in ")
+
+
+def test_others_beside_where_emnist_should_be_are_named(tmp_path, real_images):
+    real_images("emnist47")
+    place = tmp_path / "EMNIST/raw"
+    for folder, title in (("MNIST/raw", "MNIST"), (FASHION, "Fashion-MNIST"), ("EMNIST47/raw", "EMNIST47")):
+        link(real_root() / folder, place)
+        message = error_of("emnist", tmp_path)
+        assert message.startswith("EMNIST balanced not found: no emnist-balanced-train-images-idx3-ubyte, ")
+        assert f" in {place} (which holds files of {title}); run 'chtexp prepare data=emnist'" in message
+        for path in place.iterdir():
+            path.unlink()
+
+
+@pytest.mark.parametrize("variant", ["byclass", "bymerge", "letters", "digits", "mnist"])
+def test_another_split_of_emnist_is_named(tmp_path, shrink, idx_files, variant):
+    shrink("emnist")
+    idx_files(tmp_path / "EMNIST/raw", f"emnist-{variant}-train", f"emnist-{variant}-test", classes=10)
+    assert f" (which holds files of EMNIST {variant}); run " in error_of("emnist", tmp_path)
+    idx_files(tmp_path / "EMNIST/raw", "emnist-balanced-train", "emnist-balanced-test", classes=47)
+    assert load_images("emnist", tmp_path).classes == 47  # a download leaves all splits there
+
+
+@pytest.mark.parametrize(("count", "title"), [(124_800, "EMNIST letters"), (240_000, "EMNIST digits"),
+                                              (697_932, "EMNIST byclass or bymerge"), (90_605, "EMNIST47")])  # fmt: skip
+def test_another_split_of_emnist_is_known_by_its_count(tmp_path, shrink, idx_files, count, title):
+    shrink("emnist")
+    place = tmp_path / "EMNIST/raw"
+    idx_files(place, "emnist-balanced-train", "emnist-balanced-test", classes=47)
+    header = struct.pack(">4B3I", 0, 0, 8, 3, count, 28, 28)
+    (place / "emnist-balanced-train-images-idx3-ubyte").write_bytes(header + b"\0" * 784)
+    assert error_of("emnist", tmp_path).startswith(f"{place} holds files of {title}, not of EMNIST balanced: ")
+
+
+@pytest.mark.parametrize(("wanted", "place", "kind", "title"), [
+    ("cifar10", "cifar-10-batches-py", "CIFAR100", "CIFAR-100"),
+    ("cifar100", "cifar-100-python", "CIFAR10", "CIFAR-10"),
+])  # fmt: skip
+def test_the_other_cifars_pickles_are_named(tmp_path, shrink, cifar_files, wanted, place, kind, title):
+    spec = shrink(wanted)
+    cifar_files(tmp_path / "own", {"CIFAR10": "CIFAR100", "CIFAR100": "CIFAR10"}[kind])
+    others = list(cifar_files(tmp_path / place, kind))
+    assert f" in {tmp_path / place} (which holds files of {title}), nor " in error_of(wanted, tmp_path)
+    for name in spec.sources[0].files():  # under the names that are wanted
+        (tmp_path / place / name).write_bytes((tmp_path / place / others[0]).read_bytes())
+    assert error_of(wanted, tmp_path).startswith(f"{tmp_path / place} holds files of {title}, not of {spec.title}: ")
+
+
+HUNDRED = {"label": "fine_label"}
+
+
+@pytest.mark.parametrize(("wanted", "labels", "columns", "title", "expected"), [
+    ("cifar10", [99] * 10, HUNDRED, "CIFAR-100", "expected the columns img and label in train-"),
+    ("cifar10", [99] * 10, {}, "CIFAR-100", "expected labels 0..9 in *train*.parquet, found 0..99;"),
+    ("cifar10", [19] * 10, {}, "CIFAR-100 with its 20 coarse classes", "expected labels 0..9 in *train*"),
+    ("cifar100", [9] * 10, {}, "CIFAR-10", "expected the columns img and fine_label in train-"),
+    ("cifar100", [9] * 10, HUNDRED, "CIFAR-10", "expected labels 0..99 in *train*.parquet, found 0..9;"),
+    ("cifar100", [19] * 10, HUNDRED, "CIFAR-100 with its 20 coarse classes", "found 0..19;"),
+])  # fmt: skip
+def test_the_other_cifars_parquet_is_named(tmp_path, shrink, wanted, labels, columns, title, expected):
+    spec = shrink(wanted)
+    parquet_files(tmp_path / wanted, labels=labels, columns=columns)
+    message = error_of(wanted, tmp_path)
+    assert message.startswith(f"{tmp_path / wanted} holds files of {title}, not of {spec.title}: ")
+    assert expected in message
+
+
+def real_root() -> Path:
+    return Path(os.environ["CHTEXP_DATA"])
+
+
+def link(folder: Path, place: Path, renamed: dict[str, str] | None = None) -> None:
+    """The files of `folder` in `place`, those of a prefix under another."""
+    place.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob("*ubyte"):
+        prefix = path.name.rpartition("-images")[0] or path.name.rpartition("-labels")[0]
+        (place / path.name.replace(prefix, (renamed or {}).get(prefix, prefix))).symlink_to(path)
 
 
 # --- missing -----------------------------------------------------------------------------------------------
@@ -185,10 +335,9 @@ def test_unknown_name_offers_the_nearest():
 
 @pytest.mark.parametrize("name", sorted(set(IMAGE_SETS) - {"digits"}))
 def test_no_root(name):
-    title = IMAGE_SETS[name].title
-    assert error_of(name, None) == (
-        f"{title} needs a data folder: set CHTEXP_DATA or paths.data to one, then run 'chtexp prepare data={name}'"
-    )
+    needs = f"{IMAGE_SETS[name].title} needs a data folder: set CHTEXP_DATA or paths.data to one"
+    fetched = f", then run 'chtexp prepare data={name}'" if name != "emnist47" else " that holds it"
+    assert error_of(name, None) == f"{needs}{fetched}"
 
 
 def test_missing_files(tmp_path):

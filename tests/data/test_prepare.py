@@ -145,7 +145,26 @@ def test_cifar100_is_fetched_and_mended(tmp_path, mirror, shrink, cifar_files, m
     assert len(load_images("cifar100", root).train_images) == 10
 
 
-@pytest.mark.parametrize("name", sorted(set(IMAGE_SETS) - {"digits"}))
+def test_emnist47_cannot_be_downloaded(tmp_path):
+    root = tmp_path / "root"
+    with pytest.raises(UserError, match=r"EMNIST47 not found: .*; it cannot be downloaded: copy the files there"):
+        prepare_images("emnist47", root)
+    assert not root.exists()
+
+
+def test_emnist47_is_checked(tmp_path, shrink, idx_files):
+    shrink("emnist47")
+    idx_files(tmp_path / "EMNIST47/raw", "emnist47-train", "emnist47-test", classes=47)
+    log: list[str] = []
+    prepare_images("emnist47", tmp_path, log.append)
+    said = "10 train and 4 test images, checked, from EMNIST47, a stand-in for EMNIST balanced"
+    assert log[-1] == f"EMNIST47: {said} in {tmp_path / 'EMNIST47/raw'}"
+    (tmp_path / "EMNIST47/raw/emnist47-test-labels-idx1-ubyte").write_bytes(b"")
+    with pytest.raises(UserError, match=r"is corrupt: .*; it cannot be downloaded: copy its files there again"):
+        prepare_images("emnist47", tmp_path)
+
+
+@pytest.mark.parametrize("name", sorted(set(IMAGE_SETS) - {"digits", "emnist47"}))
 def test_without_a_network_one_clear_line(tmp_path, name):
     spec, log = IMAGE_SETS[name], []
     kind = getattr(datasets, spec.torchvision)

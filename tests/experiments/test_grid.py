@@ -216,6 +216,43 @@ def test_an_override_of_an_axis_chooses_cells_and_others_change_them() -> None:
     assert all({"budget=smoke", "task.batch_size=64"} <= set(cell.overrides) for cell in chosen.cells)
 
 
+STAND_IN = "EMNIST47, a stand-in for EMNIST balanced"
+
+
+@pytest.mark.parametrize("name", ["table7", "figure6", "figure7", "figure8"])
+def test_a_stand_in_fills_the_column_of_what_it_stands_in_for_where_it_is_asked_for(name: str) -> None:
+    folders = [conf_dir()]
+    grid = load_grid(name, folders)
+    papers, ours = (select(grid, [f"data={data}"], folders).cells for data in ("emnist", "emnist47"))
+    assert [(cell.group, cell.row, cell.column) for cell in ours] == [
+        (cell.group, cell.row, cell.column) for cell in papers
+    ]
+    for cell in ours:
+        assert "data=emnist47" in cell.overrides
+        assert "data=emnist" not in cell.overrides
+    both = select(grid, ["data=mnist,emnist47"], folders).cells
+    assert {cell.column.partition("_")[0] for cell in both} == {"mnist", "emnist"}
+    assert not any("data=emnist47" in cell.overrides for cell in select(grid, [], folders).cells)
+
+
+def test_a_stand_in_is_marked_and_compared_with_nothing(tmp_path: Path) -> None:
+    asked = ["row=SET", f"paths.runs={tmp_path}"]
+    for item in plan_runs("table7", ["data=emnist47", *asked], None):
+        finish(item.run, 86.31, data_source=STAND_IN)
+    (row,) = finished_table("table7", ["data=emnist47", *asked], None).rows
+    assert (row.column, row.mean, row.paper, row.verdict) == ("emnist", 86.31, 86.31, "not comparable")
+    assert row.marks == (f"stand-in data ({STAND_IN})",)
+    assert [row.mean for row in finished_table("table7", asked, None).rows] == [None] * 3
+
+
+def test_a_cell_shows_a_data_set_or_its_stand_in() -> None:
+    folders = [conf_dir()]
+    with pytest.raises(UserError, match="data=emnist47 stands in for data=emnist, and a cell shows one of them"):
+        select(load_grid("table7", folders), ["data=emnist,emnist47"], folders)
+    with pytest.raises(UserError, match="unknown data of this table 'emnist47'; choose one of: cifar10"):
+        select(load_grid("table1", folders), ["data=emnist47"], folders)
+
+
 def test_a_cells_own_settings_win_over_what_was_typed() -> None:
     assert "method.sparsity=0" in overrides_of("table7", "FC", "mnist", "method.sparsity=0.9")
     assert "method.sparsity=0.9" not in overrides_of("table7", "FC", "mnist", "method.sparsity=0.9")

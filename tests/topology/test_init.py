@@ -25,6 +25,7 @@ VARIANTS: list[tuple[str, dict]] = [
     ("brf", {"r": 0.0, "degree": "uniform"}),
     ("brf", {"r": 0.3}),
     ("brf", {"r": 0.3, "degree": "uniform"}),
+    ("brf", {"r": 0.3, "degree": "multinomial"}),
     ("brf", {"r": 1.0}),
     ("bsw", {"beta": 0.0}),
     ("bsw", {"beta": 0.4}),
@@ -103,6 +104,47 @@ def test_brf_uniform_degrees_fill_their_range(r: float) -> None:
 def test_brf_uniform_degrees_keep_to_the_documented_range(columns: int, density: float, low: int, high: int) -> None:
     degrees = make("brf", 400, columns, density, r=0.5, degree="uniform").sum(1)
     assert (degrees.min(), degrees.max()) == (low, high)
+
+
+@pytest.mark.parametrize("r", [0.0, 0.2, 1.0])
+def test_brf_multinomial_degrees_are_one_and_links_thrown_at_random(r: float) -> None:
+    # k = 10 links an output: 1 + Binomial(18000, 1/2000), nearly 1 + Poisson(9), so mean 10 and variance 9.
+    degrees = make("brf", 2000, 100, 0.1, r=r, degree="multinomial").sum(1)
+    assert degrees.min() >= 1
+    assert degrees.double().var().item() == pytest.approx(9, abs=4 * 9 * (2 / 2000) ** 0.5)
+    expected = torch.exp(torch.distributions.Poisson(9.0).log_prob(torch.arange(5.0, 14.0))) * 2000
+    counts = degrees.bincount(minlength=100)[6:15]  # 1 + 5 to 1 + 13
+    assert ((counts - expected).abs() < 4 * expected.sqrt()).all()
+
+
+def test_brf_multinomial_spreads_as_the_released_code_does() -> None:
+    # 1024 x 1024 at 5%: about 51 links an output, with standard deviations of 7 and of 29.
+    spread = {
+        d: make("brf", 1024, 1024, 0.05, r=0.1, degree=d).sum(1).double().std() for d in ("multinomial", "uniform")
+    }
+    assert spread["multinomial"] == pytest.approx(7.1, abs=0.6)
+    assert spread["uniform"] == pytest.approx(29, abs=1.5)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "links", "expected"),
+    [
+        (3, 2, 6, [2, 2, 2]),
+        (4, 5, 4, [1, 1, 1, 1]),
+        (2, 3, 5, [2, 3]),
+    ],  # full, one each, and 1 + 1 + 3 thrown on room of 2
+)
+def test_brf_multinomial_degrees_at_their_limits(rows: int, columns: int, links: int, expected: list[int]) -> None:
+    for seed in range(10):
+        degrees = make("brf", rows, columns, links / (rows * columns), seed, r=0.5, degree="multinomial").sum(1)
+        assert sorted(degrees.tolist()) == expected
+
+
+def test_brf_multinomial_of_fewer_links_than_outputs() -> None:
+    # Three links on ten outputs: in 10 * 9 * 8 of 1000 cases on three of them.
+    drawn = [make("brf", 10, 10, 0.03, seed, r=0.5, degree="multinomial").sum(1) for seed in range(1000)]
+    apart = sum(int(degrees.max()) == 1 for degrees in drawn) / 1000
+    assert apart == pytest.approx(0.72, abs=4 * (0.72 * 0.28 / 1000) ** 0.5)
 
 
 def test_brf_grows_wider_with_r() -> None:

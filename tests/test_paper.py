@@ -12,12 +12,14 @@ import pytest
 from chtexp.experiments.grid import Cell
 from chtexp.experiments.likeness import could_be
 from chtexp.paper import Entry, others, paper_entries
-from chtexp.planning import finished_table
+from chtexp.planning import finished_table, plan_runs
 from chtexp.report import paper_numbers
 from chtexp.resources import conf_dir
-from chtexp.store.collection import read_collection
+from chtexp.store.collection import read_collection, write_collection
 
-RESULTS = Path(__file__).parents[1] / "results" / "multi30k-cpu.jsonl"
+from .sample_results import result
+
+TESTED = {"bleu": 30.0, "chrf": 50.0, "validation_loss": 2.0}
 NAMES = [f"table{number}" for number in (1, 2, 3, *range(7, 21))]
 FIGURES = [f"figure{number}" for number in (2, 3, *range(5, 13))]
 
@@ -28,6 +30,23 @@ def no_composing(monkeypatch) -> None:
         raise AssertionError("a configuration was composed")
 
     monkeypatch.setattr("chtexp.compose.compose_run", refuse)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One seed each of four rows of Table 2 on Multi30k, as `chtexp collect` writes them."""
+    chosen = ["row=FC,SET,GraNet,CHTss", "column=multi30k_90", "seed=0", "budget=cpu"]
+    runs = [planned.run for planned in plan_runs("table2", chosen, None)]
+    made = [
+        {
+            **result(value=30.0, of=run.science, data=run.data.name, method=run.method.name, budget=run.budget.name),
+            "metric": "bleu", "metrics": TESTED, "tested": TESTED, "selected_by": "validation",
+        }
+        for run in runs
+    ]  # fmt: skip
+    path = tmp_path_factory.mktemp("results") / "multi30k.jsonl"
+    write_collection(path, {(one["id"], one["seed"]): one for one in made})
+    return path
 
 
 def by_name(entries: list[Entry]) -> dict[str, Entry]:
@@ -46,10 +65,10 @@ def test_without_results_every_name_is_listed_and_nothing_composed(no_composing)
             assert entry.wanted >= len(paper_numbers(name))
 
 
-def test_the_cells_done_are_those_that_the_table_shows(tmp_path: Path) -> None:
-    entries = by_name(paper_entries(read_collection(RESULTS)))
+def test_the_cells_done_are_those_that_the_table_shows(results: Path, tmp_path: Path) -> None:
+    entries = by_name(paper_entries(read_collection(results)))
     for name in ("table2", "table11"):
-        shown = finished_table(name, [f"paths.runs={tmp_path}"], None, [RESULTS])
+        shown = finished_table(name, [f"paths.runs={tmp_path}"], None, [results])
         assert entries[name].done == sum(row.n > 0 for row in shown.rows) > 0
         assert entries[name].budget == shown.budget == "cpu"
         assert entries[name].state == "begun"
@@ -61,8 +80,8 @@ def test_the_cells_done_are_those_that_the_table_shows(tmp_path: Path) -> None:
     assert entries["table7"].done == 0
 
 
-def test_the_last_run_is_the_latest_that_says_when() -> None:
-    found = read_collection(RESULTS)
+def test_the_last_run_is_the_latest_that_says_when(results: Path) -> None:
+    found = read_collection(results)
     assert by_name(paper_entries(found))["table2"].last_run is None
     days = iter(["2026-01-03T00:00:00+00:00", "2026-01-05T00:00:00+00:00", "2026-01-04T00:00:00+00:00"])
     dated = {
@@ -72,8 +91,8 @@ def test_the_last_run_is_the_latest_that_says_when() -> None:
     assert by_name(paper_entries(dated))["table2"].last_run == "2026-01-05T00:00:00+00:00"
 
 
-def test_results_of_another_configuration_are_not_counted() -> None:
-    found = {key: {**result, "id": "0123456789"} for key, result in read_collection(RESULTS).items()}
+def test_results_of_another_configuration_are_not_counted(results: Path) -> None:
+    found = {key: {**result, "id": "0123456789"} for key, result in read_collection(results).items()}
     assert by_name(paper_entries(found))["table2"].done == 0
 
 
@@ -143,13 +162,14 @@ def test_own_settings_win_over_those_of_a_file() -> None:
     )
 
 
-def test_the_command(chtexp: Callable, tmp_path: Path) -> None:
-    listed = json.loads(chtexp("paper", "--json", "--results", str(RESULTS)).stdout)
+def test_the_command(chtexp: Callable, results: Path, tmp_path: Path) -> None:
+    listed = json.loads(chtexp("paper", "--json", "--results", str(results)).stdout)
     (table2,) = [entry for entry in listed if entry["name"] == "table2"]
     assert (table2["done"], table2["state"], table2["budget"]) == (5, "begun", "cpu")
     assert table2["make"] == ["chtexp sweep table2", "chtexp table table2"]
-    nano = str(RESULTS.with_name("nano-cpu.jsonl"))  # as a shell makes two words of results/*.jsonl
-    both = json.loads(chtexp("paper", "--json", "--results", str(RESULTS), nano, "paths.runs=elsewhere").stdout)
+    other = str(tmp_path / "other.jsonl")  # as a shell makes two words of results/*.jsonl
+    write_collection(Path(other), {("0123456789", 0): result()})
+    both = json.loads(chtexp("paper", "--json", "--results", str(results), other, "paths.runs=elsewhere").stdout)
     assert both == listed
     assert "chtexp figure figure5" in chtexp("paper", "paths.runs=elsewhere").stdout
     assert "nosuch.jsonl cannot be read" in chtexp("paper", "--results", "nosuch.jsonl", check=2).stderr

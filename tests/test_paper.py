@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from sample_results import TABLE2, table2_of_today
 
 from chtexp.experiments.grid import Cell
 from chtexp.experiments.likeness import could_be
@@ -17,7 +18,6 @@ from chtexp.report import paper_numbers
 from chtexp.resources import conf_dir
 from chtexp.store.collection import read_collection
 
-RESULTS = Path(__file__).parents[1] / "results" / "multi30k-cpu.jsonl"
 NAMES = [f"table{number}" for number in (1, 2, 3, *range(7, 21))]
 FIGURES = [f"figure{number}" for number in (2, 3, *range(5, 13))]
 
@@ -46,10 +46,16 @@ def test_without_results_every_name_is_listed_and_nothing_composed(no_composing)
             assert entry.wanted >= len(paper_numbers(name))
 
 
-def test_the_cells_done_are_those_that_the_table_shows(tmp_path: Path) -> None:
-    entries = by_name(paper_entries(read_collection(RESULTS)))
+@pytest.fixture
+def table2(tmp_path: Path) -> Path:
+    """Four runs of Table 2, collected."""
+    return table2_of_today(tmp_path)
+
+
+def test_the_cells_done_are_those_that_the_table_shows(table2: Path, tmp_path: Path) -> None:
+    entries = by_name(paper_entries(read_collection(table2)))
     for name in ("table2", "table11"):
-        shown = finished_table(name, [f"paths.runs={tmp_path}"], None, [RESULTS])
+        shown = finished_table(name, [f"paths.runs={tmp_path}"], None, [table2])
         assert entries[name].done == sum(row.n > 0 for row in shown.rows) > 0
         assert entries[name].budget == shown.budget == "cpu"
         assert entries[name].state == "begun"
@@ -61,8 +67,8 @@ def test_the_cells_done_are_those_that_the_table_shows(tmp_path: Path) -> None:
     assert entries["table7"].done == 0
 
 
-def test_the_last_run_is_the_latest_that_says_when() -> None:
-    found = read_collection(RESULTS)
+def test_the_last_run_is_the_latest_that_says_when(table2: Path) -> None:
+    found = read_collection(table2)
     assert by_name(paper_entries(found))["table2"].last_run is None
     days = iter(["2026-01-03T00:00:00+00:00", "2026-01-05T00:00:00+00:00", "2026-01-04T00:00:00+00:00"])
     dated = {
@@ -72,8 +78,8 @@ def test_the_last_run_is_the_latest_that_says_when() -> None:
     assert by_name(paper_entries(dated))["table2"].last_run == "2026-01-05T00:00:00+00:00"
 
 
-def test_results_of_another_configuration_are_not_counted() -> None:
-    found = {key: {**result, "id": "0123456789"} for key, result in read_collection(RESULTS).items()}
+def test_results_of_another_configuration_are_not_counted(table2: Path) -> None:
+    found = {key: {**result, "id": "0123456789"} for key, result in read_collection(table2).items()}
     assert by_name(paper_entries(found))["table2"].done == 0
 
 
@@ -143,13 +149,13 @@ def test_own_settings_win_over_those_of_a_file() -> None:
     )
 
 
-def test_the_command(chtexp: Callable, tmp_path: Path) -> None:
-    listed = json.loads(chtexp("paper", "--json", "--results", str(RESULTS)).stdout)
-    (table2,) = [entry for entry in listed if entry["name"] == "table2"]
-    assert (table2["done"], table2["state"], table2["budget"]) == (5, "begun", "cpu")
-    assert table2["make"] == ["chtexp sweep table2", "chtexp table table2"]
-    nano = str(RESULTS.with_name("nano-cpu.jsonl"))  # as a shell makes two words of results/*.jsonl
-    both = json.loads(chtexp("paper", "--json", "--results", str(RESULTS), nano, "paths.runs=elsewhere").stdout)
+def test_the_command(chtexp: Callable, table2: Path) -> None:
+    listed = json.loads(chtexp("paper", "--json", "--results", str(table2)).stdout)
+    (entry,) = [entry for entry in listed if entry["name"] == "table2"]
+    assert (entry["done"], entry["state"], entry["budget"]) == (5, "begun", "cpu")
+    assert entry["make"] == ["chtexp sweep table2", "chtexp table table2"]
+    nano = str(TABLE2.with_name("nano-cpu.jsonl"))  # as a shell makes two words of results/*.jsonl
+    both = json.loads(chtexp("paper", "--json", "--results", str(table2), nano, "paths.runs=elsewhere").stdout)
     assert both == listed
     assert "chtexp figure figure5" in chtexp("paper", "paths.runs=elsewhere").stdout
     assert "nosuch.jsonl cannot be read" in chtexp("paper", "--results", "nosuch.jsonl", check=2).stderr

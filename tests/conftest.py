@@ -13,6 +13,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # modules that several test folders share
 
+from subwords import SUBWORDS
+
 from chtexp.compose import compose_run
 from chtexp.experiments.description import Run
 
@@ -81,21 +83,22 @@ GERMAN = ["Ein Hund läuft.", "Zwei Männer kochen.", "Ein kleines Mädchen klet
 SMALL_TRANSLATION = (
     "data=multi30k", "model=transformer_small", "model.width=32", "model.feed_forward=48", "model.heads=2",
     "model.encoder_layers=1", "model.decoder_layers=1", "budget=smoke", "task.steps=700", "task.batch_tokens=40",
-    "task.evaluations=3", "data.merges=60", "hardware.threads=1", "method.sparsity=0.5",
+    "hardware.threads=1", "method.sparsity=0.5",
 )  # fmt: skip
 
 
 @pytest.fixture(scope="session")
 def small_corpus(tmp_path_factory) -> Path:
-    """A data root with a Multi30k of five sentences, of which every split holds all, prepared."""
+    """A data root with a Multi30k of five sentences, of which every split holds all, prepared as words and as sub-words."""
     root = tmp_path_factory.mktemp("corpus")
     for split in ("train", "val", "test_2016_flickr"):
         for language, lines in (("en", ENGLISH), ("de", GERMAN)):
             path = root / "multi30k" / f"{split}.{language}"
             path.parent.mkdir(exist_ok=True)
             path.write_text("".join(f"{line}\n" for line in lines))
-    run = compose_run([*SMALL_TRANSLATION, f"paths.data={root}", "paths.cache=null"])
-    run.family.prepare(run)
+    for units in ((), SUBWORDS):
+        run = compose_run([*SMALL_TRANSLATION, *units, f"paths.data={root}", "paths.cache=null"])
+        run.family.prepare(run)
     return root
 
 

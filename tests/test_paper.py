@@ -8,18 +8,16 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from sample_results import TABLE2, table2_of_today
 
 from chtexp.experiments.grid import Cell
 from chtexp.experiments.likeness import could_be
 from chtexp.paper import Entry, others, paper_entries
-from chtexp.planning import finished_table, plan_runs
+from chtexp.planning import finished_table
 from chtexp.report import paper_numbers
 from chtexp.resources import conf_dir
-from chtexp.store.collection import read_collection, write_collection
+from chtexp.store.collection import read_collection
 
-from .sample_results import result
-
-TESTED = {"bleu": 30.0, "chrf": 50.0, "validation_loss": 2.0}
 NAMES = [f"table{number}" for number in (1, 2, 3, *range(7, 21))]
 FIGURES = [f"figure{number}" for number in (2, 3, *range(5, 13))]
 
@@ -30,23 +28,6 @@ def no_composing(monkeypatch) -> None:
         raise AssertionError("a configuration was composed")
 
     monkeypatch.setattr("chtexp.compose.compose_run", refuse)
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One seed each of four rows of Table 2 on Multi30k, as `chtexp collect` writes them."""
-    chosen = ["row=FC,SET,GraNet,CHTss", "column=multi30k_90", "seed=0", "budget=cpu"]
-    runs = [planned.run for planned in plan_runs("table2", chosen, None)]
-    made = [
-        {
-            **result(value=30.0, of=run.science, data=run.data.name, method=run.method.name, budget=run.budget.name),
-            "metric": "bleu", "metrics": TESTED, "tested": TESTED, "selected_by": "validation",
-        }
-        for run in runs
-    ]  # fmt: skip
-    path = tmp_path_factory.mktemp("results") / "multi30k.jsonl"
-    write_collection(path, {(one["id"], one["seed"]): one for one in made})
-    return path
 
 
 def by_name(entries: list[Entry]) -> dict[str, Entry]:
@@ -65,10 +46,16 @@ def test_without_results_every_name_is_listed_and_nothing_composed(no_composing)
             assert entry.wanted >= len(paper_numbers(name))
 
 
-def test_the_cells_done_are_those_that_the_table_shows(results: Path, tmp_path: Path) -> None:
-    entries = by_name(paper_entries(read_collection(results)))
+@pytest.fixture
+def table2(tmp_path: Path) -> Path:
+    """Four runs of Table 2, collected."""
+    return table2_of_today(tmp_path)
+
+
+def test_the_cells_done_are_those_that_the_table_shows(table2: Path, tmp_path: Path) -> None:
+    entries = by_name(paper_entries(read_collection(table2)))
     for name in ("table2", "table11"):
-        shown = finished_table(name, [f"paths.runs={tmp_path}"], None, [results])
+        shown = finished_table(name, [f"paths.runs={tmp_path}"], None, [table2])
         assert entries[name].done == sum(row.n > 0 for row in shown.rows) > 0
         assert entries[name].budget == shown.budget == "cpu"
         assert entries[name].state == "begun"
@@ -80,8 +67,8 @@ def test_the_cells_done_are_those_that_the_table_shows(results: Path, tmp_path: 
     assert entries["table7"].done == 0
 
 
-def test_the_last_run_is_the_latest_that_says_when(results: Path) -> None:
-    found = read_collection(results)
+def test_the_last_run_is_the_latest_that_says_when(table2: Path) -> None:
+    found = read_collection(table2)
     assert by_name(paper_entries(found))["table2"].last_run is None
     days = iter(["2026-01-03T00:00:00+00:00", "2026-01-05T00:00:00+00:00", "2026-01-04T00:00:00+00:00"])
     dated = {
@@ -91,8 +78,8 @@ def test_the_last_run_is_the_latest_that_says_when(results: Path) -> None:
     assert by_name(paper_entries(dated))["table2"].last_run == "2026-01-05T00:00:00+00:00"
 
 
-def test_results_of_another_configuration_are_not_counted(results: Path) -> None:
-    found = {key: {**result, "id": "0123456789"} for key, result in read_collection(results).items()}
+def test_results_of_another_configuration_are_not_counted(table2: Path) -> None:
+    found = {key: {**result, "id": "0123456789"} for key, result in read_collection(table2).items()}
     assert by_name(paper_entries(found))["table2"].done == 0
 
 
@@ -162,14 +149,13 @@ def test_own_settings_win_over_those_of_a_file() -> None:
     )
 
 
-def test_the_command(chtexp: Callable, results: Path, tmp_path: Path) -> None:
-    listed = json.loads(chtexp("paper", "--json", "--results", str(results)).stdout)
-    (table2,) = [entry for entry in listed if entry["name"] == "table2"]
-    assert (table2["done"], table2["state"], table2["budget"]) == (5, "begun", "cpu")
-    assert table2["make"] == ["chtexp sweep table2", "chtexp table table2"]
-    other = str(tmp_path / "other.jsonl")  # as a shell makes two words of results/*.jsonl
-    write_collection(Path(other), {("0123456789", 0): result()})
-    both = json.loads(chtexp("paper", "--json", "--results", str(results), other, "paths.runs=elsewhere").stdout)
+def test_the_command(chtexp: Callable, table2: Path) -> None:
+    listed = json.loads(chtexp("paper", "--json", "--results", str(table2)).stdout)
+    (entry,) = [entry for entry in listed if entry["name"] == "table2"]
+    assert (entry["done"], entry["state"], entry["budget"]) == (5, "begun", "cpu")
+    assert entry["make"] == ["chtexp sweep table2", "chtexp table table2"]
+    nano = str(TABLE2.with_name("nano-cpu.jsonl"))  # as a shell makes two words of results/*.jsonl
+    both = json.loads(chtexp("paper", "--json", "--results", str(table2), nano, "paths.runs=elsewhere").stdout)
     assert both == listed
     assert "chtexp figure figure5" in chtexp("paper", "paths.runs=elsewhere").stdout
     assert "nosuch.jsonl cannot be read" in chtexp("paper", "--results", "nosuch.jsonl", check=2).stderr

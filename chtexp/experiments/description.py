@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from chtexp.errors import UserError, unknown
 from chtexp.experiments.families import FAMILIES, Family
-from chtexp.experiments.fit import check_method
+from chtexp.experiments.fit import check_embeddings, check_method
 from chtexp.sparse import Choice, Method
 from chtexp.store import RunFolder, run_id
 from chtexp.tasks import Budget
@@ -172,4 +172,5 @@ def describe_run(values: Mapping[str, Any]) -> Run:
         values[part] = describe(cls, values[part], part)
     run = describe(Run, values)
     check_method(run.method, family, run.data.name)
+    check_embeddings(run.model, run.data)
     return run

@@ -18,7 +18,7 @@ from chtexp.data.translation import (
     TranslationDataConfig,
     load_translation,
     prepare_translation,
-    vocabulary_size,
+    vocabulary_sizes,
 )
 from chtexp.models import MLPConfig
 from chtexp.models.llama import LlamaConfig
@@ -137,7 +137,7 @@ def _translation_task(
 
 
 def _transformer(run: Parts) -> Built:
-    vocabulary = vocabulary_size(run.data, run.paths.data, run.paths.cache)
+    vocabulary = vocabulary_sizes(run.data, run.paths.data, run.paths.cache)
     return build_transformer_for(run.model, vocabulary, run.seed)
 
 

@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from chtexp.data.translation import TranslationDataConfig
 from chtexp.errors import UserError
 from chtexp.experiments.families import FAMILIES, Family
+from chtexp.models import TransformerConfig
 from chtexp.resources import conf_dir, read_yaml
 from chtexp.sparse import Method, method_names
+from chtexp.typed import Description
 
 
 def check_parts(values: Mapping[str, Any]) -> None:
@@ -37,6 +40,19 @@ def check_method(method: Method, family: Family, data: str) -> None:
         raise UserError(
             f"method {method.name} does not fit data {data}: its topology correlates input features, which text does not have; "
             f"choose one of: {', '.join(made)}; or another method/topology, e.g. brf"
+        )
+
+
+def check_embeddings(model: Description, data: Description) -> None:
+    """Raise UserError where a Transformer's embeddings are to be shared by languages that have a vocabulary each."""
+    if (
+        isinstance(model, TransformerConfig)
+        and isinstance(data, TranslationDataConfig)
+        and (model.embeddings, data.units) == ("shared", "words")
+    ):
+        raise UserError(
+            "model.embeddings=shared takes a vocabulary that both languages share: add data.units=subwords, or use "
+            "model.embeddings=separate"
         )
 
 

@@ -4,7 +4,7 @@ Pre-norm encoder and decoder, sinusoidal positions, ReLU, separate maps to queri
 Face's Pegasus is, so beam search, caches and export come with it. The first weights are our own. transformers is imported
 where a model is built: it takes seconds.
 
-Shapes: B batch, S source tokens, T target tokens, V vocabulary, P positions, E width.
+Shapes: B batch, S source tokens, T target tokens, U source vocabulary, V target vocabulary, P positions, E width, H heads.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ MEETS = {"q_proj": "k_proj"}
 class TransformerConfig(Description):
     """width: of embeddings and residual stream. feed_forward: hidden width of the feed-forward maps (Table 11).
 
+    embeddings: `separate` matrices for source [U, E], target [V, E] and generator [V, E] [choice: as the paper's released code;
+    the paper is silent], or one matrix `shared` by all three, where the vocabulary is joint.
     dropout: of embeddings and of what is added to the residual stream; attention_dropout: of attention weights. Between the
     feed-forward maps there is none [choice]. max_positions: the longest source or target in tokens [choice: 512].
     """
@@ -46,6 +48,7 @@ class TransformerConfig(Description):
     encoder_layers: PositiveInt = 6
     decoder_layers: PositiveInt = 6
     heads: PositiveInt = 8
+    embeddings: Literal["separate", "shared"] = "separate"
     dropout: Share = 0.1
     attention_dropout: Share = 0.1
     max_positions: PositiveInt = 512
@@ -58,18 +61,29 @@ class TransformerConfig(Description):
 
 
 def build_transformer(
-    config: TransformerConfig, vocabulary_size: int, pad_id: int, eos_id: int, start_id: int
+    config: TransformerConfig, vocabulary: tuple[int, int], pad_id: int, eos_id: int, start_id: int
 ) -> PegasusForConditionalGeneration:
     """The network on torch's default device, in training mode; on `meta` it has shapes only.
 
-    Source, target and generator share one embedding [choice: the vocabulary is joint]. Matrices start by Glorot's uniform
-    rule, biases at 0, embeddings at N(0, 1 / width) and, scaled by sqrt(width), enter the network with variance 1; the
-    padding's is 0. Draws from torch's global generator, as `nn` modules do.
+    vocabulary: entries of source and target, U and V. Draws from torch's global generator, as `nn` modules do.
+
+    Matrices start by Glorot's uniform rule, biases at 0, the padding's embedding at 0. Embeddings are scaled by sqrt(width)
+    before positions are added. Separate ones start by Glorot's rule, too, so that words enter at first with a variance of
+    2 width / (width + U), well below that of the positions, 1/2; the generator is a linear map with a bias [choice: both as
+    in OpenNMT, on which the paper's released code is built]. A shared one starts at N(0, 1 / width), so that words enter with
+    variance 1; the generator has no bias then.
+
+    Raises:
+        UserError: shared embeddings of two vocabularies.
     """
+    source, target = vocabulary
+    if config.embeddings == "shared" and source != target:
+        raise UserError(f"model.embeddings=shared takes one vocabulary, not two of {source} and {target} entries")
     from transformers import PegasusConfig, PegasusForConditionalGeneration
 
     pegasus = PegasusConfig(
-        vocab_size=vocabulary_size,
+        vocab_size=target,
+        tie_word_embeddings=config.embeddings == "shared",
         d_model=config.width,
         encoder_layers=config.encoder_layers,
         decoder_layers=config.decoder_layers,
@@ -91,12 +105,17 @@ def build_transformer(
     )
     with torch.device("meta"):  # its own first weights would be thrown away
         model = PegasusForConditionalGeneration(pegasus)
+        if config.embeddings == "separate":
+            del model.model.shared
+            model.model.encoder.embed_tokens = nn.Embedding(source, config.width, pad_id)
+            model.lm_head = nn.Linear(config.width, target)
     for side in (model.model.encoder, model.model.decoder):
         positions = side.embed_positions
         del positions.weight  # a table, which nobody trains, counts or decays
         positions.weight = nn.Buffer(torch.empty(config.max_positions, config.width, device="meta"))
     model.to_empty(device=torch.get_default_device())
-    model.tie_weights()
+    if config.embeddings == "shared":
+        model.tie_weights()
     initialise(model)
     return model.train()
 
@@ -104,15 +123,22 @@ def build_transformer(
 @torch.no_grad()
 def initialise(model: PegasusForConditionalGeneration) -> None:
     """Give every parameter and buffer of `model` its first value; see `build_transformer`."""
-    embeddings = model.get_input_embeddings()
+    embeddings = [side.embed_tokens.weight for side in (model.model.encoder, model.model.decoder)]
+    shared = embeddings[0] is embeddings[1]
     for module in model.modules():
         if isinstance(module, nn.Linear) and module is not model.lm_head:
             nn.init.xavier_uniform_(module.weight)
             nn.init.zeros_(module.bias)
         elif isinstance(module, nn.LayerNorm):
             module.reset_parameters()
-    nn.init.normal_(embeddings.weight, std=model.config.d_model**-0.5)
-    embeddings.weight[model.config.pad_token_id] = 0
+    if shared:
+        nn.init.normal_(embeddings[0], std=model.config.d_model**-0.5)
+    else:
+        for weight in (*embeddings, model.lm_head.weight):
+            nn.init.xavier_uniform_(weight)
+        nn.init.zeros_(model.lm_head.bias)
+    for weight in embeddings:
+        weight[model.config.pad_token_id] = 0
     for positions in model.get_position_embeddings():
         positions.weight.copy_(sinusoids(*positions.weight.shape))
     model.final_logits_bias.zero_()
@@ -129,7 +155,7 @@ def target_logits(model: PegasusForConditionalGeneration, source_BS: Tensor, tar
     """Logits [B, T, V] of every target token, given the source and the target tokens before it (teacher forcing).
 
     source_BS, target_BT: token ids, each sentence ended by eos and padded at its end; no source is padding only.
-    Reads no value back from the device for the source's padding, and adds no bias to the logits.
+    Reads no value back from the device for the source's padding, and leaves out transformers' own buffer of biases: it is 0.
 
     Raises:
         UserError: a sentence is longer than the network has positions.
@@ -166,10 +192,10 @@ class Transformer(nn.Module):
     """The network as training calls it: logits [B, T, V] of source and target tokens. `network` searches, caches, exports."""
 
     def __init__(
-        self, config: TransformerConfig, vocabulary_size: int, *, pad_id: int, eos_id: int, start_id: int
+        self, config: TransformerConfig, vocabulary: tuple[int, int], *, pad_id: int, eos_id: int, start_id: int
     ) -> None:
         super().__init__()
-        self.network = build_transformer(config, vocabulary_size, pad_id, eos_id, start_id)
+        self.network = build_transformer(config, vocabulary, pad_id, eos_id, start_id)
 
     def forward(self, source_BS: Tensor, target_BT: Tensor) -> Tensor:
         """See `target_logits`."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Annotated, Literal, NamedTuple
 
@@ -16,6 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from chtexp.data.translation import Pairs, TokenBatches, TranslationData, Vocabulary, length_batches
+from chtexp.data.translation.vocabulary import NOTHING, Copies
 from chtexp.models.beam_search import translate
 from chtexp.models.transformer import Transformer, TransformerConfig
 from chtexp.processes import ALONE, Processes
@@ -26,10 +27,12 @@ from chtexp.tasks.ramps import Ramps
 from chtexp.tasks.smoothed_loss import smoothed_loss_sum
 from chtexp.tasks.transfer import on_device
 from chtexp.tasks.translation_scores import score
+from chtexp.tasks.unknown_words import copied_words
 from chtexp.topology import Junction
 from chtexp.typed import Description
 
 FEWEST_UPDATES = 10
+FEWEST_EVALUATIONS = 3
 EVALUATION_TOKENS = 4096
 VOCABULARY = "vocabulary.json"  # kept in a run's folder, so that its model can be used anywhere
 
@@ -47,9 +50,12 @@ class InverseRoot(Ramps):
 class TranslationRecipe(Description):
     """steps: optimizer steps at the full budget. batch_tokens: of the longer side, padding included, of one batch.
 
-    accumulate: batches whose gradients make one step. update_steps: between topology updates. evaluations: of the validation
-    set, over the whole training; the network that is tested is the one of the best `validation_loss`, once the final density
-    is reached [choice: the paper says best on validation]. cpu_fraction: of the steps at budget=cpu.
+    accumulate: batches whose gradients make one step. update_steps: between topology updates. evaluate_steps: between
+    evaluations of the validation set. selection: the network that is tested is the one of the best `accuracy` of target tokens
+    on the validation set, or of the best `loss`, once the final density is reached [choice: the paper says best on validation,
+    its released code selects by accuracy, every 500 steps].
+    beam, length_penalty: of the search for translations. replace_unknown: an unknown word of a translation becomes the word of
+    the source that it attends to most; sub-words know every word. cpu_fraction: of the steps at budget=cpu.
     """
 
     name: Literal["translation"] = "translation"
@@ -57,26 +63,29 @@ class TranslationRecipe(Description):
     batch_tokens: PositiveInt
     accumulate: PositiveInt = 1
     update_steps: PositiveInt = 100
-    evaluations: PositiveInt = 20
+    evaluate_steps: PositiveInt = 500
+    selection: Literal["accuracy", "loss"] = "accuracy"
     smoothing: Share = 0.1
     optimizer: Adam
     learning_rate: InverseRoot
     beam: PositiveInt = 2
     length_penalty: float = 1.0
+    replace_unknown: bool = True
     cpu_fraction: Annotated[float, Field(gt=0, le=1, json_schema_extra={"identity": False})] = 0.1
 
 
 class TranslationLength:
     """How long a training is, before any data is read.
 
-    Updates are `update_steps` apart; where a short budget leaves room for fewer than ten, ten are spread over it [choice].
+    Updates are `update_steps` apart, evaluations `evaluate_steps`; where a short budget leaves room for fewer than ten updates or
+    three evaluations, so many are spread over it [choice].
     """
 
     def __init__(self, recipe: TranslationRecipe, budget: Budget) -> None:
         self.total_steps = budget.of(recipe.steps)
         self.said = budget.said("task.steps", recipe.steps)
         self.update_interval = max(1, min(recipe.update_steps, self.total_steps // FEWEST_UPDATES))
-        self.evaluate_interval = max(1, self.total_steps // recipe.evaluations)
+        self.evaluate_interval = max(1, min(recipe.evaluate_steps, self.total_steps // FEWEST_EVALUATIONS))
         self.warmup = budget.of(recipe.learning_rate.warmup)
         self._step_tokens = recipe.batch_tokens * recipe.accumulate
 
@@ -85,8 +94,8 @@ class TranslationLength:
         return step * self._step_tokens
 
 
-def build_transformer_for(config: TransformerConfig, vocabulary: int, seed: int) -> Built:
-    """The network for a vocabulary of this size; its first weights are a function of the seed."""
+def build_transformer_for(config: TransformerConfig, vocabulary: tuple[int, int], seed: int) -> Built:
+    """The network for vocabularies of these sizes, source and target; its first weights are a function of the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "model"))
         model = Transformer(
@@ -95,6 +104,20 @@ def build_transformer_for(config: TransformerConfig, vocabulary: int, seed: int)
     # queries and keys meet in a dot product: a neuron of one needs its partner of the other
     meetings = [Junction(tuple(names), ()) for names in model.meetings()]
     return Built(model, model.sparse_layers(), [*model.chains(), *meetings])
+
+
+@torch.inference_mode()
+def translated(
+    model: Transformer, vocabulary: Vocabulary, recipe: TranslationRecipe, source_NS: Tensor, texts: Sequence[str]
+) -> tuple[list[list[int]], list[Copies]]:
+    """Translations as the recipe searches for them, as token ids, and what stands for their unknown words.
+
+    source_NS: sentences as `translate` takes them. texts: the same as they were written.
+    """
+    found = translate(model.network, source_NS, beam=recipe.beam, length_penalty=recipe.length_penalty)
+    if not (recipe.replace_unknown and vocabulary.of_words):
+        return found, [NOTHING] * len(found)
+    return found, copied_words(model, vocabulary, texts, found)
 
 
 class Part(NamedTuple):
@@ -112,8 +135,6 @@ class Translation:
 
     metric = "bleu"
     higher_is_better = True
-    validation_metric: str | None = "validation_loss"
-    validation_higher_is_better = False
     tests_once = keeps_selected = True
     reports_last = False
 
@@ -133,8 +154,10 @@ class Translation:
         self.evaluate_interval = self.length.evaluate_interval
         self.update_interval = self.length.update_interval
         self.recipe, self.device, self.processes = recipe, device, processes
+        self.validation_metric: str | None = f"validation_{recipe.selection}"
+        self.validation_higher_is_better = recipe.selection == "accuracy"
         self.vocabulary, self.lower_case = data.vocabulary, lower_case
-        self.chance_loss = math.log(data.vocabulary.size)
+        self.chance_loss = math.log(data.vocabulary.sizes[1])
         self.train = _first(data.train, budget.train_limit)
         self.validation, self.test_pairs = (_first(pairs, budget.test_limit) for pairs in (data.validation, data.test))
         self._batches = TokenBatches(self.train.source_lengths, self.train.target_lengths, recipe.batch_tokens, seed)
@@ -163,31 +186,41 @@ class Translation:
 
     @torch.inference_mode()
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """`validation_loss`: negative log-likelihood a target token in nats, without smoothing; and its perplexity."""
-        sums = torch.zeros(2, dtype=torch.double, device=self.device)
+        """Of the target tokens of the validation set, padding not among them: `validation_loss`, the negative log-likelihood
+        of one in nats, without smoothing; its perplexity; and `validation_accuracy`, the percentage that the network guesses
+        right, given all before.
+        """
+        sums = torch.zeros(3, dtype=torch.double, device=self.device)
         longer = self.validation.source_lengths.clip(min=self.validation.target_lengths)
         batches = length_batches(longer, max(EVALUATION_TOKENS, int(longer.max())))
         for pairs in batches[self.processes.rank :: self.processes.world]:
             source, target = (on_device(tensor, self.device) for tensor in self.validation.padded(pairs))
-            _, plain, tokens = smoothed_loss_sum(model(source, target), target, self.vocabulary.pad_id, 0.0)
-            sums += torch.stack([plain.double(), tokens.double()])
-        loss, count = self.processes.sum(sums).tolist()
-        return {"validation_loss": loss / count, "validation_perplexity": math.exp(min(loss / count, 700.0))}
+            logits_BTV = model(source, target)
+            _, plain, tokens = smoothed_loss_sum(logits_BTV, target, self.vocabulary.pad_id, 0.0)
+            right = ((logits_BTV.argmax(-1) == target) & (target != self.vocabulary.pad_id)).sum()
+            sums += torch.stack([plain.double(), right.double(), tokens.double()])
+        loss, right, count = self.processes.sum(sums).tolist()
+        return {
+            "validation_loss": loss / count,
+            "validation_perplexity": math.exp(min(loss / count, 700.0)),
+            "validation_accuracy": 100 * right / count,
+        }
 
     @torch.inference_mode()
     def final_scores(self, model: nn.Module) -> Tested:
-        """BLEU of the test set by beam search. `bleu` is the paper's pipeline score (lower-cased, Moses-tokenised); `sacrebleu`
-        and `chrf` are the standard scores of detokenised text (lower-cased where the data are).
+        """BLEU of the test set by beam search, of words and sub-words alike. `bleu` is the paper's pipeline score (lower-cased,
+        Moses-tokenised); `sacrebleu` and `chrf` are the standard scores of text (lower-cased where the data are).
         """
         assert isinstance(model, Transformer)
         pairs, mine = self.test_pairs, range(self.processes.rank, len(self.test_pairs), self.processes.world)
         source, _ = pairs.padded(torch.tensor(list(mine), dtype=torch.long).numpy())
-        found = translate(model.network, source, beam=self.recipe.beam, length_penalty=self.recipe.length_penalty)
-        everyone = self.processes.gathered(found)
-        ids: list[list[int]] = [[] for _ in range(len(pairs))]
-        for rank, part in enumerate(everyone):
-            ids[rank :: self.processes.world] = part
-        texts, tokens = self.vocabulary.decode_batch(ids), self.vocabulary.decode_pipeline_batch(ids)
+        texts = [pairs.source_text[row] for row in mine]
+        found, copies = translated(model, self.vocabulary, self.recipe, source, texts)
+        said: list[tuple[list[int], Copies]] = [([], NOTHING)] * len(pairs)
+        for rank, part in enumerate(self.processes.gathered(list(zip(found, copies, strict=True)))):
+            said[rank :: self.processes.world] = part
+        ids, words = zip(*said, strict=True)
+        texts, tokens = self.vocabulary.decode_batch(ids, words), self.vocabulary.decode_pipeline_batch(ids, words)
         scores = score(texts, pairs.target_text, tokens, pairs.target_pipeline, lower_case=self.lower_case)
         lines = [
             json.dumps({"source": s, "reference": r, "hypothesis": h, "hypothesis_tokens": t}, ensure_ascii=False)
@@ -208,7 +241,7 @@ class Translation:
         )
 
     def keepsakes(self) -> dict[str, str]:
-        """The joint vocabulary."""
+        """The vocabulary of both languages."""
         return {VOCABULARY: self.vocabulary.text()}
 
     def features(self) -> None:

@@ -21,6 +21,7 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from sample_results import table2_of_today
 
 from chtexp.cli.report import _place
 from chtexp.cli.serving import _handler
@@ -31,7 +32,7 @@ from chtexp.errors import UserError
 from chtexp.experiments.grid import grid_names, load_grid, select
 from chtexp.resources import conf_dir
 
-COLLECTED = Path(__file__).parents[2] / "results" / "multi30k-cpu.jsonl"
+RESULTS = Path(__file__).parents[2] / "results"
 CHEAP = ["budget=smoke", "seed=0", "hardware.threads=1"]
 
 
@@ -45,14 +46,16 @@ def test_from_runs_collected_results_and_damaged_folders(chtexp: Callable, tmp_p
     (damaged / "result.json").write_text("{")
     (tmp_path / "runs" / "mnist-fc-paper-0000000000" / "seed-0" / "starts").mkdir(parents=True)
     (tmp_path / "runs" / "mnist-fc-paper-0000000000" / "seed-0" / "starts" / "0001.json").write_text("{")
-    said = chtexp("report", "--results", str(COLLECTED), "paths.runs=runs").stdout
+    collected = table2_of_today(tmp_path)
+    said = chtexp("report", "--results", str(collected), "paths.runs=runs").stdout
     assert said.startswith("written: report.html (")
     html = (tmp_path / "report.html").read_text()
     identity = done.parent.name.rpartition("-")[2]
     assert f'id="run.{identity}.0"' in html
     assert html.count(f'href="#run.{identity}.0"') >= 2  # its cell, and the list of runs
     assert "This run is damaged" in html
-    assert 'id="run.9aab27086b.0"' in html  # collected
+    chtss = json.loads(collected.read_text().splitlines()[0])["id"]
+    assert f'id="run.{chtss}.0"' in html
     assert "32.29†" in html
     for name in grid_names([conf_dir()]):
         assert f'<article id="table.{name}"' in html
@@ -60,7 +63,7 @@ def test_from_runs_collected_results_and_damaged_folders(chtexp: Callable, tmp_p
         assert re.search(rf'<figure id="figure\.{name}".*?src="data:image/svg', html, re.DOTALL)
     assert "†</span>" in html
     picture, command = drawn(html, "quickstart-curves")
-    more = f"paths.runs=runs --results {COLLECTED}"
+    more = f"paths.runs=runs --results {collected}"
     assert command == f"chtexp figure quickstart column=digits --kind curves {more}"
     chtexp(*shlex.split(command)[1:], "--output", "again.svg")
     assert (tmp_path / "again.svg").read_text().endswith(picture)  # what the page says makes what it shows
@@ -201,7 +204,9 @@ def test_a_cell_is_composed_as_a_run_is(tmp_path: Path) -> None:
 
 
 def test_only_what_may_be_done_is_looked_for(tmp_path: Path) -> None:
-    collected = {("x", 0): json.loads(COLLECTED.read_text().splitlines()[0])}  # CHTss on Multi30k at budget cpu
+    collected = {
+        ("x", 0): json.loads(table2_of_today(tmp_path).read_text().splitlines()[0])
+    }  # CHTss on Multi30k at budget cpu
     done = Done.of(tmp_path, collected, [conf_dir()])
     assert done.budgets == {"cpu"}
     ours = ["data=multi30k", "method=transformer/chtss", "budget=cpu"]
@@ -227,9 +232,9 @@ def test_only_what_may_be_done_is_looked_for(tmp_path: Path) -> None:
 
 
 def test_the_summary_in_results_is_what_the_results_say(chtexp: Callable, tmp_path: Path) -> None:
-    results = [word for path in sorted(COLLECTED.parent.glob("*.jsonl")) for word in ("--results", str(path))]
+    results = [word for path in sorted(RESULTS.glob("*.jsonl")) for word in ("--results", str(path))]
     chtexp("report", *results, "paths.runs=runs", "--output", "said.md")
-    assert (tmp_path / "said.md").read_text() == (COLLECTED.parent / "reproduces.md").read_text()
+    assert (tmp_path / "said.md").read_text() == (RESULTS / "reproduces.md").read_text()
 
 
 def test_another_suffix_is_refused(chtexp: Callable) -> None:

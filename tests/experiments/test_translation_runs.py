@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from subwords import SUBWORDS
 
 from chtexp.errors import UserError
 from chtexp.experiments.description import Run
@@ -41,11 +42,21 @@ def test_every_method_resumes_bit_for_bit(
     assert files[0].read_text() == files[1].read_text()
 
 
+@pytest.mark.parametrize(
+    ("units", "dog", "sings"),
+    [((), "Ein Hund läuft.", "Er singt."), ((*SUBWORDS, "task.selection=loss"), "ein hund läuft.", "er singt.")],
+)
 def test_a_small_network_learns_its_sentences_and_translates_them(
-    small_translation: Callable[..., Run], chtexp: Callable, tmp_path: Path, monkeypatch
+    units: tuple,
+    dog: str,
+    sings: str,
+    small_translation: Callable[..., Run],
+    chtexp: Callable,
+    tmp_path: Path,
+    monkeypatch,
 ) -> None:
-    """The test set is the training set; the network that is tested is the one of best validation loss."""
-    run = small_translation("method=transformer/chtss", "method.sparsity=0.5", "task.steps=2500", "budget.fraction=0.1",
+    """The test set is the training set; the network that is tested is the one of best validation accuracy, or loss."""
+    run = small_translation(*units, "method=transformer/chtss", "method.sparsity=0.5", "task.steps=2500", "budget.fraction=0.1",
                             "task.learning_rate.factor=0.5", "task.learning_rate.warmup=500", "model.dropout=0")  # fmt: skip
     result = execute(run, "command")
     assert result["reported"] == result["metrics"]["bleu"] > 90
@@ -53,18 +64,18 @@ def test_a_small_network_learns_its_sentences_and_translates_them(
     assert result["validation_selected"] == result["reported"]
     evaluations = [line for line in run.folder.read_metrics() if line["kind"] == "evaluation"]
     final = [line for line in evaluations if line["links"] == result["links"]]
-    best = min(final, key=lambda line: line["validation_loss"])
+    best = max(final, key=lambda line: -line["validation_loss"] if units else line["validation_accuracy"])
     assert result["validation_selected_step"] == best["step"]
     assert "case:lc" in result["tested"]["signatures"]["bleu"]
     lines = [json.loads(line) for line in (run.folder.path / "translations.jsonl").read_text().splitlines()]
     assert lines[0]["source"] == "A dog runs."
-    assert lines[0]["hypothesis"] == "ein hund läuft."
+    assert lines[0]["hypothesis"] == dog
     folder = run.folder.path
     sentences = tmp_path / "sentences.txt"
     sentences.write_text("A dog runs.\n\nHe sings.\n")
     monkeypatch.chdir(tmp_path)
-    assert chtexp("translate", str(folder), "A dog runs.").stdout == "ein hund läuft.\n"
-    assert chtexp("translate", str(folder), "--file", str(sentences)).stdout == "ein hund läuft.\n\ner singt.\n"
+    assert chtexp("translate", str(folder), "A dog runs.").stdout == f"{dog}\n"
+    assert chtexp("translate", str(folder), "--file", str(sentences)).stdout == f"{dog}\n\n{sings}\n"
     for wrong, said in (
         ([str(folder)], "say what to translate"),
         ([str(tmp_path), "x"], "is no run's folder"),
@@ -79,6 +90,6 @@ def test_a_small_network_learns_its_sentences_and_translates_them(
 
 
 def test_data_that_are_not_prepared_name_the_command(small_translation: Callable[..., Run], tmp_path: Path) -> None:
-    run = small_translation("data.merges=7", f"paths.cache={tmp_path}/nothing")
+    run = small_translation("data.most_words=7", f"paths.cache={tmp_path}/nothing")
     with pytest.raises(UserError, match="run 'chtexp prepare data=multi30k'"):
         execute(run, "command")

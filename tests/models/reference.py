@@ -15,15 +15,14 @@ Weights = dict[str, Tensor]
 
 def logits(weights: Weights, layers: tuple[int, int], heads: int, source_S: Tensor, inputs_T: Tensor) -> Tensor:
     """Logits [T, V] after each of the target tokens `inputs_T`, of one sentence without padding."""
-    embedding_VE = weights["lm_head.weight"]
-    memory_SE = embed(embedding_VE, source_S)
+    memory_SE = embed(weights["model.encoder.embed_tokens.weight"], source_S)
     for layer in range(layers[0]):
         at = f"model.encoder.layers.{layer}."
         normal_SE = norm(weights, at + "self_attn_layer_norm", memory_SE)
         memory_SE = memory_SE + attention(weights, at + "self_attn", normal_SE, normal_SE, heads)
         memory_SE = memory_SE + feed_forward(weights, at, norm(weights, at + "final_layer_norm", memory_SE))
     memory_SE = norm(weights, "model.encoder.layer_norm", memory_SE)
-    hidden_TE = embed(embedding_VE, inputs_T)
+    hidden_TE = embed(weights["model.decoder.embed_tokens.weight"], inputs_T)
     for layer in range(layers[1]):
         at = f"model.decoder.layers.{layer}."
         normal_TE = norm(weights, at + "self_attn_layer_norm", hidden_TE)
@@ -31,7 +30,8 @@ def logits(weights: Weights, layers: tuple[int, int], heads: int, source_S: Tens
         normal_TE = norm(weights, at + "encoder_attn_layer_norm", hidden_TE)
         hidden_TE = hidden_TE + attention(weights, at + "encoder_attn", normal_TE, memory_SE, heads)
         hidden_TE = hidden_TE + feed_forward(weights, at, norm(weights, at + "final_layer_norm", hidden_TE))
-    return norm(weights, "model.decoder.layer_norm", hidden_TE) @ embedding_VE.T
+    bias_V = weights.get("lm_head.bias", torch.zeros(()))
+    return norm(weights, "model.decoder.layer_norm", hidden_TE) @ weights["lm_head.weight"].T + bias_V
 
 
 def embed(embedding_VE: Tensor, tokens: Tensor) -> Tensor:

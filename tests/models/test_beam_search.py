@@ -87,6 +87,15 @@ def test_it_is_beam_search(beam: int, length_penalty: float) -> None:
     assert len(different) > 1
 
 
+def test_it_searches_the_words_of_a_target_that_are_others_than_the_sources() -> None:
+    model = transformer(9, source=30, spread=2.0, embeddings="separate").eval()
+    sources = sentences(*MIXED, vocabulary=30)
+    found = translate(model, sources, beam=2, length_penalty=1.0, extra_tokens=4)
+    assert max(token for tokens in found for token in tokens) < 9
+    for source_S, length, tokens in zip(sources, MIXED, found, strict=True):
+        assert tokens == beam_search(model, source_S, length + 4, 2, 1.0)
+
+
 @pytest.mark.parametrize("most_tokens", [1, 20, 60, 10_000])
 def test_a_translation_does_not_depend_on_its_batch(most_tokens: int) -> None:
     model = transformer(30, spread=1.3).eval()

@@ -28,15 +28,16 @@ from . import reference
 from .small_transformers import EOS, PAD, START, config, sentences, transformer
 
 
-def test_it_computes_a_pre_norm_transformer_whatever_the_padding() -> None:
-    model = transformer().eval()
+@pytest.mark.parametrize(("embeddings", "source"), [("shared", 11), ("separate", 11), ("separate", 17)])
+def test_it_computes_a_pre_norm_transformer_whatever_the_padding(embeddings: str, source: int) -> None:
+    model = transformer(source=source, embeddings=embeddings).eval()
     lengths, target_lengths = (7, 3, 1, 5), (4, 6, 5, 1)
-    source_BS, target_BT = sentences(*lengths), sentences(*target_lengths, seed=1)
+    source_BS, target_BT = sentences(*lengths, vocabulary=source), sentences(*target_lengths, seed=1)
     logits_BTV = target_logits(model, source_BS, target_BT)
     assert logits_BTV.shape == (4, 6, 11)
-    for row, (source, target) in enumerate(zip(lengths, target_lengths, strict=True)):
+    for row, (before, target) in enumerate(zip(lengths, target_lengths, strict=True)):
         inputs_T = torch.cat([torch.tensor([START]), target_BT[row, : target - 1]])
-        wanted_TV = reference.logits(model.state_dict(), (2, 3), 4, source_BS[row, :source], inputs_T)
+        wanted_TV = reference.logits(model.state_dict(), (2, 3), 4, source_BS[row, :before], inputs_T)
         torch.testing.assert_close(logits_BTV[row, :target], wanted_TV, atol=2e-5, rtol=2e-5)
 
 
@@ -53,22 +54,29 @@ def test_a_target_token_depends_on_those_before_it_alone() -> None:
         assert bool((change_T[place + 1 :] > 1e-6).all())
 
 
-def test_it_has_the_parameters_that_the_formula_says() -> None:
+@pytest.mark.parametrize("embeddings", ["separate", "shared"])
+def test_it_has_the_parameters_that_the_formula_says(embeddings: str) -> None:
+    config = TransformerConfig(feed_forward=1024, embeddings=embeddings)
+    source, target = (15_460, 24_893) if embeddings == "separate" else (10_000, 10_000)
     with torch.device("meta"):
-        model = build_transformer(TransformerConfig(feed_forward=1024), 10_000, PAD, EOS, START)
-    width, wide, vocabulary = 512, 1024, 10_000
+        model = build_transformer(config, (source, target), PAD, EOS, START)
+    width, wide = 512, 1024
     attention, norm = 4 * (width * width + width), 2 * width
     feed = width * wide + wide + wide * width + width
     encoder, decoder = attention + feed + 2 * norm, 2 * attention + feed + 3 * norm
-    assert sum(p.numel() for p in model.parameters()) == vocabulary * width + 6 * (encoder + decoder) + 2 * norm
+    around = {"separate": (source + 2 * target) * width + target, "shared": 10_000 * width}[embeddings]
+    assert sum(p.numel() for p in model.parameters()) == around + 6 * (encoder + decoder) + 2 * norm
     assert model.device.type == "meta"
     assert len(sparse_layers(model)) == 96
     sparse = sum(model.get_submodule(name).weight.numel() for name in sparse_layers(model))
     assert sparse == 6 * (3 * 4 * width * width + 4 * width * wide)
 
 
-def test_the_sparse_layers_are_all_linear_maps_but_the_generator_in_the_order_of_a_forward_pass() -> None:
-    model = transformer()
+@pytest.mark.parametrize("embeddings", ["separate", "shared"])
+def test_the_sparse_layers_are_all_linear_maps_but_the_generator_in_the_order_of_a_forward_pass(
+    embeddings: str,
+) -> None:
+    model = transformer(embeddings=embeddings)
     seen: list[str] = []
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear):
@@ -132,24 +140,34 @@ def test_dead_neurons_and_heads_leave_losses_and_gradients_finite(kind: str, sid
 
 
 def test_first_weights_are_glorots_and_a_function_of_the_seed_alone() -> None:
+    small = config(width=64, feed_forward=256, heads=8, embeddings="separate")
     with torch.random.fork_rng(devices=[]):
         models = []
         for seed in (1, 1, 2):
             torch.manual_seed(seed)
-            models.append(build_transformer(config(width=64, feed_forward=256, heads=8), 3000, PAD, EOS, START))
+            models.append(build_transformer(small, (2000, 3000), PAD, EOS, START))
     first, again, other = (model.state_dict() for model in models)
     assert all(torch.equal(first[name], again[name]) for name in first)
-    for name in sparse_layers(models[0]):
+    embeddings = [f"model.{side}.embed_tokens" for side in ("encoder", "decoder")]
+    assert [len(first[f"{name}.weight"]) for name in embeddings] == [2000, 3000]
+    for name in [*sparse_layers(models[0]), *embeddings, "lm_head"]:
         weight = first[f"{name}.weight"]
         bound = (6 / sum(weight.shape)) ** 0.5
         assert 0.98 * bound < weight.abs().max() <= bound
         assert weight.std() == pytest.approx(bound / 3**0.5, rel=0.05)
-        assert not first[f"{name}.bias"].any()
+        if name in embeddings:
+            assert not weight[PAD].any()
+        else:
+            assert not first[f"{name}.bias"].any()
         assert not torch.equal(weight, other[f"{name}.weight"])
-    embedding = first["model.shared.weight"]
-    assert embedding[1:].std() == pytest.approx(64**-0.5, rel=0.02)
-    assert not embedding[PAD].any()
     assert models[0].training
+
+
+def test_a_shared_embedding_starts_with_variance_one_once_it_is_scaled() -> None:
+    torch.manual_seed(0)
+    shared = build_transformer(config(width=64, heads=8), (3000, 3000), PAD, EOS, START).lm_head.weight.detach()
+    assert shared[1:].std() == pytest.approx(64**-0.5, rel=0.02)
+    assert not shared[PAD].any()
 
 
 def test_source_target_and_generator_share_one_embedding() -> None:
@@ -159,8 +177,25 @@ def test_source_target_and_generator_share_one_embedding() -> None:
     assert len(names) == 4
 
 
-def test_every_tensor_gets_a_first_value() -> None:
-    model = transformer()
+def test_separate_embeddings_have_a_gradient_each_and_nothing_is_left_over() -> None:
+    model = transformer(11, source=13, embeddings="separate")
+    weights = [model.model.encoder.embed_tokens.weight, model.model.decoder.embed_tokens.weight, model.lm_head.weight]
+    assert [len(weight) for weight in weights] == [13, 11, 11]
+    assert len({weight.data_ptr() for weight in weights}) == 3
+    named = {id(parameter) for parameter in model.parameters()}
+    assert {id(weight) for weight in weights} <= named
+    target_logits(model, sentences(5, vocabulary=13), sentences(4)).sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_two_vocabularies_cannot_share_an_embedding() -> None:
+    with pytest.raises(UserError, match=r"model\.embeddings=shared takes one vocabulary, not two of 13 and 11 entries"):
+        transformer(11, source=13)
+
+
+@pytest.mark.parametrize("embeddings", ["separate", "shared"])
+def test_every_tensor_gets_a_first_value(embeddings: str) -> None:
+    model = transformer(embeddings=embeddings)
     tensors = [*model.parameters(), *model.buffers()]
     with torch.no_grad():
         for tensor in tensors:
@@ -212,6 +247,7 @@ def test_sentences_longer_than_the_positions_are_an_error() -> None:
     [
         ({"heads": 3}, r"model\.width 16 must be even and a multiple of model\.heads 3"),
         ({"width": 5, "heads": 5}, r"model\.width 5 must be even"),
+        ({"embeddings": "tied"}, r"model\.embeddings should be 'separate' or 'shared', not 'tied'"),
         ({"dropout": 1.0}, r"model\.dropout should be less than 1, not 1"),
         ({"layers": 6}, r"unknown key 'model\.layers'"),
         ({"name": "mlp"}, r"model\.name should be 'transformer', not 'mlp'"),

@@ -3,7 +3,7 @@
 from chtexp.data.translation.batches import TokenBatches, length_batches
 from chtexp.data.translation.config import Cleaning, TranslationDataConfig
 from chtexp.data.translation.corpora import CORPORA
-from chtexp.data.translation.load import load_translation, vocabulary_size
+from chtexp.data.translation.load import load_translation, vocabulary_sizes
 from chtexp.data.translation.pairs import Pairs, TranslationData
 from chtexp.data.translation.prepare import prepare_translation
 from chtexp.data.translation.vocabulary import Vocabulary
@@ -19,5 +19,5 @@ __all__ = [
     "length_batches",
     "load_translation",
     "prepare_translation",
-    "vocabulary_size",
+    "vocabulary_sizes",
 ]

@@ -2,7 +2,8 @@
 
 `<root>/<name>/prepared-<key>/` holds, for every split, `<split>.<side>.tokens` (flat, uint16 or uint32) and
 `<split>.<side>.starts` (int64); for validation and test the raw text of both sides and the references as Moses tokens; the
-vocabulary; and the manifest, which is written last. The key is a hash of the description and of the libraries that tokenise.
+vocabulary of both languages; and the manifest, which is written last. The key is a hash of the description and of the
+libraries that tokenise.
 
 Shapes: N pairs.
 """
@@ -13,11 +14,10 @@ from pathlib import Path
 
 from chtexp.data.prepared import PreparedManifest, prepared_name, versions
 from chtexp.data.translation.config import TranslationDataConfig
-from chtexp.data.translation.moses import Moses
 from chtexp.errors import UserError
 from chtexp.typed import identity
 
-FORMAT = 1  # to be raised when the same text becomes other tokens, or the files change
+FORMAT = 2  # to be raised when the same text becomes other tokens, or the files change
 LIBRARIES = ("tokenizers", "sacremoses")
 VOCABULARY = "vocabulary.json"
 SIDES = ("source", "target")
@@ -27,7 +27,7 @@ TEXTS = ("source.txt", "target.txt", "target.pipeline.txt")
 class Manifest(PreparedManifest):
     """raw: checksums of the files that the text came from. pairs: of every split. dropped: training pairs left out.
 
-    tokens: of the training pairs, both sides, ends of sentence included. vocabulary: its size.
+    tokens: of the training pairs, both sides, ends of sentence included. vocabulary: entries of source and target.
     """
 
     config: TranslationDataConfig
@@ -35,7 +35,7 @@ class Manifest(PreparedManifest):
     pairs: dict[str, int]
     dropped: int
     tokens: int
-    vocabulary: int
+    vocabulary: tuple[int, int]
 
 
 def raw_folder(config: TranslationDataConfig, root: Path | None) -> Path:
@@ -52,11 +52,3 @@ def cache_folder(config: TranslationDataConfig, root: Path | None, cache: Path |
     """Where the prepared data lie: below `cache`, or below the data root where that is None."""
     described = {"format": FORMAT, "config": identity(config), "versions": versions(LIBRARIES)}
     return raw_folder(config, cache if cache is not None else root) / prepared_name(described)
-
-
-def moses_of(config: TranslationDataConfig) -> tuple[Moses, Moses]:
-    """What makes Moses tokens of source and target text."""
-    source, target = (
-        Moses(language, config.normalise, config.lower_case) for language in (config.source, config.target)
-    )
-    return source, target

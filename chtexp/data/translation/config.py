@@ -14,7 +14,7 @@ Positive = Annotated[int, Field(ge=1)]
 
 
 class Cleaning(Description):
-    """Which training pairs are kept, by Moses' rule `clean-corpus-n`; lengths are in Moses tokens.
+    """Which training pairs are kept, by Moses' rule `clean-corpus-n`; lengths are in tokens.
 
     Both sides have `shortest` to `longest` tokens, and neither has more than `ratio` times as many as the other.
     """
@@ -27,18 +27,24 @@ class Cleaning(Description):
 class TranslationDataConfig(Description):
     """A translation data set, from its raw text to tokens.
 
-    normalise: `punctuation` is Moses' normalize-punctuation, `apostrophes` makes ’ a '. lower_case: after Moses'
-    tokenisation. merges: of the byte-pair encoding that both languages share, learnt from the training pairs.
-    cleaning: None keeps every training pair, and an empty line is an error. most_tokens: training pairs with more
-    sub-word tokens on a side, end of sentence included, are dropped. validation_every: for a corpus without
-    validation files, every so many-th training pair is held out. feed_forward: the paper's width of the network on it.
+    normalise: `punctuation` is Moses' normalize-punctuation, `apostrophes` makes ’ a '. tokenisation: what text is split into,
+    `whitespace` (as OpenNMT reads a file) or `moses`. lower_case: after that.
+    units: what is numbered, learnt from the training pairs: `words`, a vocabulary a language, or `subwords`, a byte-pair
+    encoding that both languages share. most_words: entries of a vocabulary of words, the four special ones included; others
+    are unknown. merges: of sub-words.
+    cleaning: None keeps every training pair, and an empty line is an error. most_tokens: training pairs of more units on a
+    side, end of sentence included, are dropped. validation_every: for a corpus without validation files, every so many-th
+    training pair is held out. feed_forward: the paper's width of the network on it.
     """
 
     name: str
     source: Literal["en"] = "en"
     target: Literal["de"] = "de"
     normalise: Literal["none", "apostrophes", "punctuation"] = "none"
+    tokenisation: Literal["whitespace", "moses"]
     lower_case: bool
+    units: Literal["words", "subwords"]
+    most_words: Annotated[int, Field(ge=5)]
     merges: Positive
     cleaning: Cleaning | None = None
     most_tokens: Annotated[int, Field(ge=2)] | None = None

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from chtexp.data.prepared import check, prepared_otherwise, read_manifest, token_type
-from chtexp.data.translation.cache import SIDES, TEXTS, VOCABULARY, Manifest, cache_folder, moses_of
+from chtexp.data.translation.cache import SIDES, TEXTS, VOCABULARY, Manifest, cache_folder
 from chtexp.data.translation.config import TranslationDataConfig
 from chtexp.data.translation.pairs import Pairs, Sentences, TranslationData
-from chtexp.data.translation.vocabulary import Vocabulary, most_entries
+from chtexp.data.translation.tokenisation import tokenisations_of
+from chtexp.data.translation.units import most_subwords
+from chtexp.data.translation.vocabulary import Vocabulary
 from chtexp.errors import UserError
 
 
@@ -32,26 +34,31 @@ def load_translation(config: TranslationDataConfig, root: Path | None, cache: Pa
             f"run 'chtexp prepare data={config.name}', {advice}"
         )
     check(folder, manifest, every_byte=False)
+    vocabulary = Vocabulary.read(folder / VOCABULARY, *tokenisations_of(config))
     train, validation, test = (_pairs(folder, manifest, split) for split in config.corpus.splits)
     return TranslationData(
         train=train,
         validation=validation,
         test=test,
-        vocabulary=Vocabulary.read(folder / VOCABULARY, *moses_of(config)),
-        source=_in_words(config, manifest),
+        vocabulary=vocabulary,
+        source=_in_words(config, manifest, vocabulary),
     )
 
 
-def vocabulary_size(config: TranslationDataConfig, root: Path | None, cache: Path | None = None) -> int:
-    """Entries of the prepared vocabulary; of data that are not prepared, what it will have at the most."""
-    if root is None and cache is None:
-        return most_entries(config.merges)
-    manifest = read_manifest(Manifest, cache_folder(config, root, cache))
-    return manifest.vocabulary if manifest else most_entries(config.merges)
+def vocabulary_sizes(config: TranslationDataConfig, root: Path | None, cache: Path | None = None) -> tuple[int, int]:
+    """Entries of source and target in the prepared vocabulary; of data that are not prepared, what they will be at the most."""
+    manifest = None
+    if root is not None or cache is not None:
+        manifest = read_manifest(Manifest, cache_folder(config, root, cache))
+    most = config.most_words if config.units == "words" else most_subwords(config.merges)
+    return manifest.vocabulary if manifest else (most, most)
 
 
 def _pairs(folder: Path, manifest: Manifest, split: str) -> Pairs:
-    source, target = (_sentences(folder, f"{split}.{side}", token_type(manifest.vocabulary)) for side in SIDES)
+    source, target = (
+        _sentences(folder, f"{split}.{side}", token_type(size))
+        for side, size in zip(SIDES, manifest.vocabulary, strict=True)
+    )
     texts = [_text(folder / f"{split}.{name}") for name in TEXTS] if split != "train" else []
     return Pairs(source, target, *texts)
 
@@ -69,7 +76,8 @@ def _text(path: Path) -> list[str]:
     return path.read_bytes().decode().split("\n")[:-1]
 
 
-def _in_words(config: TranslationDataConfig, manifest: Manifest) -> str:
+def _in_words(config: TranslationDataConfig, manifest: Manifest, vocabulary: Vocabulary) -> str:
     libraries = ", ".join(f"{library} {number}" for library, number in manifest.versions.items())
     case = "lower-cased " if config.lower_case else ""
-    return f"raw text, {case}Moses tokens, {manifest.vocabulary} joint sub-words ({libraries})"
+    split = {"moses": "Moses tokens", "whitespace": "split at white space"}[config.tokenisation]
+    return f"raw text, {case}{split}, {vocabulary.said} ({libraries})"

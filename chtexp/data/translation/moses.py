@@ -14,10 +14,13 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from functools import partial
 from itertools import islice
 from multiprocessing import get_context
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from chtexp.cores import available_cores
 from chtexp.data.translation.raw import Pair
+
+if TYPE_CHECKING:
+    from chtexp.data.translation.tokenisation import Tokenisation
 
 CHUNK = 10_000  # pairs
 T = TypeVar("T")
@@ -67,8 +70,14 @@ class Moses:
         text: str = self._detokenizer.detokenize(tokens.split(), unescape=False)
         return text
 
+    def pipeline(self, tokens: str) -> str:
+        """The tokens are Moses' already."""
+        return tokens
 
-def tokenise_pairs(source: Moses, target: Moses, pairs: Iterable[Pair], parallel: bool) -> Iterator[tuple[Pair, Pair]]:
+
+def tokenise_pairs(
+    source: Tokenisation, target: Tokenisation, pairs: Iterable[Pair], parallel: bool
+) -> Iterator[tuple[Pair, Pair]]:
     """Every pair, in order, with its tokenised form; with `parallel`, by as many processes as there are cores."""
     work = partial(_tokenise_chunk, source, target)
     chunks = chunked(pairs, CHUNK)
@@ -77,7 +86,7 @@ def tokenise_pairs(source: Moses, target: Moses, pairs: Iterable[Pair], parallel
         yield from chunk
 
 
-def _tokenise_chunk(source: Moses, target: Moses, pairs: list[Pair]) -> list[tuple[Pair, Pair]]:
+def _tokenise_chunk(source: Tokenisation, target: Tokenisation, pairs: list[Pair]) -> list[tuple[Pair, Pair]]:
     return [(pair, Pair(source.tokenise(pair.source), target.tokenise(pair.target))) for pair in pairs]
 
 

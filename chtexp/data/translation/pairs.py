@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chtexp.data.translation.vocabulary import PAD, Vocabulary
+from chtexp.data.translation.units import PAD
+from chtexp.data.translation.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,7 +45,7 @@ def prepare_translation(
             publish(draft, folder, manifest, replaced=work / "replaced")
     data = load_translation(config, root, cache)
     pairs = f"{len(data.train)} training, {len(data.validation)} validation and {len(data.test)} test pairs"
-    log(f"{title}: {pairs}, {data.vocabulary.size} sub-words, checked, in {folder}")
+    log(f"{title}: {pairs}, {data.vocabulary.said}, checked, in {folder}")
     return data
 
 

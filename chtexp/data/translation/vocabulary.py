@@ -1,122 +1,127 @@
-"""The sub-words of both languages: byte-pair encoding of Moses tokens, and back.
-
-Source: R. Sennrich, B. Haddow, A. Birch, "Neural machine translation of rare words with subword units", ACL 2016, as the
-library `tokenizers`. [choice] Words are split into bytes, not characters, before pairs are merged: every text can be
-encoded, nothing is unknown, and decoding gives the Moses tokens back exactly.
+"""Text of both languages to numbers and back: words, a vocabulary a language, or the sub-words that both share.
 
 Shapes: B sentences of a batch, T tokens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, models
 
-from chtexp.data.translation.moses import Moses
-
-PAD, BOS, EOS, UNK = range(4)
-# Every other entry is made of the letters that stand for bytes, and a space is none of these: no text encodes to one of
-# these four, whatever is written in it.
-SPECIAL = ["<pad> ", "<bos> ", "<eos> ", "<unk> "]
+from chtexp.data.translation.tokenisation import Tokenisation
+from chtexp.data.translation.units import BOS, EOS, PAD, SPECIAL, UNK
 
 Ids = Sequence[int]
-
-
-def learn_bpe(lines: Iterable[str], merges: int) -> Tokenizer:
-    """The encoding learnt from tokenised lines: four special entries, 256 bytes, and at most `merges` pairs (seen twice)."""
-    learner = _byte_pairs(models.BPE())
-    trainer = trainers.BpeTrainer(
-        vocab_size=most_entries(merges),
-        min_frequency=2,
-        special_tokens=SPECIAL,
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
-    learner.train_from_iterator(lines, trainer)
-    # The learner looks for special entries in text, too; a fresh one around the same pairs does not.
-    return _byte_pairs(learner.model)
-
-
-def _byte_pairs(model: models.BPE) -> Tokenizer:
-    """Each word with the space before it, as bytes."""
-    tokenizer = Tokenizer(model)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=False)]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    return tokenizer
-
-
-def most_entries(merges: int) -> int:
-    """Special entries, bytes, and pairs."""
-    return len(SPECIAL) + 256 + merges
+Copies = Mapping[int, str]  # by the place of an unknown word in a sentence: what stands there instead
+NOTHING: Copies = {}
 
 
 class Vocabulary:
-    """Text to numbers and back, as the data set was prepared."""
+    """Text to numbers and back, as the data set was prepared. units: one of both languages, or the source's and the target's."""
 
     pad_id, bos_id, eos_id, unk_id = PAD, BOS, EOS, UNK
 
-    def __init__(self, bpe: Tokenizer, source: Moses, target: Moses) -> None:
-        self._bpe = bpe
+    def __init__(self, units: Sequence[Tokenizer], source: Tokenisation, target: Tokenisation) -> None:
+        self._units = tuple(units)
         self._source, self._target = source, target
 
     @classmethod
-    def read(cls, path: Path, source: Moses, target: Moses) -> Vocabulary:
+    def read(cls, path: Path, source: Tokenisation, target: Tokenisation) -> Vocabulary:
         """The vocabulary that `write` left."""
-        return cls(Tokenizer.from_file(str(path)), source, target)
+        units = [Tokenizer.from_str(json.dumps(one)) for one in json.loads(path.read_text(encoding="utf-8"))]
+        return cls(units, source, target)
 
     def write(self, path: Path) -> None:
-        """One JSON file in the library's own format."""
+        """One JSON list, its items in the library's own format."""
         path.write_text(self.text(), encoding="utf-8")
 
     def text(self) -> str:
         """What `write` writes."""
-        return str(self._bpe.to_str())
+        return f"[{','.join(one.to_str() for one in self._units)}]"
 
     @property
-    def size(self) -> int:
-        """Entries, the special ones included: ids are 0..size-1."""
-        return int(self._bpe.get_vocab_size())
+    def sizes(self) -> tuple[int, int]:
+        """Entries of source and target, the special ones included: ids are 0..size-1."""
+        return self._units[0].get_vocab_size(), self._units[-1].get_vocab_size()
+
+    @property
+    def of_words(self) -> bool:
+        """Whether some text is unknown."""
+        return isinstance(self._units[-1].model, models.WordLevel)
+
+    @property
+    def said(self) -> str:
+        """Its sizes, in words."""
+        source, target = self.sizes
+        return f"{source} and {target} words" if self.of_words else f"{target} joint sub-words"
 
     def encode(self, text: str) -> list[int]:
-        """A sentence of the source language: normalised, tokenised, split into sub-words, with `eos_id` at the end."""
+        """A sentence of the source language: normalised, tokenised, split into units, with `eos_id` at the end."""
         return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Iterable[str]) -> list[list[int]]:
         """The same for several sentences; their lengths differ."""
-        return self.encode_tokenised([self._source.tokenise(text) for text in texts])
+        return self.encode_source([self._source.tokenise(text) for text in texts])
 
-    def encode_tokenised(self, lines: Sequence[str]) -> list[list[int]]:
-        """Sentences, of either language, that are Moses tokens already."""
-        encoded: list[list[int]] = [
-            one.ids for one in self._bpe.encode_batch_fast(list(lines), add_special_tokens=False)
-        ]
-        for ids in encoded:
-            ids.append(EOS)
-        return encoded
+    def encode_source(self, lines: Sequence[str]) -> list[list[int]]:
+        """Sentences of the source language that are tokens already."""
+        return _encoded(self._units[0], lines)
 
-    def decode(self, ids: Ids) -> str:
-        """The text of a sentence of the target language, detokenised; what follows the first `eos_id` is not looked at."""
-        return self.decode_batch([ids])[0]
+    def encode_target(self, lines: Sequence[str]) -> list[list[int]]:
+        """Sentences of the target language that are tokens already."""
+        return _encoded(self._units[-1], lines)
 
-    def decode_batch(self, ids: Iterable[Ids]) -> list[str]:
+    def source_words(self, text: str) -> list[str]:
+        """The tokens of a sentence of the source language; where units are words, one for each number but the last."""
+        return self._source.tokenise(text).split()
+
+    def decode(self, ids: Ids, copies: Copies = NOTHING) -> str:
+        """The text of a sentence of the target language, detokenised; what follows the first `eos_id` is not looked at.
+
+        copies: what stands for unknown words, by their places in `ids`; others become `<unk>`.
+        """
+        return self.decode_batch([ids], [copies])[0]
+
+    def decode_batch(self, ids: Iterable[Ids], copies: Iterable[Copies] = repeat(NOTHING)) -> list[str]:
         """The same for several sentences, e.g. the rows of [B, T]."""
-        return [self._target.detokenise(tokens) for tokens in self.decode_pipeline_batch(ids)]
+        return [self._target.detokenise(tokens) for tokens in self._tokens(ids, copies)]
 
-    def decode_pipeline(self, ids: Ids) -> str:
+    def decode_pipeline(self, ids: Ids, copies: Copies = NOTHING) -> str:
         """The Moses tokens of a sentence, a space between two of them, as the paper's pipeline scores them."""
-        return self.decode_pipeline_batch([ids])[0]
+        return self.decode_pipeline_batch([ids], [copies])[0]
 
-    def decode_pipeline_batch(self, ids: Iterable[Ids]) -> list[str]:
+    def decode_pipeline_batch(self, ids: Iterable[Ids], copies: Iterable[Copies] = repeat(NOTHING)) -> list[str]:
         """The same for several sentences, e.g. the rows of [B, T]."""
-        words = self._bpe.decode_batch([_sub_words(list(map(int, one))) for one in ids], skip_special_tokens=False)
-        return [" ".join(text.split()) for text in words]
+        return [self._target.pipeline(tokens) for tokens in self._tokens(ids, copies)]
+
+    def _tokens(self, ids: Iterable[Ids], copies: Iterable[Copies]) -> list[str]:
+        """The tokens of sentences, a space between two of them."""
+        sentences = [_until_the_end(list(map(int, one))) for one in ids]
+        units = self._units[-1]
+        if self.of_words:
+            words = zip(sentences, copies, strict=False)
+            return [" ".join(_words(units, sentence, copied)) for sentence, copied in words]
+        spelt = [[one for one in sentence if one >= len(SPECIAL)] for sentence in sentences]
+        return [" ".join(text.split()) for text in units.decode_batch(spelt, skip_special_tokens=False)]
 
 
-def _sub_words(ids: list[int]) -> list[int]:
-    """What stands before the end of the sentence and is not special."""
-    end = ids.index(EOS) if EOS in ids else len(ids)
-    return [one for one in ids[:end] if one >= len(SPECIAL)]
+def _encoded(units: Tokenizer, lines: Sequence[str]) -> list[list[int]]:
+    encoded: list[list[int]] = [one.ids for one in units.encode_batch_fast(list(lines), add_special_tokens=False)]
+    for ids in encoded:
+        ids.append(EOS)
+    return encoded
+
+
+def _words(units: Tokenizer, sentence: list[int], copies: Copies) -> Iterator[str]:
+    """What stands in `copies`, or the entry itself; `<unk>` of the unknown."""
+    for place, one in enumerate(sentence):
+        if one not in (PAD, BOS):
+            yield copies.get(place) or str(units.id_to_token(one)).strip()
+
+
+def _until_the_end(ids: list[int]) -> list[int]:
+    return ids[: ids.index(EOS)] if EOS in ids else ids

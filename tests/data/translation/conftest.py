@@ -24,6 +24,13 @@ GERMAN = [
 ]
 
 
+SUBWORDS = {
+    "units": "subwords",
+    "tokenisation": "moses",
+    "lower_case": True,
+}  # Multi30k as the usual preparations have it
+
+
 @pytest.fixture(scope="session")
 def config() -> Callable[..., TranslationDataConfig]:
     """The description in conf/data/<name>.yaml, with changes."""
@@ -58,9 +65,9 @@ def small_multi30k(tmp_path, write_lines) -> Path:
     return root
 
 
-@pytest.fixture(scope="session")
-def real_multi30k(tmp_path_factory, config) -> TranslationData:
-    """The real Multi30k, prepared once a session; skipped where its files are not at hand."""
+@pytest.fixture(scope="session", params=["words", "subwords"])
+def real_multi30k(request, tmp_path_factory, config) -> TranslationData:
+    """The real Multi30k in both units, each prepared once a session; skipped where its files are not at hand."""
     given = os.environ.get("CHTEXP_DATA")
     if not given or not (Path(given) / "multi30k" / "train.en.gz").exists():
         pytest.skip("CHTEXP_DATA is not set, or does not hold multi30k")
@@ -69,4 +76,5 @@ def real_multi30k(tmp_path_factory, config) -> TranslationData:
         Path(given) / "multi30k", root / "multi30k", ignore=shutil.ignore_patterns("prepared-*", "test_2017*")
     )
     (root / "multi30k").chmod(0o755)
-    return prepare_translation(config(), root, log=lambda _: None, cache=tmp_path_factory.mktemp("cache"))
+    described = config(**(SUBWORDS if request.param == "subwords" else {}))
+    return prepare_translation(described, root, log=lambda _: None, cache=tmp_path_factory.mktemp("cache"))

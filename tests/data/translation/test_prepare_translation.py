@@ -19,6 +19,8 @@ from chtexp.data.translation import build as building
 from chtexp.data.translation import load_translation, prepare_translation
 from chtexp.data.translation.cache import cache_folder
 
+from .conftest import SUBWORDS
+
 
 def pipeline(data, split: str) -> list[tuple[str, str]]:
     """The Moses tokens of every pair, decoded from its tokens."""
@@ -32,14 +34,14 @@ def pipeline(data, split: str) -> list[tuple[str, str]]:
 
 def test_prepared_once_then_left_alone(config, small_multi30k):
     log: list[str] = []
-    data = prepare_translation(config(), small_multi30k, log.append)
+    prepare_translation(config(), small_multi30k, log.append)
     folder = cache_folder(config(), small_multi30k, None)
     assert log == [
         f"Multi30k: not prepared yet in {folder}",
         "Multi30k: 10 training pairs tokenised, that is all",
-        "Multi30k: learning 10000 merges from the training pairs",
+        "Multi30k: learning at most 40000 words of each language from the training pairs",
         "Multi30k: encoding",
-        f"Multi30k: 10 training, 5 validation and 3 test pairs, {data.vocabulary.size} sub-words, checked, in {folder}",
+        f"Multi30k: 10 training, 5 validation and 3 test pairs, 21 and 20 words, checked, in {folder}",
     ]
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     log.clear()
@@ -49,8 +51,39 @@ def test_prepared_once_then_left_alone(config, small_multi30k):
     assert [path.name for path in folder.parent.iterdir() if path.is_dir()] == [folder.name]
 
 
-def test_what_is_prepared(config, small_multi30k):
+def test_words_that_are_prepared(config, small_multi30k):
     data = prepare_translation(config(), small_multi30k, quiet)
+    pairs = data.train.padded(range(2))
+    assert data.vocabulary.sizes == (4 + 17, 4 + 16)  # "a" and "A", "dog" and "dog's" are words of their own
+    assert data.vocabulary.decode_batch(pairs[1]) == ["Ein Hund läuft.", "Zwei Männer kochen, oder?"]
+    assert data.vocabulary.decode_pipeline_batch(pairs[1]) == ["Ein Hund läuft .", "Zwei Männer kochen , oder ?"]
+    assert (data.train.source_lengths[0], data.train.target_lengths[1]) == (3 + 1, 4 + 1)
+    assert data.test.target_pipeline[1] == "Zwei Männer kochen , oder ?"
+    assert data.test.target_text[1] == "Zwei Männer kochen, oder?"
+    assert pairs[0][0].tolist() == [
+        *data.vocabulary.encode("A dog runs."),
+        data.vocabulary.pad_id,
+        data.vocabulary.pad_id,
+    ]
+    assert data.source.startswith("raw text, split at white space, 21 and 20 words (tokenizers ")
+
+
+def test_words_beyond_the_cut_off_are_unknown_on_their_side_alone(config, small_multi30k, write_lines):
+    """Three words a side are kept: the most frequent ones, of equals the first of the alphabet."""
+    write_lines(small_multi30k / "multi30k/train.en", ["b a b a b", "c d"])
+    write_lines(small_multi30k / "multi30k/train.de", ["x", "y y z z z w"])
+    data = prepare_translation(config(most_words=4 + 3), small_multi30k, quiet)
+    assert data.vocabulary.sizes == (7, 7)
+    unknown, end = data.vocabulary.unk_id, data.vocabulary.eos_id
+    source_BS, target_BT = data.train.padded(np.arange(2))
+    assert source_BS.tolist() == [[4, 5, 4, 5, 4, end], [6, unknown, end, 0, 0, 0]]  # b 3, a 2, c 1; d is unknown
+    assert target_BT[1].tolist() == [5, 5, 4, 4, 4, 6, end]  # z 3, y 2, w 1; x is unknown
+    assert target_BT[0, :2].tolist() == [unknown, end]
+    assert (data.validation.padded(np.arange(1))[0] == unknown).sum() == 3  # nothing of it was trained on
+
+
+def test_sub_words_that_are_prepared(config, small_multi30k):
+    data = prepare_translation(config(**SUBWORDS), small_multi30k, quiet)
     assert pipeline(data, "train")[:2] == [
         ("a dog runs .", "ein hund läuft ."),
         ("two men cook , don 't they ?", "zwei männer kochen , oder ?"),
@@ -65,15 +98,17 @@ def test_what_is_prepared(config, small_multi30k):
     source_BS, _ = data.test.padded(np.arange(3))
     assert source_BS[0, : data.test.source_lengths[0]].tolist() == data.vocabulary.encode("A dog runs.")
     assert data.source.startswith(
-        f"raw text, lower-cased Moses tokens, {data.vocabulary.size} joint sub-words (tokenizers "
+        f"raw text, lower-cased Moses tokens, {data.vocabulary.sizes[0]} joint sub-words (tokenizers "
     )
 
 
-def test_sub_words_are_learnt_from_training_pairs_alone(config, small_multi30k, write_lines):
-    before = contents(cache_of(prepare_translation, config(), small_multi30k))["vocabulary.json"]
+@pytest.mark.parametrize("units", ["words", "subwords"])
+def test_units_are_learnt_from_training_pairs_alone(units, config, small_multi30k, write_lines):
+    described = config(units=units)
+    before = contents(cache_of(prepare_translation, described, small_multi30k))["vocabulary.json"]
     write_lines(small_multi30k / "multi30k/test_2016_flickr.en", ["zebra zebra zebra"] * 3)
     write_lines(small_multi30k / "multi30k/val.de", ["Xylophon"] * 5)
-    assert contents(cache_of(prepare_translation, config(), small_multi30k))["vocabulary.json"] == before
+    assert contents(cache_of(prepare_translation, described, small_multi30k))["vocabulary.json"] == before
 
 
 def cache_of(call, config, root) -> Path:
@@ -109,14 +144,16 @@ def test_the_same_text_gives_the_same_bytes(config, small_multi30k, tmp_path):
 
 
 def test_each_description_has_its_own_folder(config, small_multi30k):
-    changes = ({}, {"merges": 20}, {"lower_case": False}, {"normalise": "punctuation"}, {"most_tokens": 9})
+    changes = (
+        {}, {"lower_case": True}, {"normalise": "punctuation"}, {"most_tokens": 9}, {"most_words": 9}, {"tokenisation": "moses"},
+        {"units": "subwords"}, {"units": "subwords", "merges": 20},
+    )  # fmt: skip
     folders = {cache_of(prepare_translation, config(**change), small_multi30k) for change in changes}
     assert len(folders) == len(changes)
-    assert prepare_translation(config(merges=20), small_multi30k, quiet).vocabulary.size == 4 + 256 + 20
-    assert (
-        prepare_translation(config(lower_case=False), small_multi30k, quiet).test.target_pipeline[0]
-        == "Ein Hund läuft ."
-    )
+    subwords = prepare_translation(config(units="subwords", merges=20), small_multi30k, quiet)
+    assert subwords.vocabulary.sizes == (4 + 256 + 20,) * 2
+    lower = prepare_translation(config(lower_case=True), small_multi30k, quiet)
+    assert lower.test.target_pipeline[0] == "ein hund läuft ."
 
 
 def test_long_pairs_are_left_out_of_training_alone(config, small_multi30k):
@@ -332,14 +369,20 @@ def test_killed_halfway_leaves_no_data(config, small_multi30k, write_lines):
 
 
 def test_real_multi30k(real_multi30k):
-    data = real_multi30k
+    data, words = real_multi30k, real_multi30k.vocabulary.of_words
     assert (len(data.train), len(data.validation), len(data.test)) == (29_000, 1_014, 1_000)
-    assert data.vocabulary.size == 10_260
+    assert data.vocabulary.sizes == ((15_460, 24_893) if words else (10_260, 10_260))
     assert data.test.source_text[0] == "A man in an orange hat starring at something."
     assert data.test.target_text[0] == "Ein Mann mit einem orangefarbenen Hut, der etwas anstarrt."
-    assert data.test.target_pipeline[0] == "ein mann mit einem orangefarbenen hut , der etwas anstarrt ."
-    assert 14 < data.train.source_lengths.mean() < data.train.target_lengths.mean() < 16
+    assert data.test.target_pipeline[0].lower() == "ein mann mit einem orangefarbenen hut , der etwas anstarrt ."
+    means = data.train.source_lengths.mean(), data.train.target_lengths.mean()
+    assert means == pytest.approx((12.9, 12.1) if words else (14.7, 14.9), abs=0.05)
     for pairs in (data.train, data.validation, data.test):
-        for side_BT in pairs.padded(np.arange(len(pairs))):
-            assert int(side_BT.max()) < data.vocabulary.size
+        for side_BT, size in zip(pairs.padded(np.arange(len(pairs))), data.vocabulary.sizes, strict=True):
+            assert int(side_BT.max()) < size
             assert ((side_BT == data.vocabulary.eos_id).sum(1) == 1).all()
+    unknown = [int((side_BT == data.vocabulary.unk_id).sum()) for side_BT in data.test.padded(np.arange(1000))]
+    assert unknown == ([235, 449] if words else [0, 0])
+    assert not any(
+        (side == data.vocabulary.unk_id).any() for side in (data.train.source.tokens, data.train.target.tokens)
+    )

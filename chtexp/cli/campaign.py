@@ -94,12 +94,13 @@ def _wanted(asked: Campaign, parsed: argparse.Namespace) -> list[Wanted]:
     from chtexp.planning import plan_runs
 
     found: dict[Key, Wanted] = {}
-    for rank, (table, *overrides) in enumerate(asked.ranks, 1):
+    for rank, words in enumerate(asked.ranks, 1):
+        table, *overrides = words
         try:
             planned = plan_runs(table, [*overrides, *parsed.overrides], parsed.config_dir)
             planned.sort(key=lambda item: cost(item.run).sparse_flops)
         except UserError as error:
-            raise UserError(f"{parsed.file}, rank {rank} ({" ".join([table, *overrides])}): {error}") from None
+            raise UserError(f"{parsed.file}, rank {rank} ({' '.join(words)}): {error}") from None
         if any(item.run.overwrite for item in planned):
             raise UserError("a campaign goes on with what there is: it takes no overwrite=true")
         for item in planned:
@@ -126,7 +127,7 @@ def _show(asked: Campaign, wanted: Sequence[Wanted], done: Collection) -> None:
     for number, words in enumerate(asked.ranks, 1):
         runs = [item for item in wanted if item.rank == number]
         count = sum(states[item.key] == "done" for item in runs)
-        print(f"rank {number}: {" ".join(words)}: {count} of {len(runs)} runs done, about {to_go(runs)} to go")
+        print(f"rank {number}: {' '.join(words)}: {count} of {len(runs)} runs done, about {to_go(runs)} to go")
         cells = [list(cell) for _, cell in groupby(runs, lambda item: item.run.id)]
         rows = [[cell[0].row, cell[0].column, cell[0].run.id, *_seeds(cell, states), to_go(cell)] for cell in cells]
         print(lines_of(rows, ["row", "column", "id", "seeds done", "missing", "about"]) + "\n")

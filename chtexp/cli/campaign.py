@@ -22,7 +22,8 @@ from chtexp.cli.common import (
 from chtexp.errors import UserError
 
 if TYPE_CHECKING:
-    from chtexp.launch.campaign import Campaign, Wanted
+    from chtexp.launch.campaign import Campaign
+    from chtexp.launch.carrier import Wanted
     from chtexp.store.collection import Collection, Key
 
 
@@ -61,7 +62,8 @@ def add(commands: Any) -> None:
 
 def campaign(parsed: argparse.Namespace) -> int:
     """Carry it out, or show what that would be."""
-    from chtexp.launch.campaign import Carrier, Deadline, collection_of, read_campaign
+    from chtexp.launch.campaign import collection_of, read_campaign
+    from chtexp.launch.carrier import Carrier, Deadline
 
     deadline = Deadline(parsed.hours)
     check_config_dir(parsed.config_dir)
@@ -90,7 +92,7 @@ def _wanted(asked: Campaign, parsed: argparse.Namespace) -> list[Wanted]:
     """Every run of the campaign in the order of its turn: rank by rank, within a rank the cheapest first; each once."""
     from chtexp.compose import train_command
     from chtexp.experiments.cost import cost
-    from chtexp.launch.campaign import Wanted
+    from chtexp.launch.carrier import Wanted
     from chtexp.planning import plan_runs
 
     found: dict[Key, Wanted] = {}

@@ -15,7 +15,8 @@ import pytest
 from sample_results import result
 
 from chtexp.compose import compose_run
-from chtexp.launch.campaign import Campaign, Carrier, Deadline, Wanted, collection_of, read_campaign
+from chtexp.launch.campaign import Campaign, collection_of, read_campaign
+from chtexp.launch.carrier import Carrier, Deadline, Wanted
 from chtexp.launch.pace import LINKS_A_SECOND, MATRICES_A_SECOND, Pace, in_words
 from chtexp.store import RunFolder, condition
 from chtexp.store.collection import read_collection, write_collection

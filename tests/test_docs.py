@@ -63,6 +63,7 @@ SMALLER = {  # what makes it one of seconds
     r"budget=cpu": "budget=smoke",
     r"-cpu-\.\.\./": "-smoke-*/",
     r"^chtexp sweep table7 data=mnist( budget=smoke)?$": "chtexp sweep table7 data=mnist budget=smoke seed=0",
+    r"campaign results/campaign\.yaml .*": f"campaign {DOCS.parent}/results/campaign.yaml --dry-run",
     r"^(chtexp zeroshot .*)": r"\1 --limit 20",
     r"row=FC,CHTss": "row=CHTss",  # an untrained dense network translates for minutes
     r"hardware=ddp$": "hardware=ddp budget=smoke",

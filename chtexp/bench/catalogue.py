@@ -11,13 +11,13 @@ from chtexp.bench.epoch import EpochSettings, measure_epoch
 from chtexp.bench.linkpred import LinkPredictionSettings, measure_link_prediction
 from chtexp.bench.machine import machine, torch_threads
 from chtexp.bench.memory import MemorySettings, measure_memory
-from chtexp.bench.others import OtherWork
 from chtexp.bench.outcome import Findings, Outcome
 from chtexp.bench.run import RunSettings, measure_run
 from chtexp.bench.settings import Settings
 from chtexp.bench.step import StepSettings, measure_step
 from chtexp.bench.update import UpdateSettings, measure_update
 from chtexp.errors import unknown
+from chtexp.others import OtherWork
 
 
 class Benchmark(NamedTuple):

@@ -12,8 +12,8 @@ from tabulate import tabulate
 
 from chtexp.bench.machine import machine_in_words
 from chtexp.bench.measure import Spread
-from chtexp.bench.others import DISTURBED
 from chtexp.errors import unknown
+from chtexp.others import DISTURBED
 from chtexp.report.formats import lines_of
 from chtexp.report.words import GAP
 

@@ -32,20 +32,19 @@ def add(commands: Any) -> None:
 
 def collect(parsed: argparse.Namespace) -> int:
     """Write the file."""
-    from chtexp.store.collection import check_suffix, merged, read_collection, results_below, write_collection
+    from chtexp.store.collection import add_to_collection, check_suffix, read_collection, results_below
 
     check_suffix(parsed.output)
     for path in parsed.add:
         if not path.exists():
             raise UserError(f"{path} is not there")
-    files = [*([parsed.output] if parsed.output.exists() else []), *parsed.add]
-    runs = runs_folder(parsed.overrides, parsed.config_dir, required=not files)
+    there = parsed.output.exists()
+    runs = runs_folder(parsed.overrides, parsed.config_dir, required=not (there or parsed.add))
     here = results_below(runs)
-    found = {**{str(path): read_collection(path) for path in files}, str(runs): here}
-    together = merged(found, parsed.accept)
-    if not together:
+    found = {**{str(path): read_collection(path) for path in parsed.add}, str(runs): here}
+    if not there and not any(found.values()):
         raise UserError(f"no run in {runs} is done; 'chtexp status paths.runs={runs}' shows what there is")
-    write_collection(parsed.output, together)
+    together = add_to_collection(parsed.output, found, parsed.accept)
     print(
         f"{len(here)} results in {runs}, {len(together) - len(here.keys())} from elsewhere; {len(together)} in {parsed.output}"
     )

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from chtexp import __version__
 from chtexp.cli import (
     bench,
+    campaign,
     clean,
     collect,
     figure,
@@ -79,6 +80,7 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
     for command in (
         paper,
         sweep,
+        campaign,
         tables,
         figure,
         report,

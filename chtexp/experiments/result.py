@@ -13,7 +13,10 @@ from chtexp.experiments.description import Run
 from chtexp.experiments.environment import environment
 from chtexp.store import LAST
 from chtexp.tasks import Task, Tested
+from chtexp.train.beside import Beside
 from chtexp.train.loop import Judged, Training
+
+CLOCKED = ("seconds", "beside")  # of a training's state: of two trainings that end equal, they are not
 
 
 def summary(
@@ -36,6 +39,7 @@ def summary(
     reported = judged.selected if task.validation_metric else judged.best
     per_position = 6.0 * task.positions(task.total_steps)
     mean_links = sparsity.link_steps / task.total_steps
+    alone = training.processes.world == 1
     dense_weights = _linear_weights(training.model) - sparsity.pairs
     return {
         "id": run.id,
@@ -76,6 +80,7 @@ def summary(
         "environment": {
             **environment(training.processes.world),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "beside": Beside(**state["beside"]).summary(computes=training.device.type == "cpu" and alone),
         },
     }
 
@@ -103,5 +108,5 @@ def _fingerprint(state: Mapping[str, Any]) -> str:
         else:
             digest.update(repr(value).encode())
 
-    take("", {key: value for key, value in state.items() if key != "seconds"})
+    take("", {key: value for key, value in state.items() if key not in CLOCKED})
     return digest.hexdigest()

@@ -42,11 +42,21 @@ class Pool:
     """Carries out tasks on places.
 
     failures: of the sweep; no further task starts once there are too many. say: told when a run begins and what became
-    of it.
+    of it. is_open: asked before a task is given out; one that is not is passed over. through: told of every task that was
+    given out and is at an end, with what was said of it.
     """
 
-    def __init__(self, places: Sequence[Place], failures: Failures, say: Say) -> None:
+    def __init__(
+        self,
+        places: Sequence[Place],
+        failures: Failures,
+        say: Say,
+        *,
+        is_open: Callable[[Task], bool] = lambda task: True,
+        through: Callable[[Task, str], object] = lambda task, said: None,
+    ) -> None:
         self._places, self._failures, self._say = places, failures, say
+        self._is_open, self._tell = is_open, through
         self._workers: list[_Worker] = []
         self._asked: int | None = None
 
@@ -75,6 +85,11 @@ class Pool:
         if waiting:
             self._say(f"{len(waiting)} runs were not started")
 
+    @property
+    def asked(self) -> int | None:
+        """The signal that it was last asked to stop by."""
+        return self._asked
+
     def stop(self, number: int) -> None:
         """Have every run save itself and end, as by this signal; a second Ctrl-C ends it at once."""
         at_once = number == signal.SIGINT and self._asked == signal.SIGINT
@@ -102,26 +117,31 @@ class Pool:
             worker.send(self._asked)
 
     def _next(self, worker: _Worker, waiting: deque[tuple[int, Task]]) -> None:
-        if waiting and self._goes_on():
+        while waiting and self._goes_on():
             number, task = waiting.popleft()
-            self._say(f"[{number}/{self._total}] {task.label}: begins on worker {worker.place.label}")
-            worker.give(number, task)
-        else:
-            worker.dismiss()
+            if self._is_open(task):
+                self._say(f"[{number}/{self._total}] {task.label}: begins on worker {worker.place.label}")
+                worker.give(number, task)
+                return
+        worker.dismiss()
 
     def _through(self, worker: _Worker, reply: Reply) -> None:
         number, task = worker.number, worker.task
         assert task
         if reply.error and task.run_folder.starts == worker.starts_before:  # what its folder knows nothing of
             self._failures.traceless += not reply.locked
-            self._say(f"[{number}/{self._total}] {task.label}: not begun ({reply.error})")
+            self._say_through(number, task, f"not begun ({reply.error})")
             return
         found = condition(task.run_folder)
         said = found.reason
         if result := found.result:
             value = result["last"] if result["reported"] is None else result["reported"]
             said = f"{result['metric']} {value:.2f} in {result['seconds']:.0f} s"
-        self._say(f"[{number}/{self._total}] {task.label}: {found.state}" + (f" ({said})" if said else ""))
+        self._say_through(number, task, found.state + (f" ({said})" if said else ""))
+
+    def _say_through(self, number: int, task: Task, said: str) -> None:
+        self._say(f"[{number}/{self._total}] {task.label}: {said}")
+        self._tell(task, said)
 
     def _ended(self, worker: _Worker) -> None:
         """A worker's process has ended: dismissed, asked to stop, or taken down by its run."""
@@ -134,7 +154,7 @@ class Pool:
         if begun and start and start.ending is None:
             start.end("failed", reason=_cause(code, worker.kills_before), traceback="", step=None)
         if not begun:
-            self._say(f"[{worker.number}/{self._total}] {worker.task.label}: not begun; its worker ended with {code}")
+            self._say_through(worker.number, worker.task, f"not begun; its worker ended with {code}")
             self._failures.traceless += self._asked is None
             return
         self._through(worker, Reply())

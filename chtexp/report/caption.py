@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chtexp.report.table import Table
 from chtexp.report.verdict import RULE
-from chtexp.report.words import GAP, MARK
+from chtexp.report.words import DISTURBED, GAP, MARK
 from chtexp.store import LAST
 
 
@@ -28,6 +28,8 @@ def caption(table: Table) -> list[str]:
         lines.append(RULE)
     if marks := dict.fromkeys(mark for row in table.rows for mark in row.marks):
         lines.append(f"{MARK}: the runs are not the paper's: {'; '.join(marks)}.")
+    if any(row.disturbed for row in table.rows):
+        lines.append(f"seconds {DISTURBED}: measured beside other work, or with pauses.")
     for head, facts in (("Data", table.sources), ("Hardware", _hardware(table)), ("Code", table.code)):
         if facts:
             lines.append(f"{head}: {'; '.join(facts)}.")

@@ -16,11 +16,11 @@ from chtexp.errors import unknown
 from chtexp.report.records import records
 from chtexp.report.sections import Section, ordered, sections
 from chtexp.report.table import Table
-from chtexp.report.words import GAP, MARK
+from chtexp.report.words import DISTURBED, GAP, MARK
 
 LATEX = {letter: "\\" + letter for letter in "&%_#${}"} | {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "×": r"$\times$", GAP: "--",
-    MARK: r"$\dagger$", "<": r"$<$", ">": r"$>$", "|": r"$|$",
+    MARK: r"$\dagger$", DISTURBED: r"$\ddagger$", "<": r"$<$", ">": r"$>$", "|": r"$|$",
 }  # fmt: skip
 
 

@@ -48,3 +48,9 @@ class CellResults:
     results: tuple[Result, ...]
     unread: int = 0
     changed: tuple[str, ...] = ()
+
+
+def is_disturbed(result: Result) -> bool:
+    """Whether its seconds are known to be measured beside other work, or with pauses; earlier results do not say."""
+    beside = result["environment"].get("beside") or {}
+    return bool(beside.get("disturbed"))

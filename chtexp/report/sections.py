@@ -9,7 +9,7 @@ from chtexp.report.caption import caption, of_the_paper
 from chtexp.report.claims import CLAIMS_RULE, CheckedClaim
 from chtexp.report.means import MEANS_RULE, MeanRow
 from chtexp.report.table import Row, Table
-from chtexp.report.words import GAP, MARK, number, rounded, with_error
+from chtexp.report.words import DISTURBED, GAP, MARK, number, rounded, with_error
 
 PAPER_COLUMNS = ("paper", "difference", "verdict", "paper ANP %")
 
@@ -69,7 +69,7 @@ def _fields(row: Row, table: Table) -> dict[str, str]:
         "ANP %": number(row.anp, ".0f"),
         "paper ANP %": number(row.paper_anp, ".0f"),
         "non-zeros": number(row.nonzeros, ",.0f"),
-        "seconds": number(row.seconds, ".1f") + _on(row.hardware, table),
+        "seconds": number(row.seconds, ".1f") + (DISTURBED if row.disturbed else "") + _on(row.hardware, table),
     }
 
 

@@ -10,7 +10,7 @@ from statistics import fmean
 
 from chtexp.errors import UserError
 from chtexp.report.claims import CheckedClaim, check_claim
-from chtexp.report.layout import CellResults, Layout, Result
+from chtexp.report.layout import CellResults, Layout, Result, is_disturbed
 from chtexp.report.means import MeanRow, compare_over
 from chtexp.report.paper_numbers import PaperMeans, PaperNumber
 from chtexp.report.statistics import mean_and_error
@@ -24,7 +24,8 @@ class Row:
     """One cell of the paper's table, as one row with all that is known of it.
 
     values (of the seeds, None of one that reports nothing), mean, standard_error (None below two seeds), last: in the metric's
-    unit; anp, paper_anp in percent; seconds: mean training time of a run, on this hardware; best: the best of its group; above:
+    unit; anp, paper_anp in percent; seconds: mean training time of a run, on this hardware; disturbed: that of any of them was
+    measured beside other work, or with pauses; best: the best of its group; above:
     better than the reference; marks: in what the runs are not the paper's; verdict: by `chtexp.report.verdict.RULE`.
     """
 
@@ -48,6 +49,7 @@ class Row:
     nonzeros: float | None
     density: float | None
     seconds: float | None
+    disturbed: bool
     hardware: tuple[str, ...]
     id: str
     commands: tuple[str, ...]
@@ -141,6 +143,7 @@ def _row(cell: CellResults, paper: PaperNumber | None, digits: int) -> Row:
         nonzeros=_mean(results, "nonzeros"),
         density=_mean(results, "density"),
         seconds=_mean(results, "seconds"),
+        disturbed=any(map(is_disturbed, results)),
         hardware=_hardware_of(results),
         id=cell.id,
         commands=tuple(result["command"] for result in results),

@@ -5,6 +5,7 @@ from __future__ import annotations
 GAP = "–"
 LOWER_IS_BETTER = frozenset({"perplexity"})  # metrics, where no result is there to say so
 MARK = "†"  # beside every number that is not of the paper's budget, data or settings
+DISTURBED = "‡"  # beside seconds that are not the training's own: measured beside other work, or with pauses
 
 
 def number(value: float | None, form: str) -> str:

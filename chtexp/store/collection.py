@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from chtexp.errors import UserError, unknown
+from chtexp.locks import locked
 from chtexp.store.damage import lacking
 from chtexp.store.evaluations import KEY, evaluated, with_scores
 from chtexp.store.files import write_atomically
 from chtexp.store.folder import RunFolder
 
 Result = Mapping[str, Any]
-Collection = dict[tuple[str, int], Result]
+Key = tuple[str, int]  # id and seed
+Collection = dict[Key, Result]
 NUMBERS = (
     "metric",
     "reported",
@@ -86,6 +88,24 @@ def write_collection(path: Path, collection: Collection) -> None:
     write_atomically(path, lambda file: pyarrow.parquet.write_table(table, file))
 
 
+def add_to_collection(
+    path: Path, more: Mapping[str, Collection], accept: Callable[[str], object] | None = None
+) -> Collection:
+    """What the file at `path` holds, if it is there, and `more`, by where they are from: as one, and in the file.
+
+    accept: of `merged`; the file comes first. Several processes may add to one file at once: each waits for its turn, and a
+    file that stays beside it, `.NAME.lock`, stands for that.
+    """
+    check_suffix(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path.with_name(f".{path.name}.lock"), lambda: None):
+        before = read_collection(path) if path.exists() else {}
+        together = merged({str(path): before, **more}, accept)
+        if together != before:
+            write_collection(path, together)
+    return together
+
+
 def merged(collections: Mapping[str, Collection], accept: Callable[[str], object] | None = None) -> Collection:
     """All of them, by where they are from, as one.
 
@@ -93,7 +113,7 @@ def merged(collections: Mapping[str, Collection], accept: Callable[[str], object
     shows them all.
     """
     together: Collection = {}
-    origin: dict[tuple[str, int], str] = {}
+    origin: dict[Key, str] = {}
     conflicts = []
     for where, collection in collections.items():
         for key, result in collection.items():

@@ -23,6 +23,7 @@ from chtexp.sparse import (
 )
 from chtexp.tasks import Task, Tested
 from chtexp.train.averaging import averaging
+from chtexp.train.beside import Beside, Watch
 from chtexp.train.checkpoint import random_state, restore_random_state
 from chtexp.train.precision import Precision
 
@@ -119,11 +120,13 @@ class Training:
         self.judged = Judged()
         self._loss_sum, self._summed = torch.zeros((), device=device), 0  # since the last evaluation
         self._since = clock()
+        self._beside_before, self._watch = Beside(), None  # type: tuple[Beside, Watch | None]
 
     def run(self, observer: Observer) -> Judged:
         """Train to the end. Raises Diverged when the loss is not finite, or was below that of guessing and is above it now."""
         self.begin()
         self._since = clock()
+        self._watch = Watch(self._beside_before, told=self.processes.world == 1)
         batches = self.task.batches(self.step)
         while self.step < self.task.total_steps:
             with threads_for_kernels(self.sparsity.on_kernels):
@@ -237,6 +240,11 @@ class Training:
         self.seconds, self._since = self.seconds + now - self._since, now
         return self.seconds
 
+    @property
+    def beside(self) -> Beside:
+        """What went on beside the training so far, over all starts."""
+        return self._watch.now() if self._watch else self._beside_before
+
     def state_dict(self) -> dict[str, Any]:
         """All that the rest of the training depends on. The leader's; the others take part in it and return nothing."""
         random = self.processes.gathered(random_state())
@@ -246,6 +254,7 @@ class Training:
         return {
             "step": self.step,
             "seconds": self.elapsed(),
+            "beside": asdict(self.beside),
             "judged": asdict(self.judged),
             "loss": {"sum": loss_sum, "summed": self._summed},
             **training_state(self.sparsity),
@@ -263,5 +272,6 @@ class Training:
         else:  # saved by another number of processes: none of their states fits
             torch.manual_seed(derive_seed(self.sparsity.seed, "resumed", state["step"], processes.rank))
         self.step, self.seconds = state["step"], state["seconds"]
+        self._beside_before = Beside(**state.get("beside", {}))  # which earlier code did not save
         self.judged = Judged(**state["judged"])
         self._loss_sum, self._summed = state["loss"]["sum"], state["loss"]["summed"]

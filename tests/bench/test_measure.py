@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from chtexp.bench.measure import Candidate, Measured, Spread, interleave
-from chtexp.bench.others import OtherWork
+from chtexp.others import OtherWork
 
 pytestmark = pytest.mark.timing
 

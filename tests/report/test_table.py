@@ -235,3 +235,27 @@ def test_the_papers_numbers_are_those_of_the_paper() -> None:
     assert table1["FC", "cifar10"] == PaperNumber(62.85, 0.16, None)
     assert table1["CHTss", "cifar10"] == PaperNumber(71.29, 0.14, 63)
     assert paper_numbers("quickstart") == {}
+
+
+def test_seconds_measured_beside_other_work_are_marked_and_others_are_not() -> None:
+    def timed(row: str, beside: list[dict]) -> CellResults:
+        environments = [{**sample()["environment"], **one} for one in beside]
+        results = [result(row, "mnist", seed, 98.0, environment=one) for seed, one in enumerate(environments)]
+        group = next(group for group, rows in LAYOUT.groups.items() if row in rows)
+        return CellResults(group, row, "mnist", run_id(science_of(row, "mnist")), tuple(results))
+
+    own, others = ({"beside": {"disturbed": disturbed}} for disturbed in (False, True))
+    made = build_table(
+        LAYOUT, [timed("FC", [own, own]), timed("CHTs_n", [own, others]), timed("SET", [{}])], {}, budget="cpu"
+    )
+    assert [row.disturbed for row in made.rows] == [False, True, False]
+    text = render(made, "md")
+    assert [line.rpartition("|")[0].split()[-1] for line in text.splitlines() if "| mnist" in line] == [
+        "2.0",
+        "2.0‡",
+        "2.0",
+    ]
+    assert "seconds ‡: measured beside other work, or with pauses." in text
+    assert r"2.0$\ddagger$" in render(made, "latex")
+    assert [row["disturbed"] for row in json.loads(render(made, "json"))["rows"]] == [False, True, False]
+    assert "‡" not in render(build_table(LAYOUT, [timed("FC", [own]), timed("SET", [{}])], {}, budget="cpu"), "md")

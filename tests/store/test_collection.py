@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import random
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +16,7 @@ from sample_results import result
 
 from chtexp.errors import UserError
 from chtexp.store import RunFolder
-from chtexp.store.collection import merged, read_collection, results_below, write_collection
+from chtexp.store.collection import add_to_collection, merged, read_collection, results_below, write_collection
 from chtexp.store.files import write_json
 
 
@@ -145,3 +149,59 @@ def test_ten_thousand_runs_are_listed_and_tabulated_in_seconds(tmp_path: Path, m
             assert max(row["n"] for row in json.loads(said)["rows"]) == 100
     print(seconds)
     assert max(seconds.values()) < 3, seconds
+
+
+ADDS = """
+import sys
+from pathlib import Path
+from chtexp.store.collection import add_to_collection
+from sample_results import result
+path, name = Path(sys.argv[1]), sys.argv[2]
+for seed in range(int(sys.argv[3])):
+    add_to_collection(path, {"mine": {(name, seed): result(seed, id=name)}})
+    print(seed, flush=True)
+"""
+
+
+def adding(path: Path, name: str, count: int) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", ADDS, str(path), name, str(count)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def test_processes_that_add_to_one_file_at_once_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "all.jsonl"
+    processes = [adding(path, name, 60) for name in "abc"]
+    for process in processes:
+        process.communicate(timeout=120)
+        assert process.returncode == 0
+    assert set(read_collection(path)) == {(name, seed) for name in "abc" for seed in range(60)}
+
+
+def test_a_file_is_whole_whenever_who_adds_to_it_is_killed(tmp_path: Path) -> None:
+    path, chance = tmp_path / "all.jsonl", random.Random(0)
+    acknowledged: set[tuple[str, int]] = set()
+    for number in range(8):
+        process = adding(path, str(number), 100_000)
+        assert process.stdout
+        for seed in range(chance.randrange(5, 30)):
+            assert process.stdout.readline() == f"{seed}\n"
+            acknowledged.add((str(number), seed))
+        time.sleep(chance.uniform(0, 0.02))
+        process.kill()
+        process.communicate()
+        assert acknowledged <= read_collection(path).keys()
+
+
+def test_what_a_file_holds_comes_first_and_is_written_only_when_it_changes(tmp_path: Path) -> None:
+    path, said = tmp_path / "deep" / "all.jsonl", []
+    one = {("0123456789", 0): result(0)}
+    assert add_to_collection(path, {"mine": one}) == one
+    before = path.stat().st_mtime_ns, path.stat().st_ino
+    other = {("0123456789", 0): result(0, last=96.0)}
+    with pytest.raises(UserError, match=r"last 97\.5 and 96\.0"):
+        add_to_collection(path, {"mine": other})
+    assert add_to_collection(path, {"mine": other}, said.append) == one
+    assert len(said) == 1
+    assert (path.stat().st_mtime_ns, path.stat().st_ino) == before
+    assert sorted(entry.name for entry in path.parent.iterdir()) == [".all.jsonl.lock", "all.jsonl"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from chtexp.data.checksums import checksum
-from chtexp.data.locks import locked
 from chtexp.data.prepare import Log
 from chtexp.data.prepared import READ_ONLY, check, publish, read_manifest, write_manifest
 from chtexp.data.staging import staging, writable
@@ -23,6 +22,7 @@ from chtexp.data.text.sources import TRAIN, VALIDATION
 from chtexp.data.text.stream import TextData
 from chtexp.data.text.tokenizer import given_file
 from chtexp.errors import UserError
+from chtexp.locks import locked
 
 
 def prepare_text(config: TextDataConfig, root: Path | None, log: Log = print, cache: Path | None = None) -> TextData:

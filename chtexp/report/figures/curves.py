@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from chtexp.report.figures.evidence import NO_RESULTS, Evidence, notes, without_records
+from chtexp.report.figures.evidence import NO_RESULTS, Evidence, disturbed, notes, without_records
 from chtexp.report.figures.series import METRIC, Quantity, fit_scale, over_seeds, quantity, series
 from chtexp.report.figures.sheet import Sheet, panel_places
 from chtexp.report.figures.style import GREY, line, paper_point, said, styled
@@ -52,7 +52,8 @@ def curves(evidence: Evidence, quantities: Sequence[str] = SHOWN, against: str =
                 axes.set_title(wanted.label)
             axes.set_xlabel(AXES[against] if place + across >= len(panels) else "")
     shown = [] if abreast else [f"Shown: {columns[0]}."]
-    return sheet.finish(notes(evidence, *shown, *without_records(evidence), paper=PAPERS if papers else ""))
+    timed = disturbed(evidence) if against == "seconds" else []
+    return sheet.finish(notes(evidence, *shown, *timed, *without_records(evidence), paper=PAPERS if papers else ""))
 
 
 def _panel(sheet: Sheet, axes: Any, evidence: Evidence, wanted: Quantity, column: str, against: str) -> None:

@@ -100,6 +100,12 @@ def notes(evidence: Evidence, *more: str, paper: str = "", over_seeds: bool = Tr
     return said
 
 
+def disturbed(evidence: Evidence) -> list[str]:
+    """Whose seconds are not their training's own, of a figure that shows seconds."""
+    found = [f"{row.row} on {row.column}" for row in evidence.table.rows if row.disturbed]
+    return [f"Measured beside other work, or with pauses: the seconds of {listed(found)}."] if found else []
+
+
 def without_records(evidence: Evidence) -> list[str]:
     """Which results came without the records of their training: a collection of results holds none, a file may be damaged."""
     bare = [run for run in evidence.runs if not run.records]

@@ -7,7 +7,7 @@ from functools import partial
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from chtexp.report.figures.evidence import NO_RESULTS, Evidence, metric_label, notes
+from chtexp.report.figures.evidence import NO_RESULTS, Evidence, disturbed, metric_label, notes
 from chtexp.report.figures.sheet import Sheet, panel_places
 from chtexp.report.figures.style import empty, line, logarithmic, styled
 
@@ -41,7 +41,8 @@ def _trade_off(evidence: Evidence, label: str, key: Callable[[Any], float], *, p
                 empty(axes, NO_RESULTS)
             axes.set_xlabel(label.partition(",")[0] if place + across >= len(columns) else "")
             axes.set_ylabel(metric_label(evidence.table) if place % across == 0 else "")
-    return sheet.finish(notes(evidence, f"Across: {label}.", paper=PALE if theirs else ""))
+    timed = disturbed(evidence) if label == SECONDS else []
+    return sheet.finish(notes(evidence, f"Across: {label}.", *timed, paper=PALE if theirs else ""))
 
 
 def _point(

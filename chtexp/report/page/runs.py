@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from chtexp.report.layout import is_disturbed
 from chtexp.report.page.curves import Curve, curves
 from chtexp.report.words import number
 from chtexp.store import DAMAGED, Condition, RunFolder
@@ -140,6 +141,7 @@ def _of_result(result: Mapping[str, Any], environments: list[dict[str, Any]]) ->
         "active neurons (ANP)": f"{result['anp']:.1%}",
         "non-zeros": f"{result['nonzeros']:,}",
         "data": str(result["data_source"]),
+        "seconds": "measured beside other work, or with pauses" if is_disturbed(result) else "",
         **_made_by(environments),
     }
     return {

@@ -1,0 +1,51 @@
+"""A campaign, described: parts of tables in order of worth, and where their results are collected."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from chtexp.errors import UserError
+from chtexp.resources import read_yaml
+from chtexp.store.collection import check_suffix
+from chtexp.typed import Description, describe
+
+
+def _words(line: object) -> list[str]:
+    if not isinstance(line, str):
+        raise ValueError(
+            f"is what follows 'chtexp sweep', as one line, e.g. table7 data=mnist row=CHTs_n,SET, not {line!r}"
+        )
+    return shlex.split(line)
+
+
+Rank = Annotated[tuple[str, ...], BeforeValidator(_words), Field(min_length=1)]
+
+
+class Campaign(Description):
+    """ranks: the worthiest first, each the words that follow `chtexp sweep`: a table, and which of its runs, how changed.
+
+    collected: the file of finished results, as seen from the campaign's own (None: of the same name, with .jsonl).
+    """
+
+    ranks: Annotated[tuple[Rank, ...], Field(min_length=1)]
+    collected: str | None = None
+
+
+def read_campaign(path: Path) -> Campaign:
+    """What the YAML file at `path` describes; UserError names what is wrong with it."""
+    values = read_yaml(path)
+    try:
+        return describe(Campaign, values)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def collection_of(campaign: Campaign, path: Path) -> Path:
+    """The file of collected results of the campaign at `path`."""
+    collected = path.parent / campaign.collected if campaign.collected else path.with_suffix(".jsonl")
+    check_suffix(collected)
+    return collected

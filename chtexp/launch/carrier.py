@@ -1,0 +1,169 @@
+"""A campaign carried out: what is missing, one run after the other, until all is done or the time is up.
+
+What is done stands in one file of collected results, which alone is needed to go on elsewhere; a run that was stopped goes on
+from its checkpoint where its folder is at hand.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from chtexp.experiments.description import Run
+from chtexp.launch.conduct import check_fit, places
+from chtexp.launch.failures import Failures
+from chtexp.launch.pace import Pace, in_words
+from chtexp.launch.pool import Pool, Say
+from chtexp.launch.settings import Local
+from chtexp.launch.sweep_folder import SweepFolder, Task
+from chtexp.stopping import Stopped
+from chtexp.store import DAMAGED, OPEN, Condition, condition
+from chtexp.store.collection import Collection, Key, add_to_collection, read_collection
+
+LOWEST_PRIORITY = 19
+TIME_IS_UP = signal.SIGUSR1  # as a scheduler says it
+ENOUGH_SECONDS, ENOUGH_SHARE = 60.0, 0.1  # to begin a run in, or of a shorter campaign
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A run of a campaign. rank: from 1. table, row, column: where it stands. command: what to type for it alone."""
+
+    rank: int
+    table: str
+    row: str
+    column: str
+    run: Run
+    command: str
+
+    @property
+    def key(self) -> Key:
+        """By which collected results know it."""
+        return self.run.id, self.run.seed
+
+    def __str__(self) -> str:
+        return f"rank {self.rank}, {self.table}, {self.row}, {self.column}, seed {self.run.seed}"
+
+
+class Deadline:
+    """So many hours from now (None: never)."""
+
+    def __init__(self, hours: float | None) -> None:
+        self._seconds = None if hours is None else 3600 * hours
+        self._began = time.monotonic()
+
+    def left(self) -> float | None:
+        """Seconds."""
+        return None if self._seconds is None else max(0.0, self._seconds - (time.monotonic() - self._began))
+
+    def is_near(self) -> bool:
+        """Whether too little is left to begin a run."""
+        left = self.left()
+        return left is not None and left <= min(ENOUGH_SECONDS, ENOUGH_SHARE * (self._seconds or 0.0))
+
+
+@dataclass
+class Carrier:
+    """Carries out a campaign. collected: the file of results. say: told a line a run. keep_first: of `merged`.
+
+    failed: why, of the runs that did.
+    """
+
+    wanted: Sequence[Wanted]
+    collected: Path
+    deadline: Deadline
+    say: Say
+    keep_first: Callable[[str], object]
+    failed: dict[Key, str] = field(default_factory=dict)
+
+    def carry_out(self, workers: int = 1) -> None:
+        """Every run that is neither done nor being done elsewhere, once, in order, by workers of one thread.
+
+        A run that fails is noted, and the next one begins. When the time is up, and when a signal asks for it (then raises
+        Stopped), the runs at work save themselves and stop.
+        """
+        done = self.done()
+        items = [item for item in self.wanted if self._is_open(item, done)]
+        if not items:
+            return
+        waiting = [Task.of(item.run, item.command) for item in items]
+        self._items = {task.folder: item for task, item in zip(waiting, items, strict=True)}
+        launcher = Local(workers=workers, threads=1)
+        check_fit(launcher, waiting)
+        folder = SweepFolder.create(items[0].run.paths.runs, {}, waiting)
+        os.setpriority(os.PRIO_PROCESS, 0, LOWEST_PRIORITY)  # workers inherit it
+        self._pool = Pool(
+            places(launcher, waiting, folder),
+            Failures(waiting, None),
+            lambda line: None,
+            is_open=lambda task: not self.deadline.is_near() and self._is_open(self._items[task.folder], self.done()),
+            through=self._through,
+        )
+        with folder.conducted([]), _stopped_in(self.deadline.left(), self._pool):  # any of its runs may begin elsewhere
+            self._pool.run(waiting)
+        if self._pool.asked not in (None, TIME_IS_UP):
+            raise Stopped(self._pool.asked)
+
+    def done(self) -> Collection:
+        """What is collected: also by others, meanwhile."""
+        return read_collection(self.collected) if self.collected.exists() else {}
+
+    def left(self, done: Collection) -> list[Wanted]:
+        """What is not collected."""
+        return [item for item in self.wanted if item.key not in done]
+
+    # ------------------------------------------------------------------ parts
+
+    def _is_open(self, item: Wanted, done: Collection) -> bool:
+        """Whether a run is to be carried out here; one that is done, and not collected yet, is collected now."""
+        if item.key in done:
+            return False
+        found = condition(item.run.folder)
+        self._collect(found)
+        if found.state == DAMAGED:
+            self.failed[item.key] = found.reason
+        return found.state not in (*OPEN, DAMAGED, "done")
+
+    def _through(self, task: Task, said: str) -> None:
+        """A run is at an end, for now."""
+        item = self._items[task.folder]
+        found = condition(item.run.folder)
+        self._collect(found)
+        if self._pool.asked is None and found.state not in (*OPEN, "done"):
+            self.failed[item.key] = found.reason or said
+        step = "" if found.step is None else f" at step {found.step}"
+        done = self.done()
+        left = self.left(done)
+        count = f"{len(self.wanted) - len(left)}/{len(self.wanted)} done"
+        self.say(f"{item}: {said}{step}; {count}, {self._time_left(left, Pace(done.values()))}")
+
+    def _collect(self, found: Condition) -> None:
+        if result := found.result:
+            more: Collection = {(result["id"], result["seed"]): result}
+            add_to_collection(self.collected, {"this campaign": more}, self.keep_first)
+
+    def _time_left(self, left: Sequence[Wanted], pace: Pace) -> str:
+        hours = pace.of_all(item.run for item in left if item.key not in self.failed)
+        seconds = self.deadline.left()
+        return f"about {in_words(hours)} to go" + ("" if seconds is None else f", {in_words(seconds / 3600)} left")
+
+
+@contextmanager
+def _stopped_in(seconds: float | None, pool: Pool) -> Iterator[None]:
+    """Inside, a pool's runs are asked to save themselves and stop after so many seconds (None: never)."""
+    if seconds is None:
+        yield
+        return
+    timer = threading.Timer(seconds, pool.stop, (TIME_IS_UP,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

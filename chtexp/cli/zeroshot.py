@@ -11,7 +11,7 @@ from typing import Any
 
 from chtexp.cli.common import add_trained_run, positive, subcommand, wanted_device
 
-EXAMPLE = "chtexp zeroshot runs/webmix-chtss-cpu-160fb85c6a/seed-0 --tasks rte_local,reviews_local"
+EXAMPLE = "chtexp zeroshot runs/webmix-chtss-cpu-160fb85c6a/seed-0 --tasks cola,rte,copa"
 HEADS = ("task", "n", "accuracy %", "Matthews", "labels %", "answered %")
 
 
@@ -23,7 +23,8 @@ def add(commands: Any) -> None:
     add_trained_run(sub)
     sub.add_argument(
         "--tasks",
-        help="by commas, of EleutherAI's harness; rte_local, reviews_local need no network (default: the paper's twelve)",
+        help="by commas, of EleutherAI's harness, or rte_local, reviews_local (default: the paper's twelve); "
+        "what lies in glue/ or zeroshot/ below the data root needs no network",
     )
     sub.add_argument("--limit", type=positive, help="the first so many items of each task")
     sub.add_argument("--batch", type=positive, default=32, help="items at once (default: %(default)s)")
@@ -37,7 +38,7 @@ def zeroshot(parsed: argparse.Namespace) -> int:
     import os
 
     from chtexp.experiments.writer import Writer
-    from chtexp.experiments.zeroshot import PAPER_TASKS, as_record, evaluate_zero_shot, harness_version
+    from chtexp.experiments.zeroshot import PAPER_TASKS, Lacking, as_record, evaluate_zero_shot, harness_version
     from chtexp.store.evaluations import FILE, finished, newest, scores_in
     from chtexp.store.files import write_json
 
@@ -48,22 +49,29 @@ def zeroshot(parsed: argparse.Namespace) -> int:
     former = {} if parsed.again else finished(scores_in(parsed.folder), tasks, parsed.limit, harness_version())
     records = dict(former)
     missing = [task for task in tasks if task not in former]
-    said = []
+    said, lacking = [], []
     for score in evaluate_zero_shot(writer, missing, root, limit=parsed.limit, batch=parsed.batch):
+        if isinstance(score, Lacking):
+            lacking.append(score)
+            continue
         record = as_record(score, parsed.limit)
         kept = newest(scores_in(parsed.folder), [record])
         write_json(path, {**run, "scores": kept})
         records[score.task] = record
         if record not in kept:
             said.append(f"{score.task}: not kept, since the score of all its items is there")
-    everything = [records[task] for task in tasks]
+    everything = [records[task] for task in tasks if task in records]
     print(json.dumps({**run, "scores": everything}, indent=2) if parsed.json else _table(everything))
+    said += [_what_is_a_part(record) for record in everything if record.get("whole")]
     said += [_what_was_cut(record, writer.run.data.sequence_length) for record in everything if record["cut"]]
     if former:
         said.append(f"evaluated before: {', '.join(former)}; --again evaluates anew")
-    for line in (*said, f"written: {path}"):
+    said += [f"written: {path}"] if records else []
+    for line in said:
         print(line, file=sys.stderr if parsed.json else sys.stdout)
-    return 0
+    for task, reason in lacking:
+        print(f"{task}: not evaluated, its texts cannot be had: {reason}", file=sys.stderr)
+    return 1 if lacking else 0
 
 
 def _table(records: Sequence[Mapping[str, Any]]) -> str:
@@ -79,6 +87,10 @@ def _table(records: Sequence[Mapping[str, Any]]) -> str:
 
 def _shown(shares: Mapping[str, float]) -> str:
     return ", ".join(f"{label} {share:.1f}" for label, share in shares.items())
+
+
+def _what_is_a_part(record: Mapping[str, Any]) -> str:
+    return f"{record['task']}: {record['n']} of the {record['whole']} items of the task: a part, and marked as one in tables"
 
 
 def _what_was_cut(record: Mapping[str, Any], context: int) -> str:

@@ -25,14 +25,14 @@ class Writer:
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         self.run = trained_run(folder, "language_modelling", "go on with a text")
-        end_token = json.loads((folder / SETTINGS).read_text())["eos_token"]
-        self.tokenizer = TextTokenizer.read(folder / TOKENIZER, end_token)
+        settings = json.loads((folder / SETTINGS).read_text())
+        self.tokenizer = TextTokenizer.read(folder / TOKENIZER, settings["eos_token"], settings.get("pad_token"))
         built = build_llama_for(self.run.model, self.tokenizer.vocabulary, self.run.data.sequence_length, self.run.seed)
         model = with_selected_weights(built.model, folder, device)
         assert isinstance(model, Llama)
         self.network, self.device = model.network, device
-        for settings in (self.network.config, self.network.generation_config):
-            settings.eos_token_id = settings.pad_token_id = self.tokenizer.end_of_text
+        for generation in (self.network.config, self.network.generation_config):
+            generation.eos_token_id, generation.pad_token_id = self.tokenizer.end_of_text, self.tokenizer.padding
 
     @torch.inference_mode()
     def __call__(self, text: str, tokens: int, *, temperature: float = 1.0, seed: int = 0) -> str:

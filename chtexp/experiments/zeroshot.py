@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from chtexp.data.labelled import read_labelled
+from chtexp.data.question_sets import FOLDER, QUESTION_SETS, Record, read_questions
 from chtexp.errors import UserError
 from chtexp.experiments.writer import Writer
 from chtexp.experiments.zeroshot_score import Score, score
@@ -38,14 +39,22 @@ LOCAL_TASKS: dict[str, dict[str, Any]] = {
 }
 
 
+class Lacking(NamedTuple):
+    """A task that could not be evaluated, since its texts cannot be had, and why."""
+
+    task: str
+    reason: str
+
+
 def evaluate_zero_shot(
     writer: Writer, tasks: Sequence[str], root: Path | None, *, limit: int | None = None, batch: int = 32
-) -> Iterator[Score]:
+) -> Iterator[Score | Lacking]:
     """The scores of the tasks, in their order, each as soon as it is known.
 
-    tasks: names of the harness (PAPER_TASKS are the paper's), whose texts come from the Hugging Face hub, or LOCAL_TASKS, whose
-    texts lie below `root`. limit: the first so many items of each. Raises UserError, before any task is evaluated, for one that
-    is not known, offers no choice of answers, or whose local texts are not there; later, for texts that the hub does not give.
+    tasks: names of the harness (PAPER_TASKS are the paper's), or LOCAL_TASKS. Texts of QUESTION_SETS that lie below `root` are
+    read there, those of LOCAL_TASKS must; all others come from the Hugging Face hub. Wherever texts are from, questions, answers
+    and metrics are the harness's own. limit: the first so many items of each. Raises UserError, before any task is evaluated, for
+    one that is not known, offers no choice of answers, or whose local texts are broken or, of LOCAL_TASKS, not there.
     """
     harness_version()
     if not tasks:
@@ -56,6 +65,7 @@ def evaluate_zero_shot(
 
     manager = TaskManager()
     asked = {task: _settings(task, manager, root) for task in tasks}
+    here = {task: read_questions(task, root) for task in tasks}
     model = HFLM(
         pretrained=writer.network,
         tokenizer=writer.tokenizer.hugging_face(),
@@ -63,16 +73,31 @@ def evaluate_zero_shot(
         device=str(writer.device),
     )
     for task, settings in asked.items():
-        named = settings if task in LOCAL_TASKS else task
+        records = here[task]
+        named = settings if task in LOCAL_TASKS else task if records is None else on_records(task, records, manager)
         try:
             found = simple_evaluate(model=model, tasks=[named], task_manager=manager, limit=limit, bootstrap_iters=0)
         except (OSError, ConnectionError) as error:
-            raise UserError(
-                f"the texts of {task} cannot be had ({_first_line(error)}); without the hub take local tasks"
-            ) from None
+            yield Lacking(task, f"{_by_hand(task, root)}the hub does not give them ({_first_line(error)})")
+            continue
         samples = found["samples"][task]
         cut = sum(_is_cut(model, sample) for sample in samples)
-        yield score(task, _answers(task, samples), _fixed_choices(settings), cut)
+        whole = None if records is None or len(records) == QUESTION_SETS[task].items else QUESTION_SETS[task].items
+        yield score(task, _answers(task, samples), _fixed_choices(settings), cut, whole)
+
+
+def on_records(task: str, records: Sequence[Record], manager: Any) -> Any:
+    """The harness's own task, with `records` in place of the texts of the hub."""
+    import datasets
+
+    given: dict[str, Any] = {
+        "task": task,
+        "training_split": None,
+        "custom_dataset": lambda **ignored: {"validation": datasets.Dataset.from_list([dict(one) for one in records])},
+    }
+    if task == "hellaswag":
+        given["process_docs"] = lambda docs: docs  # question and choices are made already
+    return manager.load({"group": "here", "task": [given]})["tasks"][task]
 
 
 def harness_version() -> str:
@@ -137,18 +162,30 @@ def _fixed_choices(settings: Mapping[str, Any]) -> tuple[str, ...] | None:
 def _answers(task: str, samples: Sequence[Mapping[str, Any]]) -> list[tuple[int, int]]:
     """The right answer and the likeliest of every item. Raises UserError where the right one is no single label."""
     return [
-        (_label(task, sample["target"]), int(np.argmax([likelihood for likelihood, _ in sample["filtered_resps"]])))
+        (_label(task, sample), int(np.argmax([likelihood for likelihood, _ in sample["filtered_resps"]])))
         for sample in samples
     ]
 
 
-def _label(task: str, target: Any) -> int:
+def _label(task: str, sample: Mapping[str, Any]) -> int:
+    """The right answer's number; some tasks (COPA) name the answer itself."""
+    target = sample["target"]
+    answers = [answer.strip() for _, answer in sample["arguments"]]
+    if isinstance(target, str) and answers.count(target.strip()) == 1:
+        return answers.index(target.strip())
     try:
         return int(target)
     except (TypeError, ValueError):
         raise UserError(
-            f"'{task}' cannot be scored: the right answer of an item is {target!r}, and not the number of one of its choices"
+            f"'{task}' cannot be scored: the right answer of an item is {target!r}, and not one of its choices"
         ) from None
+
+
+def _by_hand(task: str, root: Path | None) -> str:
+    """Where texts would lie that this project reads."""
+    if task not in QUESTION_SETS:
+        return ""
+    return f"no {(root or Path('<data root>')) / FOLDER / QUESTION_SETS[task].file}, and "
 
 
 def _is_cut(model: Any, sample: Mapping[str, Any]) -> bool:

@@ -22,7 +22,8 @@ class Score:
 
     shares: of every label among the n right answers, in percent; answered: among those given. Labels are called as in `choices`,
     the task's answers in the order of its labels 0, 1, ...; None: every item has answers of its own, and labels are "0", "1", ...
-    cut: of the n items, those whose text was longer than the network's context, and lost its beginning.
+    cut: of the n items, those whose text was longer than the network's context, and lost its beginning. whole: items of the whole
+    task, where the texts at hand are a part of it; None: they are all.
     """
 
     task: str
@@ -35,10 +36,17 @@ class Score:
     answered: dict[str, float]
     choices: tuple[str, ...] | None = None
     cut: int = 0
+    whole: int | None = None
 
 
-def score(task: str, answers: Sequence[tuple[int, int]], choices: Sequence[str] | None = None, cut: int = 0) -> Score:
-    """Of right and given answers, by item. choices, cut: see `Score`."""
+def score(
+    task: str,
+    answers: Sequence[tuple[int, int]],
+    choices: Sequence[str] | None = None,
+    cut: int = 0,
+    whole: int | None = None,
+) -> Score:
+    """Of right and given answers, by item. choices, cut, whole: see `Score`."""
     right, given = (np.array(column) for column in zip(*answers, strict=True))
     hits, n = right == given, len(right)
     accuracy = float(hits.mean())
@@ -55,6 +63,7 @@ def score(task: str, answers: Sequence[tuple[int, int]], choices: Sequence[str] 
         answered=_shares(given, choices),
         choices=None if choices is None else tuple(choices),
         cut=cut,
+        whole=whole,
     )
 
 

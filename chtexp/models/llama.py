@@ -112,7 +112,7 @@ class Llama(nn.Module):
         self.network = build_llama(config, vocabulary, positions)
 
     def forward(self, tokens_BT: Tensor) -> Tensor:
-        """No padding: sequences are packed, and every token sees all before it.
+        """Every token sees all before it, and needs no mask: padding stands behind the text alone.
 
         The layers are called one by one: Hugging Face's own forward pass looks for sequences packed by position, and waits for
         the device to say that there are none.

@@ -42,6 +42,7 @@ def marks(results: Sequence[Mapping[str, Any]], changed: Sequence[str]) -> tuple
     said = [f"budget {budget['name']}" for budget in budgets if not _whole(budget)]
     said += [f"stand-in data ({name})" for result in results if (name := _stand_in(str(result["data_source"])))]
     said += [f"the first {limit} items of a task" for r in results if (limit := r.get("item_limit")) is not None]
+    said += [part for result in results for part in result.get("parts", ())]
     if results and changed:
         more = f" and {len(changed) - LISTED} more" if len(changed) > LISTED else ""
         said.append(f"changed runs ({', '.join(changed[:LISTED])}{more})")

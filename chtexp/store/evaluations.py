@@ -1,8 +1,9 @@
 """Scores of a finished run's model on tasks that it was not trained for: kept beside the result, carried with it, read off it.
 
 A score is a record of one task: task, n, accuracy and its error (percent), matthews, shares of labels (percent) by the names in
-choices (None: by number), cut (items that were too long for the network), limit (the first so many items; None: all), and
-lm_eval, the version of what evaluated it. A result holds them, where there are any, in a list under `zeroshot`.
+choices (None: by number), cut (items that were too long for the network), whole (items of the whole task, where the texts at
+hand are a part of it), limit (the first so many items; None: all), and lm_eval, the version of what evaluated it. A result holds
+them, where there are any, in a list under `zeroshot`.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ def read_off(result: Result, tasks: Sequence[str], score: str, metric: str) -> R
     found = {record["task"]: record for record in result.get(KEY) or []}
     if not set(tasks) <= set(found):
         return None
+    partly = [task for task in tasks if found[task].get("whole") is not None]
     limits = [found[task]["limit"] for task in tasks if found[task].get("limit") is not None]
     return {
         **result,
@@ -76,6 +78,7 @@ def read_off(result: Result, tasks: Sequence[str], score: str, metric: str) -> R
         "reported": fmean(_value(found[task], score) for task in tasks),
         "last": None,
         "item_limit": min(limits, default=None),
+        "parts": [f"{found[task]['n']:,} of {found[task]['whole']:,} items of {task}" for task in partly],
     }
 
 

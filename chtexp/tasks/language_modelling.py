@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from itertools import islice
 from typing import Annotated, Literal, NamedTuple
 
 import torch
@@ -15,7 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from chtexp.data.text import SequenceBatches, TextData
+from chtexp.data.text import PADDING, SequenceBatches, TextData
 from chtexp.errors import UserError
 from chtexp.models.llama import Llama, LlamaConfig
 from chtexp.processes import ALONE, Processes
@@ -44,7 +45,7 @@ class WarmUpCosine(Ramps):
 
 
 class LanguageModellingRecipe(Description):
-    """steps: optimizer steps at the full budget, of `batch` packed sequences each.
+    """steps: optimizer steps at the full budget, of `batch` sequences each.
 
     at_once: sequences of one forward pass in one process, whose gradients are summed up to those of the batch: it changes
     memory and time, and numbers by rounding. update_steps: between topology updates. evaluations: on the validation text, over
@@ -77,7 +78,7 @@ class LanguageModellingLength:
         self._step_tokens = recipe.batch * sequence_length
 
     def positions(self, step: int) -> int:
-        """Tokens that the first `step` steps process."""
+        """Places of sequences that the first `step` steps compute: tokens, and the padding behind short documents."""
         return step * self._step_tokens
 
 
@@ -90,14 +91,17 @@ def build_llama_for(config: LlamaConfig, vocabulary: int, positions: int, seed: 
 
 
 class Part(NamedTuple):
-    """Sequences [B, T + 1]: every token but the last is an input, every one but the first a target. share: of the step's loss."""
+    """Sequences [B, T + 1]: every token but the last is an input, every one but the first a target; PADDING is neither.
+
+    weight: of a target's nats in the loss of this process, so that the processes' mean is that over all targets of the batch.
+    """
 
     tokens: Tensor
-    share: float
+    weight: float
 
 
 class LanguageModelling:
-    """The next token of packed text; see `chtexp.tasks.Task`. processes: they share every step and evaluation.
+    """The next token of text; see `chtexp.tasks.Task`. processes: they share every step and evaluation.
 
     The paper's perplexity is of validation text, and of the network as it is at the end: so is what a run reports and keeps.
     """
@@ -132,37 +136,46 @@ class LanguageModelling:
         if recipe.batch < processes.world:
             raise UserError(f"task.batch={recipe.batch} leaves nothing to some of {processes.world} processes")
         self._batches = SequenceBatches(self._train, recipe.batch, seed)
+        self._counted = (0, 0)  # so many steps predict so many tokens
 
     def batches(self, first_step: int) -> Iterator[list[Part]]:
         """Of every step: what this process takes of its batch, at most `at_once` sequences at a time."""
         rank, world = self.processes.rank, self.processes.world
         indices = self._batches.iterate(first_step)
-        for _ in range(first_step, self.total_steps):
-            mine = next(indices)[rank::world]
+        for step in range(first_step, self.total_steps):
+            batch = next(indices)
+            mine, targets = batch[rank::world], self.data.train.targets(batch, self._tokens)
             parts = []
             for first in range(0, len(mine), self.recipe.at_once):
                 some = mine[first : first + self.recipe.at_once]
                 tokens = on_device(self.data.train.take(some, self._tokens), self.device)
-                parts.append(Part(tokens, world * len(some) / self.recipe.batch))
+                parts.append(Part(tokens, world / max(targets, 1)))
+            self._counted = step + 1, self._predicted(step) + targets
             yield parts
 
     def loss(self, model: nn.Module, part: Part) -> Tensor:
-        """The part's share of the mean negative log-likelihood a token, in nats."""
-        logits_BTV = model(part.tokens[:, :-1])
-        return cross_entropy(logits_BTV.flatten(0, 1).float(), part.tokens[:, 1:].flatten()) * part.share
+        """The part's share of the mean negative log-likelihood a token of the batch, in nats."""
+        return self._nats(model, part.tokens) * part.weight
+
+    def _nats(self, model: nn.Module, tokens_BT: Tensor) -> Tensor:
+        """The negative log-likelihood of all targets of sequences [B, T + 1], summed up."""
+        inputs_BT, targets_BT = tokens_BT[:, :-1], tokens_BT[:, 1:]
+        logits_BTV = model(inputs_BT.masked_fill(inputs_BT == PADDING, self.data.tokenizer.padding))
+        return cross_entropy(
+            logits_BTV.flatten(0, 1).float(), targets_BT.flatten(), reduction="sum", ignore_index=PADDING
+        )
 
     @torch.inference_mode()
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """`perplexity` of the validation text, all of it but its first token; `validation_loss` of it, in nats a token.
+        """`perplexity` of the validation text, all of it but its first token (of every document, where each is a sequence);
+        `validation_loss` of it, in nats a token.
 
         Summed over tokens, so that it is the same on any number of processes but for rounding.
         """
         sums = torch.zeros(2, dtype=torch.double, device=self.device)
         for tokens_BT in self._validation_parts():
-            targets = tokens_BT[:, 1:].flatten()
-            nats = cross_entropy(model(tokens_BT[:, :-1]).flatten(0, 1).float(), targets, reduction="sum")
-            sums[0] += nats
-            sums[1] += targets.numel()
+            sums[0] += self._nats(model, tokens_BT)
+            sums[1] += (tokens_BT[:, 1:] != PADDING).sum()
         nats_sum, tokens = self.processes.sum(sums).tolist()
         loss = nats_sum / tokens
         return {"perplexity": math.exp(min(loss, 700.0)), "validation_loss": loss}
@@ -172,14 +185,14 @@ class LanguageModelling:
 
         What the whole sequences leave over is a part of its own, a shorter sequence, unless the budget limits the text.
         """
-        stream, size = self.data.validation, self.recipe.at_once
+        text, size = self.data.validation, self.recipe.at_once
         firsts = range(0, self._validation, size)
-        unlimited = self._validation == stream.sequences(self._tokens)
+        unlimited = self._validation == text.sequences(self._tokens)
         for part in range(self.processes.rank, len(firsts) + unlimited, self.processes.world):
             if part < len(firsts):
-                tokens_BT = stream.take(range(firsts[part], min(firsts[part] + size, self._validation)), self._tokens)
+                tokens_BT = text.take(range(firsts[part], min(firsts[part] + size, self._validation)), self._tokens)
             else:
-                tokens_BT = stream.rest(self._tokens)
+                tokens_BT = text.rest(self._tokens)
             if tokens_BT.shape[1] > 1:
                 yield on_device(tokens_BT, self.device)
 
@@ -190,18 +203,27 @@ class LanguageModelling:
     def keepsakes(self) -> dict[str, str]:
         """The tokenizer, as Hugging Face keeps it."""
         tokenizer = self.data.tokenizer
-        return {TOKENIZER: tokenizer.text(), SETTINGS: json.dumps({"eos_token": tokenizer.end_token}) + "\n"}
+        settings = {"eos_token": tokenizer.end_token, "pad_token": tokenizer.padding_token}
+        return {TOKENIZER: tokenizer.text(), SETTINGS: json.dumps(settings) + "\n"}
 
     def features(self) -> None:
         """Tokens have none to correlate."""
         return
 
     def passed(self, step: int) -> dict[str, float]:
-        """Passes over the training text, and tokens."""
-        return {"epoch": step / self._batches.batches_per_epoch, "tokens": float(self.positions(step))}
+        """Passes over the training text, and tokens predicted, padding left out."""
+        return {"epoch": step / self._batches.batches_per_epoch, "tokens": float(self._predicted(step))}
+
+    def _predicted(self, step: int) -> int:
+        """Tokens that the first `step` steps of all processes predict: counted on where they are drawn, anew elsewhere."""
+        counted, tokens = self._counted if self._counted[0] <= step else (0, 0)
+        for batch in islice(self._batches.iterate(counted), step - counted):
+            tokens += self.data.train.targets(batch, self._tokens)
+        self._counted = step, tokens
+        return tokens
 
     def positions(self, step: int) -> int:
-        """Tokens that the first `step` steps process."""
+        """Places of sequences that the first `step` steps compute."""
         return self.length.positions(step)
 
 

@@ -21,14 +21,22 @@ METHODS = [name for name in method_names() if name.startswith("llama/")]
 
 
 @pytest.mark.parametrize(
-    ("method", "precision"),
-    [*((method, "float32") for method in METHODS), ("llama/rigl", "bf16"), ("llama/chtss", "pure_bf16")],
+    ("method", "precision", "packing"),
+    [
+        *((method, "float32", "stream") for method in METHODS),
+        ("llama/rigl", "bf16", "stream"),
+        ("llama/chtss", "pure_bf16", "document"),
+        ("llama/chts", "float32", "document"),
+    ],
 )
 def test_every_method_resumes_bit_for_bit(
-    method: str, precision: str, small_text: Callable[..., Run], tmp_path: Path, monkeypatch
+    method: str, precision: str, packing: str, small_text: Callable[..., Run], tmp_path: Path, monkeypatch
 ) -> None:
     monkeypatch.setattr(Checkpoints, "busy", False)  # none is passed over
-    overrides = [f"method={method}", "checkpoint.steps=1", f"hardware.precision={precision}"]
+    overrides = [
+        f"method={method}", "checkpoint.steps=1", f"hardware.precision={precision}",
+        f"data.packing={packing}", "data.sequence_length=32",
+    ]  # fmt: skip
     whole, stopped = (small_text(*overrides, f"paths.runs={tmp_path / name}") for name in ("whole", "stopped"))
     wanted = execute(whole, "undisturbed")
     for stop in sorted(random.Random(method).sample(range(2, wanted["steps"]), 2)):

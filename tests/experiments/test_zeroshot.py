@@ -17,7 +17,7 @@ from chtexp.data.labelled import read_labelled
 from chtexp.errors import UserError
 from chtexp.experiments.description import Run
 from chtexp.experiments.run import execute
-from chtexp.experiments.zeroshot import PAPER_TASKS, _answers, _fixed_choices, _is_cut, _settings
+from chtexp.experiments.zeroshot import PAPER_TASKS, Lacking, _answers, _fixed_choices, _is_cut, _settings
 from chtexp.experiments.zeroshot_score import Score, matthews, score
 
 PAIR = '<pair id="{id}" {key}="{label}" task="IE"><t>A dog\n runs {id}.</t><h>It runs.</h></pair>'
@@ -109,15 +109,18 @@ class Asked:
         for task in tasks:
             if task == "broken":
                 raise UserError("broken")
+            if task == "far":
+                yield Lacking(task, "no network")
+                continue
             yield score(task, [(0, 1), (1, 1)], ["no", "yes"], cut=1)
 
-    def __call__(self, *typed: str) -> list[str]:
+    def __call__(self, *typed: str, code: int = 0) -> list[str]:
         """The tasks that were evaluated, or begun."""
         commands = Parser().add_subparsers()
         zeroshot_command.add(commands)
         self.tasks = []
         parsed = commands.choices["zeroshot"].parse([str(self.folder), *typed])
-        parsed.run(parsed)
+        assert parsed.run(parsed) == code
         return self.tasks
 
     @property
@@ -148,6 +151,9 @@ def test_what_is_evaluated_is_kept_and_not_asked_again(
     assert "wnli: not kept" not in said
     assert asked("--tasks", "rte,cb,wnli", "--json") == ["wnli"]
     assert [record["task"] for record in json.loads(capsys.readouterr().out)["scores"]] == ["rte", "cb", "wnli"]
+    assert asked("--tasks", "far,qnli", code=1) == ["far", "qnli"]
+    assert "qnli" in asked.kept
+    assert "far: not evaluated, its texts cannot be had: no network" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -184,9 +190,10 @@ def test_the_harness_asks_a_trained_run(small_text: Callable[..., Run], labelled
     assert "'gsm8k' offers no choice of answers (its output_type is generate_until)" in done.stderr.splitlines()[-1]
     assert not file.exists()  # it is seen before anything is evaluated
     offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
-    done = chtexp("zeroshot", folder, "--tasks", "rte_local,sst2", *data, check=2, **offline)
-    assert "the texts of sst2 cannot be had" in done.stderr.splitlines()[-1]
-    assert kept("task", "n") == [("rte_local", 12)]  # a later failure loses nothing
+    done = chtexp("zeroshot", folder, "--tasks", "sst2,rte_local", *data, check=1, **offline)
+    wanted = f"sst2: not evaluated, its texts cannot be had: no {labelled}/glue/glue_sst2.jsonl, and the hub does not give them"
+    assert done.stderr.splitlines()[-1].startswith(wanted)
+    assert kept("task", "n") == [("rte_local", 12)]  # the others are evaluated all the same
 
     said = chtexp("zeroshot", folder, *tasks, *data).stdout
     assert "reviews_local: 1 of 8 items are longer than the 64 tokens of the network: it saw their ends alone" in said
@@ -205,9 +212,18 @@ def test_the_harness_asks_a_trained_run(small_text: Callable[..., Run], labelled
 def test_a_right_answer_that_is_no_label_is_one_clear_line() -> None:
     for target in ("maybe", [0, 1]):
         with pytest.raises(
-            UserError, match=r"'x' cannot be scored: the right answer of an item is .* and not the number"
+            UserError, match=r"'x' cannot be scored: the right answer of an item is .* and not one of its choices"
         ):
-            _answers("x", [{"target": target, "filtered_resps": [(0.0, True), (1.0, True)]}])
+            _answers("x", [{**ASKED, "target": target}])
+
+
+ASKED = {"arguments": [("Q", "  he runs"), ("Q", "  he sings")], "filtered_resps": [(0.0, True), (1.0, True)]}
+
+
+def test_a_right_answer_may_be_named_by_number_or_by_itself() -> None:
+    """COPA's target is the answer."""
+    for target, label in ((0, 0), ("1", 1), (" he sings", 1), (" he runs", 0)):
+        assert _answers("x", [{**ASKED, "target": target}]) == [(label, 1)]
 
 
 def test_choices_are_fixed_where_all_items_share_them() -> None:

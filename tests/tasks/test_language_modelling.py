@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from chtexp.compose import compose_run
+from chtexp.data.text import PADDING
 from chtexp.errors import UserError
 from chtexp.experiments.description import Run
 from chtexp.processes import Processes
@@ -139,3 +140,72 @@ def test_a_step_wants_enough_text_and_a_sequence_for_every_process(small_text: C
         task_of(small_text("task.batch=4000"))
     with pytest.raises(UserError, match=r"task\.batch=2 leaves nothing to some of 3 processes"):
         task_of(small_text("task.batch=2"), Processes(0, 3))
+
+
+# --- the beginnings of documents ---------------------------------------------------------------------------
+
+DOCUMENTS = ("data.packing=document", "data.sequence_length=64")
+
+
+def test_padding_counts_nowhere(small_text: Callable[..., Run]) -> None:
+    """The loss of a step is the mean over the real targets of its documents, each asked alone and without padding."""
+    run = small_text(*DOCUMENTS, "task.at_once=3")
+    task = task_of(run)
+    model = run.family.build_model(run).model
+    for parts in task.batches(18):
+        rows = [row[row != PADDING] for part in parts for row in part.tokens]
+        assert len({len(row) for row in rows}) > 1  # one is shorter than another
+        nats = torch.cat([nats_of(model, row[None]) for row in rows])
+        assert len(nats) == sum(len(row) - 1 for row in rows)
+        assert sum(task.loss(model, part).item() for part in parts) == pytest.approx(float(nats.mean()), rel=1e-5)
+    count = task.data.validation.sequences(64)
+    rows = [row[row != PADDING] for row in task.data.validation.take(range(count), 64)]
+    nats = torch.cat([nats_of(model, row[None]) for row in rows])
+    assert task.evaluate(model)["validation_loss"] == pytest.approx(float(nats.mean()), rel=1e-6)
+
+
+def test_what_is_padded_with_changes_no_gradient(small_text: Callable[..., Run]) -> None:
+    run = small_text(*DOCUMENTS, "task.at_once=8")
+    task = task_of(run)
+    (part,) = next(task.batches(0))
+    assert (part.tokens == PADDING).any()
+    gradients = []
+    for padding in (0, 7):
+        model = run.family.build_model(run).model
+        task.data.tokenizer.padding = padding
+        task.loss(model, part).backward()
+        gradients.append([parameter.grad for parameter in model.parameters()])
+    for one, other in zip(*gradients, strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_processes_share_the_mean_over_real_tokens(small_text: Callable[..., Run], world: int) -> None:
+    run = small_text(*DOCUMENTS, "task.batch=7", "task.at_once=2")
+    model = run.family.build_model(run).model
+    alone, ranks = task_of(run), [task_of(run, Processes(rank, world)) for rank in range(world)]
+    for parts, *of_ranks in zip(alone.batches(0), *(task.batches(0) for task in ranks), strict=True):
+        loss = sum(alone.loss(model, part).item() for part in parts)
+        shares = [sum(alone.loss(model, part).item() for part in parts_) for parts_ in of_ranks]
+        assert sum(shares) / world == pytest.approx(loss, rel=1e-5)
+    sums = [Sums(rank, world) for rank in range(world)]
+    for one in sums:
+        task_of(run, one).evaluate(model)
+    nats, tokens = sum(one.mine for one in sums).tolist()
+    validation = alone.data.validation
+    assert tokens == validation.targets(range(validation.sequences(64)), 64)
+    assert nats / tokens == pytest.approx(alone.evaluate(model)["validation_loss"])
+
+
+def test_tokens_seen_are_real_ones(small_text: Callable[..., Run]) -> None:
+    task = task_of(small_text(*DOCUMENTS, "task.batch=20"))  # several epochs
+    seen = [0]
+    for parts in task.batches(0):
+        seen.append(seen[-1] + sum(int((part.tokens[:, 1:] != PADDING).sum()) for part in parts))
+        assert task.passed(len(seen) - 1)["tokens"] == seen[-1]
+    assert seen[-1] < task.positions(21) == 21 * 20 * 64
+    resumed = task_of(small_text(*DOCUMENTS, "task.batch=20"))
+    next(resumed.batches(9))
+    assert [resumed.passed(step)["tokens"] for step in (10, 4, 21)] == [seen[10], seen[4], seen[21]]
+    packed = task_of(small_text("task.batch=20"))
+    assert packed.passed(9)["tokens"] == packed.positions(9)

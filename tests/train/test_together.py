@@ -117,6 +117,9 @@ def test_language_modelling_with_steps_of_several_parts(small_text: Callable[...
         for execution in EXECUTIONS
         if execution == "dense" or method in ("llama/chtss", "llama/rigl")
     }
+    cases["documents"] = small_text(
+        "task.at_once=2", "method=llama/chtss", "data.packing=document", "data.sequence_length=64"
+    )
     assert_together_as_alone(2, tmp_path, cases)
 
 

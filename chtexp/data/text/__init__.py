@@ -1,6 +1,7 @@
 """Text for language modelling: documents, prepared once as one stream of tokens, and mapped from disk. Nothing here trains."""
 
 from chtexp.data.text.batches import SequenceBatches
+from chtexp.data.text.beginnings import PADDING, Beginnings
 from chtexp.data.text.config import TextDataConfig
 from chtexp.data.text.load import load_text, vocabulary_size
 from chtexp.data.text.prepare import prepare_text
@@ -8,6 +9,8 @@ from chtexp.data.text.stream import TextData, TokenStream
 from chtexp.data.text.tokenizer import TextTokenizer
 
 __all__ = [
+    "PADDING",
+    "Beginnings",
     "SequenceBatches",
     "TextData",
     "TextDataConfig",

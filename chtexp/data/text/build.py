@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,15 +16,15 @@ from chtexp.data.checksums import checksum
 from chtexp.data.prepare import Log
 from chtexp.data.prepared import store, token_type, versions
 from chtexp.data.text.cache import LIBRARIES, Manifest
-from chtexp.data.text.config import TextDataConfig
 from chtexp.data.text.documents import EMPTY, HELD_OUT, Corpus, Document, batched
 from chtexp.data.text.progress import Checkpoint, Progress, forget, save, saved
-from chtexp.data.text.shards import ShardWriter
+from chtexp.data.text.shards import ShardWriter, write_ends
 from chtexp.data.text.sources import TRAIN, VALIDATION
 from chtexp.data.text.tokenizer import TOKENIZER, TextTokenizer, given_tokenizer, learn_bpe
 from chtexp.errors import UserError
 
 BATCH = 1_000_000  # characters encoded together
+SPECIAL_TOKENS = ("end of text", "padding")  # of the tokenizer
 
 Writers = Mapping[str, ShardWriter]
 
@@ -42,6 +42,8 @@ def build(corpus: Corpus, folder: Path, log: Log) -> Manifest:
     if progress.documents.get(EMPTY) or progress.documents.get(HELD_OUT):
         log(f"{corpus.config.title}: {_left_out(progress)}")
     raw = {one.name: one.raw for one in corpus.sources[: corpus.opened]}
+    for split in (TRAIN, VALIDATION):
+        write_ends(folder, split, token_type(tokenizer.vocabulary), tokenizer.end_of_text)
     forget(folder)
     return Manifest(
         config=corpus.config,
@@ -52,6 +54,7 @@ def build(corpus: Corpus, folder: Path, log: Log) -> Manifest:
         tokens=progress.tokens,
         vocabulary=tokenizer.vocabulary,
         end_of_text=tokenizer.end_token,
+        padding=tokenizer.padding_token,
         files=store(folder),
     )
 
@@ -66,11 +69,11 @@ def _begun(corpus: Corpus, folder: Path, log: Log) -> tuple[TextTokenizer, Progr
         log(f"{config.title}: learning {config.vocabulary} sub-words from the training documents")
         tokenizer = learn_bpe(corpus.training_texts(config.tokenizer_documents), config.vocabulary)
     else:
-        tokenizer = given_tokenizer(config)
+        tokenizer = given_tokenizer(config, corpus.root)
     (folder / TOKENIZER).write_text(tokenizer.text(), encoding="utf-8")
     progress = Progress()
-    save(folder, _checkpoint(corpus, folder, progress, tokenizer.end_token))
-    return tokenizer, progress, _writers(config, tokenizer, folder, progress)
+    save(folder, _checkpoint(corpus, folder, progress, tokenizer.special_tokens))
+    return tokenizer, progress, _writers(tokenizer, folder, progress)
 
 
 def _resumed(corpus: Corpus, folder: Path, log: Log) -> tuple[TextTokenizer, Progress, Writers] | None:
@@ -78,13 +81,14 @@ def _resumed(corpus: Corpus, folder: Path, log: Log) -> tuple[TextTokenizer, Pro
     found = saved(folder)
     if found is None:
         return None
-    title, progress, end_token = corpus.config.title, found.progress, found.made_of.get("end of text", "")
+    title, progress = corpus.config.title, found.progress
+    special_tokens = [found.made_of.get(name, "") for name in SPECIAL_TOKENS]
     try:
         corpus.opened = found.opened
-        if _checkpoint(corpus, folder, progress, end_token) != found:
+        if _checkpoint(corpus, folder, progress, special_tokens) != found:
             raise ValueError("the raw text or the tokenizer changed")
-        tokenizer = TextTokenizer.read(folder / TOKENIZER, end_token)
-        writers = _writers(corpus.config, tokenizer, folder, progress)
+        tokenizer = TextTokenizer.read(folder / TOKENIZER, *special_tokens)
+        writers = _writers(tokenizer, folder, progress)
     except (OSError, ValueError) as error:  # a UserError is a ValueError
         log(f"{title}: cannot go on from where it was interrupted ({error}), and begins anew")
         return None
@@ -92,23 +96,20 @@ def _resumed(corpus: Corpus, folder: Path, log: Log) -> tuple[TextTokenizer, Pro
     return tokenizer, progress, writers
 
 
-def _checkpoint(corpus: Corpus, folder: Path, progress: Progress, end_token: str) -> Checkpoint:
+def _checkpoint(corpus: Corpus, folder: Path, progress: Progress, special_tokens: Sequence[str]) -> Checkpoint:
     """With the checksums of all that was read so far, be it to learn the tokenizer."""
     made_of = {
         **{one.name: one.raw.checksum for one in corpus.sources[: corpus.opened]},
         **({} if corpus.given is None else {"given tokenizer": corpus.given.checksum}),
         "tokenizer": checksum(folder / TOKENIZER),
-        "end of text": end_token,
+        **dict(zip(SPECIAL_TOKENS, special_tokens, strict=True)),
     }
     return Checkpoint(progress=progress, opened=corpus.opened, made_of=made_of)
 
 
-def _writers(config: TextDataConfig, tokenizer: TextTokenizer, folder: Path, progress: Progress) -> Writers:
-    kind, most = token_type(tokenizer.vocabulary), {TRAIN: None, VALIDATION: config.validation_tokens}
-    return {
-        split: ShardWriter(folder, split, kind, tokens=progress.tokens[split], most=most[split])
-        for split in (TRAIN, VALIDATION)
-    }
+def _writers(tokenizer: TextTokenizer, folder: Path, progress: Progress) -> Writers:
+    kind = token_type(tokenizer.vocabulary)
+    return {split: ShardWriter(folder, split, kind, tokens=progress.tokens[split]) for split in (TRAIN, VALIDATION)}
 
 
 def _encode(
@@ -128,7 +129,7 @@ def _encode(
             whole = writers[TRAIN].whole_shards
             for writer in writers.values():
                 writer.settle()
-            save(folder, _checkpoint(corpus, folder, progress, tokenizer.end_token))
+            save(folder, _checkpoint(corpus, folder, progress, tokenizer.special_tokens))
             speed = (progress.characters - before) / 1e6 / (time.perf_counter() - start)
             log(f"{corpus.config.title}: {progress.taken} training documents encoded, {speed:.1f} MB/s")
     log(f"{corpus.config.title}: {progress.taken} training documents encoded, that is all")
@@ -138,7 +139,7 @@ def _encode(
 def _append(tokenizer: TextTokenizer, batch: list[Document], writers: Writers) -> None:
     for split, writer in writers.items():
         texts = [document.text for document in batch if document.split == split]
-        if texts and not writer.full:
+        if texts:
             writer.append(tokenizer.encode_documents(texts))
 
 

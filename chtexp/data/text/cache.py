@@ -1,7 +1,8 @@
 """A prepared corpus on disk: where it lies, and what is in it.
 
 `<root>/<name>/prepared-<key>/` holds the tokens of each split, `<split>.<number>.tokens` (flat, little-endian uint16 or uint32,
-every document followed by the end-of-text token), the tokenizer, and the manifest, which is written last.
+every document followed by the end-of-text token), where its documents end, `<split>.ends` (int64), the tokenizer, and the
+manifest, which is written last.
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ from chtexp.data.text.sources import Raw
 from chtexp.errors import UserError
 from chtexp.typed import identity
 
-FORMAT = 1  # to be raised when the same text becomes other tokens, or the files change
+FORMAT = 2  # to be raised when the same text becomes other tokens, or the files change
 LIBRARIES = ("tokenizers",)
+WHEN_LOADED = ("packing", "sequence_length", "validation_tokens")  # what is prepared is the same
 
 
 class Manifest(PreparedManifest):
     """raw: what the text came from, by name; of a limited corpus, as far as it was read. tokenizer: checksum of a given file.
 
     documents: of each split, and those left out by reason. tokens: of each split. vocabulary: entries of the tokenizer.
-    end_of_text: the token that ends a document.
+    end_of_text: the token that ends a document. padding: the one that fills up.
     """
 
     config: TextDataConfig
@@ -33,6 +35,7 @@ class Manifest(PreparedManifest):
     tokens: Mapping[str, int]
     vocabulary: int
     end_of_text: str
+    padding: str
 
 
 def cache_folder(config: TextDataConfig, root: Path | None, cache: Path | None) -> Path:
@@ -44,6 +47,7 @@ def cache_folder(config: TextDataConfig, root: Path | None, cache: Path | None) 
             f"then run 'chtexp prepare data={config.name}'"
         )
     described = identity(config)
-    del described["sequence_length"]  # text is packed when it is loaded
+    for name in WHEN_LOADED:
+        del described[name]
     made = {"format": FORMAT, "config": described, "versions": versions(LIBRARIES)}
     return Path(base).expanduser() / config.name / prepared_name(made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -11,6 +12,7 @@ from chtexp.errors import UserError
 from chtexp.typed import Description, Words
 
 BPE = "bpe"
+NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?(?<!\.json)")  # of a tokenizer, as the hub's: owner/model
 SMALLEST_VOCABULARY = 257  # the end-of-text token, and every byte
 
 Positive = Annotated[int, Field(ge=1)]
@@ -26,14 +28,18 @@ class TextDataConfig(Description):
     plain_text: whether a text file is one document, or paragraphs (parted by blank lines) are. documents: at most so many
     training documents, the first ones; the last files may be missing then.
 
-    Where there are no validation files, the share `validation_share` of the documents is held out, chosen by a hash of their
-    text; no training document is a validation document, in either case. validation_tokens: at most so many.
+    Of the documents of training files the share `validation_share` is held out for validation, too, chosen by a hash of their
+    text; no training document is a validation document. validation_tokens: at most so many are evaluated, the first ones.
 
-    tokenizer: `bpe` is learnt here, byte-level, from (the first `tokenizer_documents`) training documents; else a tokenizer.json,
-    a folder with one, or the name of a tokenizer on the hub. vocabulary: at most so many entries, end-of-text token included; of
-    a given tokenizer, the number that it has. end_of_text: the token that ends every document; None is the tokenizer's own.
+    tokenizer: `bpe` is learnt here, byte-level, from (the first `tokenizer_documents`) training documents; else the name of a
+    tokenizer, as the hub has it. Its file is looked for at `tokenizer_file` (a tokenizer.json or a folder with one, below the
+    data root or anywhere; None: tokenizers/<tokenizer>) and, if it is not there, fetched from the hub. Only the name tells runs
+    apart. vocabulary: at most so many entries, end-of-text token included; of a given tokenizer, the number that it has.
+    end_of_text: the token that ends every document; None is the tokenizer's own.
 
-    sequence_length: tokens a training example predicts; text is packed when it is loaded, the data on disk are the same.
+    packing: `stream` cuts all documents, one after the other, into sequences; `document` takes the beginning of every document,
+    truncated and padded, as the paper's released code does. Perplexities of the two cannot be compared. sequence_length: tokens
+    a training example predicts, at the most. Both are chosen when data are loaded: what lies prepared on disk is the same.
     """
 
     name: Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
@@ -48,9 +54,11 @@ class TextDataConfig(Description):
     validation_share: Annotated[float, Field(gt=0, lt=1)] | None = None
     validation_tokens: Positive | None = None
     tokenizer: str = BPE
+    tokenizer_file: Annotated[str | None, Field(json_schema_extra={"identity": False})] = None
     vocabulary: Positive = 32_000
     tokenizer_documents: Positive | None = None
     end_of_text: str | None = None
+    packing: Literal["stream", "document"] = "stream"
     sequence_length: Positive
 
     @model_validator(mode="after")
@@ -66,10 +74,10 @@ class TextDataConfig(Description):
 
     @model_validator(mode="after")
     def _validated_on_something(self) -> TextDataConfig:
-        if bool(self.validation) == bool(self.validation_share):
-            has = "has validation files: data.validation_share must be null"
-            lacks = "has no validation files: data.validation_share must say how many documents are held out, e.g. 0.01"
-            raise UserError(f"{self.title} {has if self.validation else lacks}")
+        if not self.validation and self.validation_share is None:
+            raise UserError(
+                f"{self.title} has no validation files: data.validation_share must say how many documents are held out, e.g. 0.01"
+            )
         return self
 
     @model_validator(mode="after")
@@ -80,9 +88,21 @@ class TextDataConfig(Description):
             raise UserError("data.end_of_text is for a given tokenizer: with 'bpe' it must be null")
         if not self.learnt and self.tokenizer_documents is not None:
             raise UserError("data.tokenizer_documents is for 'bpe': with a given tokenizer it must be null")
+        if self.learnt and self.tokenizer_file is not None:
+            raise UserError("data.tokenizer_file is of a given tokenizer: set data.tokenizer to its name")
+        if not NAME.fullmatch(self.tokenizer):
+            raise UserError(
+                f"data.tokenizer is a name, such as 'google-t5/t5-base', not '{self.tokenizer}'; "
+                "data.tokenizer_file says where it lies"
+            )
         return self
 
     @property
     def learnt(self) -> bool:
         """Whether the tokenizer is learnt here."""
         return self.tokenizer == BPE
+
+    @property
+    def tokenizer_path(self) -> str:
+        """Where the file of a given tokenizer is looked for first."""
+        return self.tokenizer_file or f"tokenizers/{self.tokenizer}"

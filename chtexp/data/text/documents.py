@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import islice
+from pathlib import Path
 from typing import NamedTuple
 
 from chtexp.data.text.config import TextDataConfig
@@ -33,12 +34,12 @@ class Document(NamedTuple):
 class Corpus:
     """sources: as `find_sources` gives them. opened: how many of them, from the first on, documents were asked of.
 
-    given: the file of a given tokenizer; None if it is learnt or on the hub.
+    root: of the data. given: the file of a given tokenizer; None if it is learnt or on the hub.
     """
 
-    def __init__(self, config: TextDataConfig, sources: list[Source]) -> None:
-        self.config, self.sources = config, sources
-        file = given_file(config)
+    def __init__(self, config: TextDataConfig, sources: list[Source], root: Path | None = None) -> None:
+        self.config, self.sources, self.root = config, sources, root
+        file = given_file(config, root)
         self.given = None if file is None else WatchedFile(file)
         self.opened = 0
 
@@ -70,13 +71,14 @@ class Corpus:
             return EMPTY
         if source.split == VALIDATION:
             return VALIDATION
-        if self.config.validation_share is not None:
-            return VALIDATION if _digest(text) < self.config.validation_share * 256**DIGEST else TRAIN
-        return HELD_OUT if _digest(text) in self._validation else TRAIN
+        digest = _digest(text)
+        if digest in self._validation:
+            return HELD_OUT
+        return VALIDATION if digest < (self.config.validation_share or 0) * 256**DIGEST else TRAIN
 
     @cached_property
     def _validation(self) -> set[int]:
-        """The hashes of all validation documents."""
+        """The hashes of all documents of validation files."""
         return {_digest(text) for one in self.sources if one.split == VALIDATION for text in one.documents()}
 
 

@@ -34,7 +34,7 @@ def stream(
             yield text_of(row, text_field, f"{hub}, {split}, row {number}")
 
 
-def fetch_tokenizer(hub: str) -> tuple[Path, Path | None]:
+def fetch_tokenizer(hub: str, by_hand: Path) -> tuple[Path, Path | None]:
     """The `tokenizer.json` of a model on the hub and, if it has one, its `tokenizer_config.json`.
 
     Raises `UserError` for one that is not there, or if the hub does not answer.
@@ -42,7 +42,7 @@ def fetch_tokenizer(hub: str) -> tuple[Path, Path | None]:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-    advice = "data.tokenizer must be 'bpe', a tokenizer.json, a folder with one, or a model of the hub that has one"
+    advice = f"put its tokenizer.json there by hand: {by_hand}"
     with _answering(f"the tokenizer {hub}", advice):
         tokenizer = Path(hf_hub_download(hub, "tokenizer.json"))
         try:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from chtexp.data.prepared import check, prepared_otherwise, read_manifest, token_type
+from chtexp.data.text.beginnings import Beginnings
 from chtexp.data.text.cache import Manifest, cache_folder
 from chtexp.data.text.config import TextDataConfig
 from chtexp.data.text.file_sets import file_sets
+from chtexp.data.text.shards import read_ends, shards
 from chtexp.data.text.sources import TRAIN, VALIDATION
-from chtexp.data.text.stream import TextData, TokenStream
+from chtexp.data.text.stream import Sequences, TextData, TokenStream
 from chtexp.data.text.tokenizer import TOKENIZER, TextTokenizer
 from chtexp.errors import UserError
 
@@ -31,11 +31,11 @@ def load_text(config: TextDataConfig, root: Path | None, cache: Path | None = No
             f"run 'chtexp prepare data={config.name}', {advice}"
         )
     check(folder, manifest, every_byte=False)
-    train, validation = (_stream(config, manifest, folder, split) for split in (TRAIN, VALIDATION))
+    train, validation = (_sequences(config, manifest, folder, split) for split in (TRAIN, VALIDATION))
     return TextData(
         train=train,
         validation=validation,
-        tokenizer=TextTokenizer.read(folder / TOKENIZER, manifest.end_of_text),
+        tokenizer=TextTokenizer.read(folder / TOKENIZER, manifest.end_of_text, manifest.padding),
         source=_in_words(config, manifest),
     )
 
@@ -48,23 +48,29 @@ def vocabulary_size(config: TextDataConfig, root: Path | None, cache: Path | Non
     return manifest.vocabulary if manifest else config.vocabulary
 
 
-def _stream(config: TextDataConfig, manifest: Manifest, folder: Path, split: str) -> TokenStream:
-    kind = token_type(manifest.vocabulary)
-    paths = sorted(folder / name for name in manifest.files if name.startswith(f"{split}."))
-    # As plain arrays: numpy's memmap class costs more than the look-up itself.
-    stream = TokenStream([np.asarray(np.memmap(path, kind, mode="r")) for path in paths])
-    if not stream.sequences(config.sequence_length):
+def _sequences(config: TextDataConfig, manifest: Manifest, folder: Path, split: str) -> Sequences:
+    tokens = shards(folder, split, token_type(manifest.vocabulary))
+    most = config.validation_tokens if split == VALIDATION else None
+    packed = TokenStream(tokens, most)
+    if config.packing == "stream":
+        sequences: Sequences = packed
+    else:
+        documents = Beginnings(TokenStream(tokens), read_ends(folder, split))
+        sequences = documents if most is None else documents.first(most, config.sequence_length)
+    if not sequences.sequences(config.sequence_length):
         raise UserError(
-            f"{config.title} has {len(stream)} {split} tokens, too few for one sequence of {config.sequence_length} and its "
+            f"{config.title} has {len(packed)} {split} tokens, too few for one sequence of {config.sequence_length} and its "
             "target; take a smaller data.sequence_length, or more text"
         )
-    return stream
+    return sequences
 
 
 def _in_words(config: TextDataConfig, manifest: Manifest) -> str:
     libraries = ", ".join(f"{library} {number}" for library, number in manifest.versions.items())
     tokenizer = "byte-level sub-words learnt from it" if config.learnt else f"sub-words of {config.tokenizer}"
     size = f"{manifest.documents[TRAIN]} documents, {manifest.tokens[TRAIN]} tokens"
+    if config.packing == "document":
+        size += f" (of each document the first {config.sequence_length + 1})"
     parts = [
         f"{len(one.numbers)} of {one.size} {word} files"
         for split, word in ((TRAIN, "training"), (VALIDATION, "validation"))

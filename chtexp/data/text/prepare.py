@@ -54,7 +54,7 @@ def prepare_text(config: TextDataConfig, root: Path | None, log: Log = print, ca
 
 def _make(config: TextDataConfig, root: Path | None, folder: Path, log: Log) -> None:
     draft = folder.with_name(folder.name.replace("prepared", "unfinished"))
-    manifest = build(Corpus(config, find_sources(config, root)), draft, log)
+    manifest = build(Corpus(config, find_sources(config, root), root), draft, log)
     require_documents(config, manifest.documents[TRAIN], root)
     write_manifest(draft, manifest)
     with staging(folder.parent) as bin:
@@ -76,8 +76,8 @@ def _unfit(config: TextDataConfig, root: Path | None, folder: Path) -> str:
 
 def _changed(config: TextDataConfig, root: Path | None, manifest: Manifest) -> list[str]:
     """Files that are not what they were, or were not there; of a limited corpus, those beyond its end do not count."""
-    given = given_file(config)
-    changed = [config.tokenizer] if given and given.is_file() and checksum(given) != manifest.tokenizer else []
+    given = given_file(config, root) if manifest.tokenizer else None
+    changed = [str(given)] if given and checksum(given) != manifest.tokenizer else []
     limited = manifest.documents[TRAIN] == config.documents
     for split in (TRAIN, VALIDATION):
         read = {name: raw for name, raw in manifest.raw.items() if raw.split == split and raw.bytes is not None}

@@ -1,6 +1,6 @@
-"""The tokens of a split on disk: one flat stream, cut into files of the same size.
+"""The tokens of a split on disk: one flat stream, cut into files of the same size, and where its documents end.
 
-Shapes: T tokens.
+Shapes: T tokens, N documents.
 """
 
 from __future__ import annotations
@@ -12,25 +12,20 @@ from typing import BinaryIO
 import numpy as np
 
 SHARD = 1 << 26  # tokens of every file but the last: 128 MiB of uint16
+PLACE = np.dtype("<i8")  # in the stream
 
 
 class ShardWriter:
     """Appends to the stream of a split, which goes on after its first `tokens`; what is written beyond them is forgotten.
 
-    kind: the type of the tokens on disk. most: tokens after which the stream is full and takes no more; None: never.
-    Raises `ValueError` if the files hold fewer than `tokens`.
+    kind: the type of the tokens on disk. Raises `ValueError` if the files hold fewer than `tokens`.
     """
 
-    def __init__(self, folder: Path, split: str, kind: np.dtype, tokens: int = 0, most: int | None = None) -> None:
-        self._folder, self._split, self._kind, self._most = folder, split, kind, most
+    def __init__(self, folder: Path, split: str, kind: np.dtype, tokens: int = 0) -> None:
+        self._folder, self._split, self._kind = folder, split, kind
         self._file: BinaryIO | None = None
         self.tokens = tokens
         self._forget_the_rest()
-
-    @property
-    def full(self) -> bool:
-        """Whether nothing more is taken."""
-        return self.tokens == self._most
 
     @property
     def whole_shards(self) -> int:
@@ -38,8 +33,8 @@ class ShardWriter:
         return self.tokens // SHARD
 
     def append(self, tokens_T: np.ndarray) -> None:
-        """Write tokens, int [T], as many as there is room for."""
-        rest = tokens_T if self._most is None else tokens_T[: self._most - self.tokens]
+        """Write tokens, int [T]."""
+        rest = tokens_T
         while len(rest):
             room = SHARD - self.tokens % SHARD
             self._open().write(rest[:room].astype(self._kind).tobytes())
@@ -80,3 +75,29 @@ class ShardWriter:
             os.truncate(path, size)
         for path in set(self._folder.glob(f"{self._split}.*.tokens")) - set(sizes):
             path.unlink()
+
+
+def shards(folder: Path, split: str, kind: np.dtype) -> list[np.ndarray]:
+    """The files of a split in their order, mapped from disk: [T_s] each."""
+    paths = sorted(folder.glob(f"{split}.*.tokens"))
+    # As plain arrays: numpy's memmap class costs more than the look-up itself.
+    return [np.asarray(np.memmap(path, kind, mode="r")) for path in paths]
+
+
+def write_ends(folder: Path, split: str, kind: np.dtype, end_of_text: int) -> None:
+    """Write down the place behind the last token of every document, int64 [N]: text never encodes to `end_of_text`."""
+    first = 0
+    with _ends(folder, split).open("wb") as file:
+        for shard_T in shards(folder, split, kind):
+            file.write((np.flatnonzero(shard_T == end_of_text) + first + 1).astype(PLACE).tobytes())
+            first += len(shard_T)
+
+
+def read_ends(folder: Path, split: str) -> np.ndarray:
+    """What `write_ends` wrote, mapped from disk."""
+    path = _ends(folder, split)
+    return np.asarray(np.memmap(path, PLACE, mode="r")) if path.stat().st_size else np.empty(0, PLACE)
+
+
+def _ends(folder: Path, split: str) -> Path:
+    return folder / f"{split}.ends"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,18 +19,42 @@ from torch import Tensor
 from chtexp.data.text.tokenizer import TextTokenizer
 
 
-class TokenStream:
-    """The T tokens of a split, in files one after the other.
+class Sequences(Protocol):
+    """The sequences that a split is trained or evaluated on.
 
-    shards: unsigned integers [T_s] each.
+    Where a sequence is shorter than the others, its last places hold PADDING (chtexp/data/text/beginnings.py).
     """
 
-    def __init__(self, shards: Sequence[np.ndarray]) -> None:
+    def __len__(self) -> int:
+        """Tokens of the split."""
+
+    def sequences(self, length: int) -> int:
+        """How many there are."""
+
+    def take(self, indices_B: Sequence[int] | np.ndarray | Tensor, length: int) -> Tensor:
+        """Those of `indices_B`, int64 [B, L + 1]; `[:, :-1]` are inputs, `[:, 1:]` targets."""
+
+    def targets(self, indices_B: Sequence[int] | np.ndarray, length: int) -> int:
+        """How many tokens these sequences predict, padding left out."""
+
+    def rest(self, length: int) -> Tensor:
+        """What they leave over, as one that is shorter: int64 [1, R + 1], or [1, 0]."""
+
+
+class TokenStream:
+    """The first T tokens of a split, in files one after the other.
+
+    shards: unsigned integers [T_s] each. most: T is at most so many; None: all.
+    """
+
+    def __init__(self, shards: Sequence[np.ndarray], most: int | None = None) -> None:
         self._shards = list(shards)
         self._starts = np.cumsum([0, *map(len, self._shards)])  # the first token of every shard, and the end
+        whole = int(self._starts[-1])
+        self._tokens = whole if most is None else min(whole, most)
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return self._tokens
 
     def sequences(self, length: int) -> int:
         """How many whole sequences there are."""
@@ -43,27 +68,32 @@ class TokenStream:
         first_B = np.asarray(indices_B, dtype=np.int64)
         if ((first_B < 0) | (first_B >= self.sequences(length))).any():
             raise IndexError(f"sequences {first_B.min()}..{first_B.max()} of {self.sequences(length)}")
-        return self._at(first_B[:, None] * length + np.arange(length + 1))
+        return torch.from_numpy(self.at(first_B[:, None] * length + np.arange(length + 1)))
+
+    def targets(self, indices_B: Sequence[int] | np.ndarray, length: int) -> int:
+        """How many tokens these sequences predict."""
+        return len(indices_B) * length
 
     def rest(self, length: int) -> Tensor:
         """What the whole sequences leave over, as one that is shorter: int64 [1, R + 1] of R < L targets; none where R is 0."""
-        return self._at(np.arange(self.sequences(length) * length, len(self))[None])
+        return torch.from_numpy(self.at(np.arange(self.sequences(length) * length, len(self))[None]))
 
-    def _at(self, positions_BL: np.ndarray) -> Tensor:
-        tokens_BL = np.empty(positions_BL.shape, dtype=np.int64)
-        shard_BL = np.searchsorted(self._starts, positions_BL, side="right") - 1
-        for shard in np.unique(shard_BL):
-            here_BL = shard_BL == shard
-            tokens_BL[here_BL] = self._shards[shard][positions_BL[here_BL] - self._starts[shard]]
-        return torch.from_numpy(tokens_BL)
+    def at(self, positions: np.ndarray) -> np.ndarray:
+        """The tokens at these places of the stream, int64 of the same shape."""
+        tokens = np.empty(positions.shape, dtype=np.int64)
+        shards = np.searchsorted(self._starts, positions, side="right") - 1
+        for shard in np.unique(shards):
+            here = shards == shard
+            tokens[here] = self._shards[shard][positions[here] - self._starts[shard]]
+        return tokens
 
 
 @dataclass(frozen=True, eq=False)
 class TextData:
     """A prepared corpus. `source` says in words where it came from."""
 
-    train: TokenStream
-    validation: TokenStream
+    train: Sequences
+    validation: Sequences
     tokenizer: TextTokenizer
     source: str
 

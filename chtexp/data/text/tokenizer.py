@@ -29,28 +29,41 @@ TOKENIZER = "tokenizer.json"
 SETTINGS = "tokenizer_config.json"
 END_OF_TEXT = "<|endoftext|>"
 USUAL_ENDS = (END_OF_TEXT, "</s>", "<eos>", "<|end_of_text|>")
+USUAL_PADDINGS = ("<pad>", "[PAD]", "<|padding|>", "<|pad|>")
 END = -1  # no id: where a document ends, before that is a token
 
 
 class TextTokenizer:
-    """A tokenizer of the library, and the token that ends a document; text never encodes to that one."""
+    """A tokenizer of the library, the token that ends a document, and the one that fills up a shorter one (None: the same).
 
-    def __init__(self, tokenizer: Tokenizer, end_token: str) -> None:
+    Text never encodes to the end of text.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, end_token: str, padding_token: str | None = None) -> None:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         tokenizer.encode_special_tokens = True  # a special token that is written in a text is text
         ids = tokenizer.get_vocab()
         self._tokenizer = tokenizer
         self.end_token, self.end_of_text = end_token, ids[end_token]
+        self.padding_token = padding_token or end_token
+        self.padding = ids[self.padding_token]
         self.vocabulary = max(ids.values()) + 1
 
     @classmethod
-    def read(cls, path: Path, end_token: str) -> TextTokenizer:
-        """The one in a `tokenizer.json`. Raises `UserError` if it is none, or has no `end_token`."""
+    def read(cls, path: Path, end_token: str, padding_token: str | None = None) -> TextTokenizer:
+        """The one in a `tokenizer.json`. Raises `UserError` if it is none, or has no such tokens."""
         tokenizer = _from_file(path)
         if tokenizer.token_to_id(end_token) is None:
             raise UserError(f"{path} has no token '{end_token}'; set data.end_of_text to the one that ends a text")
-        return cls(tokenizer, end_token)
+        if padding_token and tokenizer.token_to_id(padding_token) is None:
+            raise UserError(f"{path} has no token '{padding_token}', with which it was prepared")
+        return cls(tokenizer, end_token, padding_token)
+
+    @property
+    def special_tokens(self) -> tuple[str, str]:
+        """The end of text and the padding."""
+        return self.end_token, self.padding_token
 
     def encode(self, text: str) -> list[int]:
         """A text, without the end-of-text token."""
@@ -74,10 +87,12 @@ class TextTokenizer:
         return str(self._tokenizer.to_str())
 
     def hugging_face(self) -> PreTrainedTokenizerFast:
-        """The same for transformers, the end-of-text token set: `save_pretrained` writes what `AutoTokenizer` loads."""
+        """The same for transformers, both special tokens set: `save_pretrained` writes what `AutoTokenizer` loads."""
         from transformers import PreTrainedTokenizerFast
 
-        return PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(self.text()), eos_token=self.end_token)
+        return PreTrainedTokenizerFast(
+            tokenizer_object=Tokenizer.from_str(self.text()), eos_token=self.end_token, pad_token=self.padding_token
+        )
 
 
 def learn_bpe(texts: Iterable[str], vocabulary: int) -> TextTokenizer:
@@ -97,49 +112,63 @@ def learn_bpe(texts: Iterable[str], vocabulary: int) -> TextTokenizer:
     return TextTokenizer(tokenizer, END_OF_TEXT)
 
 
-def given_file(config: TextDataConfig) -> Path | None:
-    """The file of a given tokenizer on this machine; None if it is learnt or on the hub."""
-    path = Path(config.tokenizer).expanduser()
-    if config.learnt:
+def given_file(config: TextDataConfig, root: Path | None) -> Path | None:
+    """The file of a given tokenizer on this machine; None if it is learnt, or not here: then the hub has it."""
+    if config.learnt or (path := _looked_for(config, root)) is None:
         return None
-    if path.is_dir():
-        return path / TOKENIZER
-    return path if path.is_file() or path.suffix == ".json" else None
+    file = path / TOKENIZER if path.is_dir() else path
+    return file if file.is_file() else None
 
 
-def given_tokenizer(config: TextDataConfig) -> TextTokenizer:
-    """The tokenizer that `config` names. Raises `UserError` if there is none, or it is not what `config` says."""
-    path = given_file(config)
-    found, settings = (path, path.with_name(SETTINGS)) if path else fetch_tokenizer(config.tokenizer)
-    tokenizer = _from_file(found)
-    end = config.end_of_text or _own_end(tokenizer, settings) or " or ".join(USUAL_ENDS)
+def given_tokenizer(config: TextDataConfig, root: Path | None) -> TextTokenizer:
+    """The tokenizer that `config` names: its file, or else the hub's of that name.
+
+    Raises `UserError` if neither can be had, or it is not what `config` says.
+    """
+    path = given_file(config, root)
+    by_hand = _looked_for(config, root) or Path("<paths.data>") / config.tokenizer_path
+    found, settings = (path, path.with_name(SETTINGS)) if path else fetch_tokenizer(config.tokenizer, by_hand)
+    tokenizer, called = _from_file(found), path or config.tokenizer
+    end = config.end_of_text or _own(tokenizer, settings, "eos_token", USUAL_ENDS) or " or ".join(USUAL_ENDS)
     if tokenizer.token_to_id(end) is None:
-        raise UserError(f"{config.tokenizer} has no token '{end}'; set data.end_of_text to the one that ends a text")
-    given = TextTokenizer(tokenizer, end)
+        raise UserError(f"{called} has no token '{end}'; set data.end_of_text to the one that ends a text")
+    padding = _own(tokenizer, settings, "pad_token", USUAL_PADDINGS)
+    known = padding is not None and tokenizer.token_to_id(padding) is not None
+    given = TextTokenizer(tokenizer, end, padding if known else None)
     if given.vocabulary != config.vocabulary:
         raise UserError(
-            f"data.vocabulary is {config.vocabulary}, but {config.tokenizer} has {given.vocabulary} entries; "
+            f"data.vocabulary is {config.vocabulary}, but {called} has {given.vocabulary} entries; "
             f"set data.vocabulary={given.vocabulary}"
         )
     return given
+
+
+def _looked_for(config: TextDataConfig, root: Path | None) -> Path | None:
+    """Where its file would be: below the data root, unless its path is absolute; None of a relative one without a root."""
+    path = Path(config.tokenizer_path).expanduser()
+    if root is None and not path.is_absolute():
+        return None
+    return (root or Path()).expanduser() / path
 
 
 def _from_file(path: Path) -> Tokenizer:
     try:
         return Tokenizer.from_str(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"cannot read the tokenizer {path}: {error.strerror or error}; see data.tokenizer") from None
+        raise UserError(
+            f"cannot read the tokenizer {path}: {error.strerror or error}; see data.tokenizer_file"
+        ) from None
     except Exception as error:  # the library knows no narrower one
-        raise UserError(f"{path} is no tokenizer of the library tokenizers: {error}; see data.tokenizer") from None
+        raise UserError(f"{path} is no tokenizer of the library tokenizers: {error}; see data.tokenizer_file") from None
 
 
-def _own_end(tokenizer: Tokenizer, settings: Path | None) -> str | None:
-    """The token that ends a text by the tokenizer's settings, or else the first usual one that it has."""
+def _own(tokenizer: Tokenizer, settings: Path | None, name: str, usual: Sequence[str]) -> str | None:
+    """A special token by the tokenizer's settings, or else the first usual one that it has."""
     if settings is not None and settings.is_file():
         try:
-            token = json.loads(settings.read_bytes()).get("eos_token")
+            token = json.loads(settings.read_bytes()).get(name)
         except ValueError as error:
-            raise UserError(f"{settings} is no JSON ({error}); see data.tokenizer") from None
+            raise UserError(f"{settings} is no JSON ({error}); see data.tokenizer_file") from None
         if token is not None:
             return str(token["content"] if isinstance(token, dict) else token)
-    return next((token for token in USUAL_ENDS if tokenizer.token_to_id(token) is not None), None)
+    return next((token for token in usual if tokenizer.token_to_id(token) is not None), None)

@@ -15,7 +15,7 @@ from chtexp.data.text import TextData, TextDataConfig, prepare_text
 from chtexp.typed import describe
 
 CONF = Path(__file__).parents[3] / "conf" / "data"
-SMALL = {"vocabulary": 300, "sequence_length": 4}
+SMALL = {"vocabulary": 300, "sequence_length": 4, "tokenizer": "bpe", "tokenizer_file": None, "packing": "stream"}
 WORDS = ["the", "house", "of", "a", "small", "dog", "runs", "and", "sings", "over", "green", "hills", "while", "clouds"]
 
 

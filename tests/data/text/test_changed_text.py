@@ -86,7 +86,7 @@ def test_another_tokenizer_in_the_same_place(config, small_webmix, tmp_path):
         prepare_text(config(vocabulary=n, tokenizer_documents=d), small_webmix, quiet) for n, d in ((280, 50), (280, 5))
     ]
     path.write_text(learnt[0].tokenizer.text())
-    described = config(tokenizer=str(path), vocabulary=280)
+    described = config(tokenizer="given", tokenizer_file=str(path), vocabulary=280)
     data = prepare_text(described, small_webmix, quiet)
     assert data.train.take([3], 50).tolist() == learnt[0].train.take([3], 50).tolist()
     path.write_text(learnt[1].tokenizer.text())

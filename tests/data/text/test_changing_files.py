@@ -90,7 +90,9 @@ def test_a_given_tokenizer_that_changes(corpus, config, tmp_path):
     learnt = prepare_text(corpus, tmp_path, lambda _: None, tmp_path / "learnt").tokenizer
     path = tmp_path / "tokenizer.json"
     path.write_text(learnt.text())
-    given = config(**{**corpus.model_dump(), "tokenizer": str(path), "tokenizer_documents": None})
+    given = config(
+        **{**corpus.model_dump(), "tokenizer": "given", "tokenizer_file": str(path), "tokenizer_documents": None}
+    )
     assert f"{path} changed while it was read" in error_of(prepare_text, given, tmp_path, at_line(3, append, path))
 
 

@@ -133,10 +133,15 @@ def test_without_a_network(config, tmp_path, monkeypatch):
 def test_an_unknown_tokenizer_or_no_network(config, small_webmix, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hf"))
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # between two attempts
-    for name in ("chtexp-tests/there-is-none", "not a name"):
-        message = error_of(prepare_text, config(tokenizer=name), small_webmix, quiet)
+    name = "chtexp-tests/there-is-none"
+    for changes, place in (
+        ({}, f"{small_webmix}/tokenizers/{name}"),
+        ({"tokenizer_file": "tokenizers/x.json"}, f"{small_webmix}/tokenizers/x.json"),
+        ({"tokenizer_file": "/nowhere/x.json"}, "/nowhere/x.json"),
+    ):
+        message = error_of(prepare_text, config(tokenizer=name, **changes), small_webmix, quiet)
         assert message.startswith(f"cannot get the tokenizer {name} from the hub: ")
-        assert message.endswith("a tokenizer.json, a folder with one, or a model of the hub that has one")
+        assert message.endswith(f"; put its tokenizer.json there by hand: {place}")
 
 
 @pytest.mark.parametrize("settings", [True, False])
@@ -158,7 +163,7 @@ def test_a_tokenizer_of_the_hub(config, small_webmix, tmp_path, monkeypatch, set
     data = prepare_text(config(tokenizer="some/model"), small_webmix, quiet)
     assert asked == [("some/model", "tokenizer.json"), ("some/model", "tokenizer_config.json")]
     assert data.tokenizer.end_token == ("Ġ" if settings else "<|endoftext|>")
-    assert fetch_tokenizer("some/model")[1] == (tmp_path / "tokenizer_config.json" if settings else None)
+    assert fetch_tokenizer("some/model", tmp_path)[1] == (tmp_path / "tokenizer_config.json" if settings else None)
     monkeypatch.setattr("huggingface_hub.hf_hub_download", None)  # neither to load it, nor to find it prepared
     load_text(config(tokenizer="some/model"), small_webmix)
     prepare_text(config(tokenizer="some/model"), small_webmix, quiet)

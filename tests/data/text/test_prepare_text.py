@@ -16,7 +16,7 @@ import pytest
 from prepared_folders import contents, documents_of, error_of, folders, quiet
 
 from chtexp.data.prepared import MANIFEST
-from chtexp.data.text import load_text, prepare_text, vocabulary_size
+from chtexp.data.text import PADDING, load_text, prepare_text, vocabulary_size
 from chtexp.data.text.cache import cache_folder
 
 # --- what is prepared --------------------------------------------------------------------------------------
@@ -72,12 +72,12 @@ def test_more_than_65536_entries_are_32_bits(config, small_webmix, tmp_path):
     tokenizer = Tokenizer(models.WordLevel(entries, unk_token="word1"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.save(str(tmp_path / "tokenizer.json"))
-    described = config(tokenizer=str(tmp_path), vocabulary=65_537)
+    described = config(tokenizer="given", tokenizer_file=str(tmp_path), vocabulary=65_537)
     data = prepare_text(described, small_webmix, quiet)
     tokens_T = np.fromfile(cache_folder(described, small_webmix, None) / "train.00000.tokens", "<u4")
     assert (tokens_T == 65_536).sum() == (tokens_T == 65_535).sum() == 200
     assert int(data.train.take(range(data.train.sequences(4)), 4).max()) == 65_536
-    assert f"65537 sub-words of {tmp_path} (tokenizers " in data.source
+    assert "65537 sub-words of given (tokenizers " in data.source
 
 
 def test_the_manifest_says_what_there_is(config, small_webmix, small_shards):
@@ -138,6 +138,33 @@ def test_limits(config, small_webmix, small_shards, sentences, most):
     whole = prepare_text(config(documents=70), small_webmix, quiet)
     assert len(whole.validation) > 200
     assert data.validation.take([0], most - 1).tolist() == whole.validation.take([0], most - 1).tolist()
+    documents = prepare_text(config(documents=70, validation_tokens=most, packing="document"), small_webmix, quiet)
+    count = documents.validation.sequences(4)
+    assert documents.validation.targets(range(count), 4) <= most
+    of_all = load_text(config(documents=70, packing="document"), small_webmix).validation
+    assert of_all.sequences(4) == 10 == count or of_all.targets(range(count + 1), 4) > most
+
+
+def test_both_packings_read_what_was_prepared_once(config, small_webmix, sentences):
+    stream = prepare_text(config(), small_webmix, quiet)
+    log: list[str] = []
+    documents = prepare_text(config(packing="document"), small_webmix, log.append)
+    assert len(log) == 1  # nothing was to do
+    assert len(documents.train) == len(stream.train)
+    encode = documents.tokenizer.encode
+    wanted = [[*encode(text), documents.end_of_text][:5] for text in sentences(200)]
+    taken = documents.train.take(range(documents.train.sequences(4)), 4).tolist()
+    assert [[token for token in row if token != PADDING] for row in taken] == wanted
+    assert "(of each document the first 5)" in documents.source
+    assert "of each document" not in stream.source
+
+
+def test_files_and_a_share_of_the_others_are_held_out(config, small_webmix, sentences):
+    data = prepare_text(config(validation_share=0.1), small_webmix, quiet)
+    train, validation = documents_of(data, "train"), documents_of(data, "validation")
+    assert validation[:10] == sentences(10, salt=1000)
+    assert sorted([*train, *validation[10:]]) == sorted(sentences(200))
+    assert 8 < len(validation) - 10 < 40
 
 
 def test_the_same_text_gives_the_same_bytes(config, small_webmix, tmp_path):
@@ -161,10 +188,10 @@ def test_neither_shards_nor_batches_change_the_stream(config, small_webmix, monk
 
 
 def test_what_changes_numbers_has_its_own_folder(config, small_webmix):
-    changes = ({"vocabulary": 280}, {"documents": 50}, {"validation_tokens": 50}, {"tokenizer_documents": 9})
+    changes = ({"vocabulary": 280}, {"documents": 50}, {"tokenizer_documents": 9})
     known = {cache_folder(config(**change), small_webmix, None) for change in ({}, *changes)}
     assert len(known) == 1 + len(changes)
-    same = ({"sequence_length": 9}, {"title": "Other words"})
+    same = ({"sequence_length": 9}, {"packing": "document"}, {"validation_tokens": 50}, {"title": "Other words"})
     assert {cache_folder(config(**change), small_webmix, None) for change in same} <= known
 
 
@@ -284,7 +311,7 @@ def test_real_speed(real_root, real_webmix, config, tmp_path, capsys):
     path = tmp_path / "tokenizer.json"
     path.write_text(real_webmix.tokenizer.text())
     described = config(
-        tokenizer=str(path), vocabulary=8000, sequence_length=256, documents=1000, validation_tokens=1000
+        tokenizer="given", tokenizer_file=str(path), vocabulary=8000, sequence_length=256, documents=1000
     )
     start, used = time.perf_counter(), time.process_time()
     data = prepare_text(described, real_root, quiet, tmp_path / "cache")

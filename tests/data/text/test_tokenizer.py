@@ -80,17 +80,19 @@ def test_an_end_of_text_that_text_can_spell_is_left_out(tmp_path):
 
 
 def given_config(config, path, **changes):
-    return config(**{"tokenizer": str(path), "vocabulary": unigram().get_vocab_size()} | changes)
+    return config(
+        **{"tokenizer": "given", "tokenizer_file": str(path), "vocabulary": unigram().get_vocab_size()} | changes
+    )
 
 
 def test_a_file_and_a_folder(config, tmp_path):
     unigram().save(str(tmp_path / "tokenizer.json"))
     for path in (tmp_path, tmp_path / "tokenizer.json"):
-        tokenizer = given_tokenizer(given_config(config, path))
+        tokenizer = given_tokenizer(given_config(config, path), None)
         assert (tokenizer.end_token, tokenizer.end_of_text) == ("</s>", 1)  # the first usual one
         assert tokenizer.encode("abd") == [3, 4, 2]
-        assert given_file(given_config(config, path)) == tmp_path / "tokenizer.json"
-    assert given_file(config()) is None
+        assert given_file(given_config(config, path), None) == tmp_path / "tokenizer.json"
+    assert given_file(config(), None) is None
 
 
 def test_truncation_and_padding_of_a_given_tokenizer_are_off(config, tmp_path):
@@ -98,7 +100,7 @@ def test_truncation_and_padding_of_a_given_tokenizer_are_off(config, tmp_path):
     tokenizer.enable_truncation(2)
     tokenizer.enable_padding(length=9)
     tokenizer.save(str(tmp_path / "tokenizer.json"))
-    assert given_tokenizer(given_config(config, tmp_path)).encode_documents(["abcab", "a"]).tolist() == [
+    assert given_tokenizer(given_config(config, tmp_path), None).encode_documents(["abcab", "a"]).tolist() == [
         3,
         4,
         5,
@@ -114,39 +116,78 @@ def test_truncation_and_padding_of_a_given_tokenizer_are_off(config, tmp_path):
 def test_the_end_of_text_by_settings_and_by_description(config, tmp_path, token):
     unigram().save(str(tmp_path / "tokenizer.json"))
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"eos_token": token}))
-    assert given_tokenizer(given_config(config, tmp_path)).end_token == "<extra>"
-    assert given_tokenizer(given_config(config, tmp_path, end_of_text="<pad>")).end_token == "<pad>"
+    assert given_tokenizer(given_config(config, tmp_path), None).end_token == "<extra>"
+    assert given_tokenizer(given_config(config, tmp_path, end_of_text="<pad>"), None).end_token == "<pad>"
     (tmp_path / "tokenizer_config.json").write_text("{}")
-    assert given_tokenizer(given_config(config, tmp_path)).end_token == "</s>"
+    assert given_tokenizer(given_config(config, tmp_path), None).end_token == "</s>"
 
 
 def test_wrong_tokenizers(config, tmp_path):
     path = tmp_path / "tokenizer.json"
-    assert error_of(given_tokenizer, given_config(config, path)).startswith(
-        f"cannot read the tokenizer {path}: No such file"
-    )
-    assert error_of(given_tokenizer, given_config(config, tmp_path)).startswith(f"cannot read the tokenizer {path}: ")
     path.write_text('{"model": 3}')
-    assert error_of(given_tokenizer, given_config(config, path)).startswith(f"{path} is no tokenizer of the library")
+    assert error_of(given_tokenizer, given_config(config, path), None).startswith(
+        f"{path} is no tokenizer of the library"
+    )
     path.write_bytes(b"\xff")
-    assert error_of(given_tokenizer, given_config(config, path)).startswith(f"{path} is no tokenizer of the library")
+    assert error_of(given_tokenizer, given_config(config, path), None).startswith(
+        f"{path} is no tokenizer of the library"
+    )
     unigram().save(str(path))
     size = unigram().get_vocab_size()
-    assert error_of(given_tokenizer, given_config(config, path, vocabulary=32_000)) == (
+    assert error_of(given_tokenizer, given_config(config, path, vocabulary=32_000), None) == (
         f"data.vocabulary is 32000, but {path} has {size} entries; set data.vocabulary={size}"
     )
-    message = error_of(given_tokenizer, given_config(config, path, end_of_text="<|end|>"))
+    message = error_of(given_tokenizer, given_config(config, path, end_of_text="<|end|>"), None)
     assert message == f"{path} has no token '<|end|>'; set data.end_of_text to the one that ends a text"
     (tmp_path / "tokenizer_config.json").write_text("[broken")
-    assert error_of(given_tokenizer, given_config(config, path)).startswith(
+    assert error_of(given_tokenizer, given_config(config, path), None).startswith(
         f"{tmp_path}/tokenizer_config.json is no JSON"
     )
     (tmp_path / "tokenizer_config.json").unlink()
     bare = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))
     bare.save(str(path))
     assert "has no token '<|endoftext|> or </s> or" in error_of(
-        given_tokenizer, given_config(config, path, vocabulary=1)
+        given_tokenizer, given_config(config, path, vocabulary=1), None
     )
+
+
+@pytest.mark.parametrize(
+    ("file", "place"),
+    [("tokenizers/mine/tokenizer.json", "tokenizers/mine"), (None, "tokenizers/some/t"), ("/", "elsewhere")],
+)
+def test_a_file_below_the_data_root_is_taken_before_the_hub(config, tmp_path, monkeypatch, file, place):
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", None)
+    (tmp_path / place).mkdir(parents=True)
+    unigram().save(str(tmp_path / place / "tokenizer.json"))
+    file = str(tmp_path / place) if file == "/" else file
+    described = given_config(config, None, tokenizer="some/t", tokenizer_file=file)
+    assert given_file(described, tmp_path) == tmp_path / place / "tokenizer.json"
+    assert given_tokenizer(described, tmp_path).special_tokens == ("</s>", "<pad>")
+
+
+def test_padding_by_settings_and_without_any(config, tmp_path, learnt):
+    unigram().save(str(tmp_path / "tokenizer.json"))
+    for token, padding in (("<extra>", "<extra>"), ({"content": "</s>"}, "</s>"), ("<there is none>", "</s>")):
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps({"pad_token": token}))
+        assert given_tokenizer(given_config(config, tmp_path), None).padding_token == padding
+    assert (learnt.padding, learnt.padding_token) == (learnt.end_of_text, END_OF_TEXT)
+
+
+def test_the_papers_vocabulary(config, real_root):
+    if not (real_root / "tokenizers/t5/tokenizer.json").exists():
+        pytest.skip("CHTEXP_DATA does not hold tokenizers/t5/tokenizer.json")
+    described = config(
+        "openwebtext",
+        tokenizer="google-t5/t5-base",
+        tokenizer_file="tokenizers/t5",
+        vocabulary=32_100,
+        tokenizer_documents=None,
+    )
+    tokenizer = given_tokenizer(described, real_root)
+    assert (tokenizer.end_of_text, tokenizer.padding, tokenizer.vocabulary) == (1, 0, 32_100)
+    assert tokenizer.encode_documents(["The house is wonderful."]).tolist() == [37, 629, 19, 1627, 5, 1]
+    assert tokenizer.decode(tokenizer.encode("The house is wonderful.")) == "The house is wonderful."
+    assert tokenizer.hugging_face().pad_token_id == 0
 
 
 # --- transformers ------------------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ def zeroshot(parsed: argparse.Namespace) -> int:
     for line in said:
         print(line, file=sys.stderr if parsed.json else sys.stdout)
     for task, reason in lacking:
-        print(f"{task}: not evaluated, its texts cannot be had: {reason}", file=sys.stderr)
+        print(f"{task}: not evaluated: {reason}", file=sys.stderr)
     return 1 if lacking else 0
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,7 +41,7 @@ LOCAL_TASKS: dict[str, dict[str, Any]] = {
 
 
 class Lacking(NamedTuple):
-    """A task that could not be evaluated, since its texts cannot be had, and why."""
+    """A task that could not be evaluated, and why."""
 
     task: str
     reason: str
@@ -74,12 +75,20 @@ def evaluate_zero_shot(
     )
     for task, settings in asked.items():
         records = here[task]
-        named = settings if task in LOCAL_TASKS else task if records is None else on_records(task, records, manager)
         try:
-            found = simple_evaluate(model=model, tasks=[named], task_manager=manager, limit=limit, bootstrap_iters=0)
+            asks = (
+                on_records(task, records, manager)
+                if records is not None
+                else manager.load(settings if task in LOCAL_TASKS else task)["tasks"][task]
+            )
         except (OSError, ConnectionError) as error:
-            yield Lacking(task, f"{_by_hand(task, root)}the hub does not give them ({_first_line(error)})")
+            why = f"{_by_hand(task, root)}the hub does not give them ({_first_line(error)})"
+            yield Lacking(task, f"its texts cannot be had: {why}")
             continue
+        if (longest := _longest_answer(asks, model, limit)) > model.max_length:
+            yield Lacking(task, f"an answer has {longest} tokens, more than the {model.max_length} of the network")
+            continue
+        found = simple_evaluate(model=model, tasks=[asks], task_manager=manager, limit=limit, bootstrap_iters=0)
         samples = found["samples"][task]
         cut = sum(_is_cut(model, sample) for sample in samples)
         whole = None if records is None or len(records) == QUESTION_SETS[task].items else QUESTION_SETS[task].items
@@ -195,6 +204,13 @@ def _is_cut(model: Any, sample: Mapping[str, Any]) -> bool:
     """
     lengths = [len(model.tok_encode(question + answer)) + (not question) for question, answer in sample["arguments"]]
     return max(lengths) > model.max_length + 1
+
+
+def _longest_answer(task: Any, model: Any, limit: int | None) -> int:
+    """In tokens, of those that are asked for: the harness takes none that is longer than the network's context."""
+    docs = islice(task.eval_docs, limit)
+    answers = {task.config.target_delimiter + choice for doc in docs for choice in task.doc_to_choice(doc)}
+    return max((len(model.tok_encode(answer)) for answer in answers), default=0)
 
 
 def _first_line(error: Exception) -> str:

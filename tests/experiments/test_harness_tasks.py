@@ -14,7 +14,7 @@ from chtexp.data.question_sets import QUESTION_SETS, read_questions
 from chtexp.experiments.description import Run
 from chtexp.experiments.run import execute
 from chtexp.experiments.writer import Writer
-from chtexp.experiments.zeroshot import evaluate_zero_shot, on_records
+from chtexp.experiments.zeroshot import _longest_answer, evaluate_zero_shot, on_records
 from chtexp.experiments.zeroshot_score import Score
 
 TANGO = {
@@ -133,11 +133,12 @@ def test_scores_are_the_harness_s_own(small_text: Callable[..., Run], monkeypatc
     whole = lm_eval.simple_evaluate
 
     def evaluated(**options: Any) -> Any:
-        found.append(whole(**options)["results"] | {})
-        return whole(**options)
+        outcome = whole(**options)
+        found.append(outcome["results"])
+        return outcome
 
     monkeypatch.setattr("lm_eval.simple_evaluate", evaluated)
-    run = small_text("data.sequence_length=64", "task.batch=2", "task.at_once=2")
+    run = small_text("data.sequence_length=256", "task.batch=2", "task.at_once=2")
     execute(run, "command")
     writer = Writer(run.folder.path, torch.device("cpu"))
     scores = list(evaluate_zero_shot(writer, list(QUESTION_SETS), root, limit=12))
@@ -151,3 +152,19 @@ def test_scores_are_the_harness_s_own(small_text: Callable[..., Run], monkeypatc
         else:
             assert score.accuracy == pytest.approx(100 * metrics["acc,none"])
         assert score.whole == (10_042 if score.task == "hellaswag" else None)
+
+
+class Letters:
+    """A network of eight tokens, each a letter."""
+
+    max_length = 8
+
+    def tok_encode(self, text: str) -> list[str]:
+        return list(text)
+
+
+@pytest.mark.slow
+def test_the_longest_answer_of_those_asked_for(manager: Any) -> None:
+    items = [{"query": "Q", "choices": ["a", "b", "c", last], "label": 0} for last in ("run fast", "run very fast")]
+    task = on_records("hellaswag", items, manager)
+    assert [_longest_answer(task, Letters(), limit) for limit in (1, 2, None)] == [9, 14, 14]

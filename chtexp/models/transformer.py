@@ -106,8 +106,8 @@ def build_transformer(
     with torch.device("meta"):  # its own first weights would be thrown away
         model = PegasusForConditionalGeneration(pegasus)
         if config.embeddings == "separate":
-            del model.model.shared
             model.model.encoder.embed_tokens = nn.Embedding(source, config.width, pad_id)
+            model.model.shared = model.model.encoder.embed_tokens  # what transformers calls the input's embeddings
             model.lm_head = nn.Linear(config.width, target)
     for side in (model.model.encoder, model.model.decoder):
         positions = side.embed_positions

@@ -69,8 +69,8 @@ def test_ramps_are_refused_where_the_schedule_has_none(data: str, schedule: str)
 
 def test_the_rate_is_noam_without_updates_and_ramps_with_them() -> None:
     dense = compose_run(["data=multi30k", "method=transformer/fc"])
-    sparse = compose_run(["data=multi30k", "method=transformer/set"])
-    plain = compose_run(["data=multi30k", "method=transformer/set", "task.learning_rate.schedule=noam"])
+    sparse = compose_run(["data=multi30k", "method=transformer/rigl"])
+    plain = compose_run(["data=multi30k", "method=transformer/rigl", "task.learning_rate.schedule=noam"])
     rates = [run.family.learning_rate(run, 5000) for run in (dense, sparse, plain)]
     assert rates[0](999) == pytest.approx(0.25 * 512**-0.5 * 1000**-0.5)
     assert rates[1](900) == rates[0](900)  # warming up

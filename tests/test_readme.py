@@ -54,7 +54,7 @@ def test_the_tables_shown_are_those_in_results(name: str) -> None:
 
 
 def test_tables_are_shown() -> None:
-    assert {"quickstart", "table7-mlps", "cht_variants", "bench/step"} <= set(re.findall(r"<!-- (\w[\w/]*) -->", TEXT))
+    assert {"quickstart", "table7", "cht_variants", "bench/step"} <= set(re.findall(r"<!-- (\w[\w/]*) -->", TEXT))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)

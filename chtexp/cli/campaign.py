@@ -20,10 +20,11 @@ from chtexp.cli.common import (
     subcommand,
 )
 from chtexp.errors import UserError
+from chtexp.store import OPEN
 
 if TYPE_CHECKING:
     from chtexp.launch.campaign import Campaign
-    from chtexp.launch.carrier import Wanted
+    from chtexp.launch.carrier import Carrier, Wanted
     from chtexp.store.collection import Collection, Key
 
 
@@ -76,12 +77,23 @@ def campaign(parsed: argparse.Namespace) -> int:
     try:
         carrier.carry_out(parsed.workers)
     finally:
-        left = len(carrier.left(carrier.done()))
-        print(f"{len(carrier.wanted) - left} of {len(carrier.wanted)} runs done: {collected}")
         for item in carrier.wanted:
             if reason := carrier.failed.get(item.key):
                 print(f"failed: {item}: {reason}; {item.run.folder.path}", file=sys.stderr)
+        print(_ending(carrier))
     return EXIT_FAILURE if carrier.failed else 0
+
+
+def _ending(carrier: Carrier) -> str:
+    """How many runs are done, and why not all."""
+    left = [item for item in carrier.left(carrier.done()) if item.key not in carrier.failed]
+    elsewhere = sum(found.state in OPEN for found in conditions([item.run.folder for item in left]))
+    said = f"{len(carrier.wanted) - len(carrier.left(carrier.done()))} of {len(carrier.wanted)} runs done: {carrier.collected}"
+    if elsewhere:
+        said += f"; {elsewhere} at work elsewhere"
+    if len(left) > elsewhere:
+        said += f"; {len(left) - elsewhere} to go: start the same campaign again"
+    return said
 
 
 def _aloud(line: str) -> None:
@@ -132,7 +144,7 @@ def _show(asked: Campaign, wanted: Sequence[Wanted], done: Collection) -> None:
         print(f"rank {number}: {' '.join(words)}: {count} of {len(runs)} runs done, about {to_go(runs)} to go")
         cells = [list(cell) for _, cell in groupby(runs, lambda item: item.run.id)]
         rows = [[cell[0].row, cell[0].column, cell[0].run.id, *_seeds(cell, states), to_go(cell)] for cell in cells]
-        print(lines_of(rows, ["row", "column", "id", "seeds done", "missing", "about"]) + "\n")
+        print(lines_of(rows, ["row", "column", "id", "done", "missing", "about"]) + "\n")
     count = sum(state == "done" for state in states.values())
     print(
         f"{count} of {len(wanted)} runs done; about {to_go(wanted)} to go on one core (by the pace of runs that are done, or a "
@@ -144,7 +156,7 @@ def _seeds(cell: list[Wanted], states: Mapping[Key, str]) -> tuple[str, str]:
     """Those that are done, and the others with their states but for those never begun."""
     from chtexp.report.words import GAP
 
-    done = [str(item.run.seed) for item in cell if states[item.key] == "done"]
+    done = [f"seed {item.run.seed}" for item in cell if states[item.key] == "done"]
     others = [(item.run.seed, states[item.key]) for item in cell if states[item.key] != "done"]
-    missing = [str(seed) if state == "missing" else f"{seed} ({state})" for seed, state in others]
-    return " ".join(done) or GAP, " ".join(missing) or GAP
+    missing = [f"seed {seed}" if state == "missing" else f"seed {seed} ({state})" for seed, state in others]
+    return ", ".join(done) or GAP, ", ".join(missing) or GAP

@@ -38,7 +38,7 @@ def assemble(run: Run, task: Task, device: torch.device, processes: Processes = 
         batch=-(-task.positions(1) // processes.world),
         processes=processes,
     )
-    rate = family.learning_rate(run, task.total_steps)
+    rate = family.learning_rate(run, task.total_steps, sparsity.last_update)
     return Training(
         model,
         task,

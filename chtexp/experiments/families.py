@@ -35,7 +35,7 @@ from chtexp.tasks.language_modelling import (
 )
 from chtexp.tasks.smoothed_loss import smoothed_loss_sum
 from chtexp.tasks.translation import Translation, TranslationLength, TranslationRecipe, build_transformer_for
-from chtexp.train.learning_rate import inoam, linear, noam, ramped, warmup_cosine
+from chtexp.train.learning_rate import LastUpdate, Rate, inoam, linear, noam, ramped, warmup_cosine
 from chtexp.typed import Description
 
 EXAMPLE_TOKENS = 32  # of an example sentence
@@ -91,7 +91,7 @@ class Family:
     build_model: Callable[[Parts], Built]
     build_task: BuildTask
     build_optimizer: Callable[[Any, torch.nn.Module], torch.optim.Optimizer]
-    learning_rate: Callable[[Parts, int], Callable[[int], float]]
+    learning_rate: Callable[[Parts, int, LastUpdate], Rate]
     prepare: Callable[[Parts], None]
     example_loss: Callable[[Parts, torch.nn.Module, int], Callable[[], Tensor]]
 
@@ -115,7 +115,7 @@ def _sgd(recipe: ImageClassificationRecipe, model: torch.nn.Module) -> torch.opt
     )
 
 
-def _linear_rate(run: Parts, total_steps: int) -> Callable[[int], float]:
+def _linear_rate(run: Parts, total_steps: int, last_update: LastUpdate) -> Rate:
     rate = run.task.learning_rate
     return linear(rate.start, rate.end, rate.until, total_steps)
 
@@ -164,12 +164,11 @@ def _text_length(run: Parts) -> LanguageModellingLength:
     return LanguageModellingLength(run.task, run.budget, run.data.sequence_length)
 
 
-def _cosine_rate(run: Parts, total_steps: int) -> Callable[[int], float]:
+def _cosine_rate(run: Parts, total_steps: int, last_update: LastUpdate) -> Rate:
     rate, length = run.task.learning_rate, _text_length(run)
     plain = warmup_cosine(rate.peak, length.warmup, total_steps, rate.floor)
     if rate.schedule == "cosine":
         return plain
-    last_update = run.method.last_update(total_steps, length.update_interval)
     ramp = min(rate.ramp_steps, length.update_interval)
     return ramped(plain, length.update_interval, last_update, ramp, after=length.warmup)
 
@@ -185,11 +184,10 @@ def _adam(recipe: TranslationRecipe | LanguageModellingRecipe, model: torch.nn.M
     )
 
 
-def _inverse_root_rate(run: Parts, total_steps: int) -> Callable[[int], float]:
+def _inverse_root_rate(run: Parts, total_steps: int, last_update: LastUpdate) -> Rate:
     rate, length = run.task.learning_rate, TranslationLength(run.task, run.budget)
     if rate.schedule == "noam":
         return noam(rate.factor, run.model.width, length.warmup)
-    last_update = run.method.last_update(total_steps, length.update_interval)
     ramp = min(rate.ramp_steps, length.update_interval)
     return inoam(rate.factor, run.model.width, length.warmup, length.update_interval, last_update, ramp)
 

@@ -22,6 +22,14 @@ def _words(line: object) -> list[str]:
     return shlex.split(line)
 
 
+def _some(lines: object) -> object:
+    if not isinstance(lines, list | tuple) or not lines:
+        raise ValueError(
+            "must be a list of at least one line, the words that follow 'chtexp sweep', e.g. - table7 data=mnist"
+        )
+    return lines
+
+
 Rank = Annotated[tuple[str, ...], BeforeValidator(_words), Field(min_length=1)]
 
 
@@ -31,7 +39,7 @@ class Campaign(Description):
     collected: the file of finished results, as seen from the campaign's own (None: of the same name, with .jsonl).
     """
 
-    ranks: Annotated[tuple[Rank, ...], Field(min_length=1)]
+    ranks: Annotated[tuple[Rank, ...], BeforeValidator(_some)]
     collected: str | None = None
 
 
@@ -47,5 +55,8 @@ def read_campaign(path: Path) -> Campaign:
 def collection_of(campaign: Campaign, path: Path) -> Path:
     """The file of collected results of the campaign at `path`."""
     collected = path.parent / campaign.collected if campaign.collected else path.with_suffix(".jsonl")
-    check_suffix(collected)
+    try:
+        check_suffix(collected)
+    except UserError as error:
+        raise UserError(f"{path}: collected: {error}") from None
     return collected

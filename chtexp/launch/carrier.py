@@ -88,27 +88,36 @@ class Carrier:
         A run that fails is noted, and the next one begins. When the time is up, and when a signal asks for it (then raises
         Stopped), the runs at work save themselves and stop.
         """
+        self.say(f"{self._count(self.done())}; results go to {self.collected}")
+        os.setpriority(os.PRIO_PROCESS, 0, LOWEST_PRIORITY)  # workers inherit it
+        while items := self._open():  # once more: what was at work elsewhere may have been left meanwhile
+            self._run(items, workers)
+            if self._pool.asked == TIME_IS_UP:
+                break
+            if self._pool.asked is not None:
+                raise Stopped(self._pool.asked)
+
+    def _open(self) -> list[Wanted]:
+        """What is to be carried out here, if there is time for it."""
         done = self.done()
-        items = [item for item in self.wanted if self._is_open(item, done)]
-        if not items:
-            return
+        open_here = [item for item in self.wanted if item.key not in self.failed and self._is_open(item, done)]
+        return [] if self.deadline.is_near() else open_here
+
+    def _run(self, items: Sequence[Wanted], workers: int) -> None:
         waiting = [Task.of(item.run, item.command) for item in items]
         self._items = {task.folder: item for task, item in zip(waiting, items, strict=True)}
         launcher = Local(workers=workers, threads=1)
         check_fit(launcher, waiting)
         folder = SweepFolder.create(items[0].run.paths.runs, {}, waiting)
-        os.setpriority(os.PRIO_PROCESS, 0, LOWEST_PRIORITY)  # workers inherit it
         self._pool = Pool(
             places(launcher, waiting, folder),
             Failures(waiting, None),
             lambda line: None,
-            is_open=lambda task: not self.deadline.is_near() and self._is_open(self._items[task.folder], self.done()),
+            is_open=self._may_begin,
             through=self._through,
         )
         with folder.conducted([]), _stopped_in(self.deadline.left(), self._pool):  # any of its runs may begin elsewhere
             self._pool.run(waiting)
-        if self._pool.asked not in (None, TIME_IS_UP):
-            raise Stopped(self._pool.asked)
 
     def done(self) -> Collection:
         """What is collected: also by others, meanwhile."""
@@ -119,6 +128,23 @@ class Carrier:
         return [item for item in self.wanted if item.key not in done]
 
     # ------------------------------------------------------------------ parts
+
+    def _may_begin(self, task: Task) -> bool:
+        """Whether a run is to be carried out now; says that it begins."""
+        item = self._items[task.folder]
+        if self.deadline.is_near() or not self._is_open(item, self.done()):
+            return False
+        step = condition(item.run.folder).step
+        self.say(
+            f"{item}: " + ("begins" if step is None else f"goes on from its checkpoint (last seen at step {step})")
+        )
+        return True
+
+    def _count(self, done: Collection) -> str:
+        """How many runs are done, and what is left of the work and of the time."""
+        left = self.left(done)
+        count = f"{len(self.wanted) - len(left)}/{len(self.wanted)} done"
+        return f"{count}, {self._time_left(left, Pace(done.values()))}"
 
     def _is_open(self, item: Wanted, done: Collection) -> bool:
         """Whether a run is to be carried out here; one that is done, and not collected yet, is collected now."""
@@ -138,10 +164,7 @@ class Carrier:
         if self._pool.asked is None and found.state not in (*OPEN, "done"):
             self.failed[item.key] = found.reason or said
         step = "" if found.step is None else f" at step {found.step}"
-        done = self.done()
-        left = self.left(done)
-        count = f"{len(self.wanted) - len(left)}/{len(self.wanted)} done"
-        self.say(f"{item}: {said}{step}; {count}, {self._time_left(left, Pace(done.values()))}")
+        self.say(f"{item}: {said}{step}; {self._count(self.done())}")
 
     def _collect(self, found: Condition) -> None:
         if result := found.result:

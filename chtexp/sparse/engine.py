@@ -200,6 +200,10 @@ class DynamicSparsity:
         """Whether the network is as sparse as it will ever be."""
         return self.links <= self._final_links
 
+    def last_update(self) -> int:
+        """No topology update comes after so many steps, as far as is known now: an early stop brings it forward."""
+        return self._rewiring.last_update(self.records[-1].step if self.records else 0)
+
     def anp(self) -> float:
         """Active neuron rate, in [0, 1]."""
         return self._anp

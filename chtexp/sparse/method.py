@@ -162,12 +162,20 @@ class Method(Description):
             )
         if (self.removal is None) != (self.regrowth is None):
             raise UserError(f"method '{self.name}' needs both removal and regrowth, or neither")
-        if self.removal is None and self.regrown_links != "keep":
-            raise UserError(f"method '{self.name}' regrows no links, so method.regrown_links must be keep")
-        if self.removal is not None and self.density.kind in ELASTIC and self.zeta:
+        if self.removal is None:
+            for key, idle in (("regrown_links", "keep"), ("early_stop", None), ("zeta_schedule", "constant")):
+                if getattr(self, key) != idle:
+                    said = "null" if idle is None else idle
+                    raise UserError(f"method '{self.name}' regrows no links, so method.{key} must be {said}")
+        if (
+            self.removal is not None
+            and self.density.kind in ELASTIC
+            and (self.zeta, self.zeta_schedule) != (0, "constant")
+        ):
             raise UserError(
-                f"density schedule '{self.density.kind}' decides itself how many links an update moves (those above the target "
-                "density): method.zeta must be 0; to move more of them set method.density.extra_early and extra_late"
+                f"density schedule '{self.density.kind}' of method '{self.name}' decides itself how many links an update moves "
+                "(those above the target density): method.zeta must be 0 and zeta_schedule constant; to move more of them set "
+                "method.density.extra_early and extra_late; in a table, choose the rows that zeta is for (row=...)"
             )
         if self.percolation and self.regrowth is None:
             raise UserError(
@@ -192,9 +200,11 @@ class Method(Description):
         )
 
     def last_update(self, total_steps: int, update_interval: int) -> int:
-        """No topology update comes after so many steps; 0 where none comes at all."""
-        decay = self.schedule(total_steps, update_interval).end_step if self.density.kind != "fixed" else 0
-        return max(step_at(self.update_end, total_steps) if self.removal else 0, decay)
+        """No topology update comes after so many steps (an early stop can end them before); 0 where none comes at all."""
+        density_end = self.schedule(total_steps, update_interval).end_step
+        if self.removal is None or self.density.kind in ELASTIC:
+            return density_end
+        return max(step_at(self.update_end, total_steps), density_end)
 
     @property
     def needs_gradient(self) -> bool:

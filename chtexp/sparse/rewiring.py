@@ -70,6 +70,7 @@ class Rewiring:
         self._total_steps, self._update_interval = total_steps, update_interval
         self._update_end = step_at(method.update_end, total_steps)
         self.schedule: DensitySchedule = method.schedule(total_steps, update_interval)
+        self._last_update = method.last_update(total_steps, update_interval)
         self.stopped = False
 
     def due(self, step: int) -> bool:
@@ -83,6 +84,10 @@ class Rewiring:
         if self._method.removal is None or self.stopped or step > self._update_end:
             return False
         return self.schedule.core is None or step <= self.schedule.end_step
+
+    def last_update(self, newest: int) -> int:
+        """No update comes after so many steps. newest: the steps before the newest update so far."""
+        return max(newest, self.schedule.end_step) if self.stopped else self._last_update
 
     def zeta(self, step: int) -> float:
         """The share of links that an update removes."""
@@ -121,7 +126,7 @@ class Rewiring:
         return kept, self._regrown(before, kept, budgets)
 
     def percolated(self, layers: Sequence[SparseLayer], masks: Sequence[Tensor], step: int) -> list[Tensor]:
-        """Masks without the links of inactive neurons; layers that stopped evolving keep theirs.
+        """Masks without the links of inactive neurons.
 
         Raises UserError where that leaves a layer without a link.
         """

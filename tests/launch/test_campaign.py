@@ -47,7 +47,11 @@ def carried_out(file: Path, *more: str, code: int = 0, runs: str = "runs") -> tu
     process = begun(file, *more, runs=runs)
     said, errors = process.communicate(timeout=280)
     assert process.returncode == code, said + errors
-    return said.splitlines(), errors
+    first, *others = said.splitlines()
+    assert first.endswith(f"; results go to {file.with_suffix('.jsonl')}")
+    ends = [line for line in others if not (line.endswith(": begins") or ": goes on from its checkpoint" in line)]
+    assert len(others) == 2 * (len(ends) - 1) + 1  # every run that ends has begun, and a last line
+    return ends, errors
 
 
 def collected(file: Path) -> dict[tuple[str, int], dict]:
@@ -135,7 +139,7 @@ def test_a_dry_run_lists_what_is_missing_by_rank_and_starts_nothing(chtexp, tmp_
     assert heads[0].startswith(f"rank 1: {SMALL} row=CHT,SET seed=0,1: 1 of 4 runs done, about ")
     assert heads[1].startswith("rank 2: table7 data=mnist row=FC: 0 of 3 runs done, about ")
     cells = {tuple(line.split()[:2]): line.split()[2:] for line in said.splitlines() if "digits" in line}
-    assert cells["SET", "digits"][:3] == [identity, "1", "0"]  # done, missing
+    assert cells["SET", "digits"][:5] == [identity, "seed", "1", "seed", "0"]  # done, missing
     assert cells["CHT", "digits"][1:4] == ["–", "0", "1"]
     assert "1 of 7 runs done" in said.splitlines()[-1]
     assert not (tmp_path / "runs").exists()
@@ -198,7 +202,7 @@ def test_the_file_of_results_lies_beside_the_campaign() -> None:
 def test_too_little_time_begins_nothing(tmp_path: Path) -> None:
     file = written(tmp_path, f"{SMALL} row=SET seed=0")
     said, _ = carried_out(file, "--hours", "0")
-    assert said == [f"0 of 1 runs done: {file.with_suffix('.jsonl')}"]
+    assert said == [f"0 of 1 runs done: {file.with_suffix('.jsonl')}; 1 to go: start the same campaign again"]
     assert not trained(tmp_path / "runs")
 
 

@@ -167,6 +167,26 @@ def test_an_update_removes_the_share_zeta_of_the_links(trace: tuple[Training, li
                 assert regrown == pytest.approx(links - kept) or (method.percolation and regrown > links - kept)
 
 
+@pytest.mark.parametrize("name", [name for name in SPARSE if sparse_method(name).removal])
+def test_what_is_removed_shows_where_regrown_links_are_reset(name: str) -> None:
+    method = sparse_method(name, regrown_links="reset")
+    run = training(method, total=TOTAL, interval=INTERVAL)
+    core = method.schedule(TOTAL, INTERVAL).core
+    for _ in range(TOTAL):
+        run.backward()
+        run.sparsity.apply_gradients()
+        before = photograph(run)
+        record = run.sparsity.update_topology()
+        for name, after in photograph(run).items() if record else ():
+            links = int(after.mask.sum())
+            kept = links - round(record.zeta * links) if core is None else round(core * after.mask.numel())
+            stayed = before[name].mask & after.mask & (after.weight == before[name].weight) & (before[name].weight != 0)
+            zeros = before[name].mask & (before[name].weight == 0)  # kept or reset, who can tell
+            assert stayed.sum() <= kept
+            if not method.percolation:
+                assert stayed.sum() >= kept - zeros.sum()
+
+
 def test_updates_come_on_time_and_never_after_the_last_step(trace: tuple[Training, list[Moment]]) -> None:
     run, moments = trace
     steps = {

@@ -92,10 +92,11 @@ def test_mest_moves_five_sixths_of_its_links_at_one_percent() -> None:
 def test_mest_stops_where_its_density_has_reached_the_target() -> None:
     run = training(sparse_method("mest_ems", density={"end": 0.5})).run(24)
     assert [record.step for record in run.sparsity.records] == [4, 8, 12]  # and not 16, which update_end would allow
+    assert run.sparsity.last_update() == 12
 
 
 def test_zeta_plays_no_part_where_the_density_decides_what_moves() -> None:
-    with pytest.raises(UserError, match=r"'em_s' decides itself .* method.zeta must be 0"):
+    with pytest.raises(UserError, match=r"'em_s' of method 'MEST_EM&S' decides itself .* method.zeta must be 0"):
         sparse_method("mest_ems", zeta=0.3)
     with pytest.raises(UserError, match=r"method\.zeta must be 0"):
         sparse_method("chts_n", density="em_s")
@@ -174,10 +175,10 @@ def test_what_is_pruned_and_regrown_at_once_never_left() -> None:
 
 
 def test_set_removes_smallest_weights_exactly() -> None:
-    run = one_layer("set", zeta=0.5)
+    run = one_layer("set", zeta=0.5, regrown_links="reset")
     layer = lay(run, "0", WEIGHT)
     learn(run, GRADIENT)
-    assert layer.weight[[0, 1], [1, 3]].tolist() == [-2, 4]
+    assert layer.weight.tolist() == [[0, -2, 0, 0], [0, 0, 0, 4]]
     assert layer.mask_OI.sum() == 4
 
 
@@ -285,17 +286,22 @@ def test_a_stopped_topology_still_follows_a_falling_density() -> None:
     zetas = [record.zeta for record in run.sparsity.records]
     assert True in flagged[:-1]
     assert not any(zetas[flagged.index(True) + 1 :])
+    assert run.sparsity.last_update() == run.sparsity.records[-1].step == 18
     assert run.sparsity.at_final_density
 
 
-def test_a_resumed_training_stays_stopped() -> None:
+def test_a_resumed_training_stays_stopped_and_knows_its_last_update() -> None:
     def begun() -> Any:
         return training(sparse_method("cht", early_stop=0.0), interval=2)
 
-    whole = begun().run(10)
+    whole = begun()
+    assert whole.sparsity.last_update() == 24
+    whole.run(10)
     assert all(layer.flagged for layer in whole.sparsity.layers)
+    assert whole.sparsity.last_update() == whole.sparsity.records[-1].step < 10
     resumed = begun()
     load_training_state(resumed.sparsity, training_state(whole.sparsity))
+    assert resumed.sparsity.last_update() == whole.sparsity.last_update()
     assert len(resumed.run(14).sparsity.records) == len(whole.run(14).sparsity.records)
 
 

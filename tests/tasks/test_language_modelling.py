@@ -43,14 +43,15 @@ def test_the_paper_recipe_has_the_papers_length(
 def test_the_rate_ramps_after_updates_once_the_warm_up_is_over() -> None:
     common = ["data=openwebtext", "model=llama_60m"]
     sparse, plain = (compose_run([*common, *more]) for more in ([], ["task.learning_rate.schedule=cosine"]))
-    rates = [run.family.learning_rate(run, 10_000) for run in (sparse, plain)]
+    last = sparse.method.last_update(10_000, 100)
+    rates = [run.family.learning_rate(run, 10_000, lambda: last) for run in (sparse, plain)]
     assert rates[1](999) == pytest.approx(3e-3)
     assert rates[1](9999) == pytest.approx(3e-4)
     assert rates[0](900) == rates[1](900)
     assert rates[0](1100) == pytest.approx(rates[1](1100) / 20)
     assert rates[0](1119) == rates[1](1119)
     dense = compose_run([*common, "method=llama/fc", "task.learning_rate.peak=${model.peak_dense}"])
-    assert dense.family.learning_rate(dense, 10_000)(999) == pytest.approx(1e-3)
+    assert dense.family.learning_rate(dense, 10_000, lambda: 0)(999) == pytest.approx(1e-3)
 
 
 def test_the_parts_of_a_step_are_its_batch_and_its_loss(small_text: Callable[..., Run]) -> None:

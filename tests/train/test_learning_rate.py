@@ -39,30 +39,30 @@ def test_warmup_cosine_by_hand() -> None:
 
 
 def test_a_ramp_follows_every_update_from_the_warm_up_to_the_last() -> None:
-    rate = ramped(lambda step: 8.0, update_interval=10, last_update=35, ramp_steps=4, after=20)
+    rate = ramped(lambda step: 8.0, update_interval=10, last_update=lambda: 35, ramp_steps=4, after=20)
     flat, ramp = [8.0] * 10, [2.0, 4.0, 6.0] + [8.0] * 7
     assert [rate(step) for step in range(60)] == flat + flat + ramp + ramp + flat + flat
 
 
 def test_no_update_no_ramp() -> None:
-    rate = ramped(lambda step: 8.0, update_interval=10, last_update=0, ramp_steps=4)
+    rate = ramped(lambda step: 8.0, update_interval=10, last_update=lambda: 0, ramp_steps=4)
     assert {rate(step) for step in range(60)} == {8.0}
-    early = ramped(lambda step: 8.0, update_interval=10, last_update=9, ramp_steps=4)
+    early = ramped(lambda step: 8.0, update_interval=10, last_update=lambda: 9, ramp_steps=4)
     assert {early(step) for step in range(60)} == {8.0}
 
 
 def test_a_ramp_longer_than_the_interval_starts_anew() -> None:
-    rate = ramped(lambda step: 8.0, update_interval=2, last_update=6, ramp_steps=4)
+    rate = ramped(lambda step: 8.0, update_interval=2, last_update=lambda: 6, ramp_steps=4)
     assert [rate(step) for step in range(12)] == [8, 8, 2, 4, 2, 4, 2, 4, 6, 8, 8, 8]
 
 
 def test_a_warm_up_that_ends_between_updates_leaves_the_earlier_one_without_a_ramp() -> None:
-    rate = ramped(lambda step: 8.0, update_interval=10, last_update=30, ramp_steps=4, after=11)
+    rate = ramped(lambda step: 8.0, update_interval=10, last_update=lambda: 30, ramp_steps=4, after=11)
     assert [rate(step) for step in range(8, 24)] == [8.0] * 12 + [2.0, 4.0, 6.0, 8.0]
 
 
 def test_inoam_is_noam_with_the_papers_ramps() -> None:
-    plain, rate = noam(0.25, 512, 1000), inoam(0.25, 512, 1000, 100, 3750)
+    plain, rate = noam(0.25, 512, 1000), inoam(0.25, 512, 1000, 100, lambda: 3750)
     assert all(rate(step) == plain(step) for step in range(1000))
     for update in (1000, 1100, 3700):
         assert rate(update) == pytest.approx(plain(update) / 20)
@@ -78,4 +78,4 @@ def test_the_ramp_knows_the_newest_update(step: int, interval: int, last: int, r
     updates = [u for u in range(interval, last + 1, interval) if u <= step]
     newest = updates[-1] if updates and updates[-1] >= after else None
     wanted = 1.0 if newest is None else min((step - newest + 1) / ramp, 1.0)
-    assert ramped(lambda _: 3.0, interval, last, ramp, after)(step) == pytest.approx(3 * wanted)
+    assert ramped(lambda _: 3.0, interval, lambda: last, ramp, after)(step) == pytest.approx(3 * wanted)

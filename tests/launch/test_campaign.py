@@ -140,7 +140,7 @@ def test_a_dry_run_lists_what_is_missing_by_rank_and_starts_nothing(chtexp, tmp_
     assert heads[1].startswith("rank 2: table7 data=mnist row=FC: 0 of 3 runs done, about ")
     cells = {tuple(line.split()[:2]): line.split()[2:] for line in said.splitlines() if "digits" in line}
     assert cells["SET", "digits"][:5] == [identity, "seed", "1", "seed", "0"]  # done, missing
-    assert cells["CHT", "digits"][1:4] == ["–", "0", "1"]
+    assert cells["CHT", "digits"][1:6] == ["–", "seed", "0,", "seed", "1"]
     assert "1 of 7 runs done" in said.splitlines()[-1]
     assert not (tmp_path / "runs").exists()
     assert sorted(path.name for path in (tmp_path / "results").iterdir()) == ["all.jsonl"]

@@ -59,7 +59,7 @@ def zeroshot(parsed: argparse.Namespace) -> int:
         write_json(path, {**run, "scores": kept})
         records[score.task] = record
         if record not in kept:
-            said.append(f"{score.task}: not kept, since the score of all its items is there")
+            said.append(f"{score.task}: not kept, since a score of more items is there")
     everything = [records[task] for task in tasks if task in records]
     print(json.dumps({**run, "scores": everything}, indent=2) if parsed.json else _table(everything))
     said += [_what_is_a_part(record) for record in everything if record.get("whole")]

@@ -94,7 +94,10 @@ def verify(spec: ImageSet, source: Source, root: Path) -> None:
     for pattern, published in source.files().items():
         for path in matching(folder, pattern):
             expected = published or noted.get(path.name)
-            if expected is not None:
+            if expected is None:
+                if (other := owner(path)) not in (None, spec.title):
+                    raise foreign(spec, path, str(other), f"a file of {spec.title}", f"one of {other}")
+            else:
                 found = checksum(path, algorithm=expected.partition(":")[0])
                 if found != expected:
                     raise corrupt(spec, path, expected, found)

@@ -30,6 +30,8 @@ def caption(table: Table) -> list[str]:
         lines.append(f"{MARK}: the runs are not the paper's: {'; '.join(marks)}.")
     if any(row.disturbed for row in table.rows):
         lines.append(f"seconds {DISTURBED}: measured beside other work, or with pauses.")
+    if unknown := sum(row.disturbed is None for row in table.rows):
+        lines.append(f"seconds of {unknown} cells: not known whether they were measured beside other work.")
     for head, facts in (("Data", table.sources), ("Hardware", _hardware(table)), ("Code", table.code)):
         if facts:
             lines.append(f"{head}: {'; '.join(facts)}.")

@@ -50,7 +50,8 @@ class CellResults:
     changed: tuple[str, ...] = ()
 
 
-def is_disturbed(result: Result) -> bool:
-    """Whether its seconds are known to be measured beside other work, or with pauses; earlier results do not say."""
+def is_disturbed(result: Result) -> bool | None:
+    """Whether its seconds were measured beside other work, or with pauses; None of earlier results, which do not say."""
     beside = result["environment"].get("beside") or {}
-    return bool(beside.get("disturbed"))
+    disturbed: bool | None = beside.get("disturbed")
+    return disturbed

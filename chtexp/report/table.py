@@ -25,7 +25,7 @@ class Row:
 
     values (of the seeds, None of one that reports nothing), mean, standard_error (None below two seeds), last: in the metric's
     unit; anp, paper_anp in percent; seconds: mean training time of a run, on this hardware; disturbed: that of any of them was
-    measured beside other work, or with pauses; best: the best of its group; above:
+    measured beside other work, or with pauses (None: not known of all); best: the best of its group; above:
     better than the reference; marks: in what the runs are not the paper's; verdict: by `chtexp.report.verdict.RULE`.
     """
 
@@ -49,7 +49,7 @@ class Row:
     nonzeros: float | None
     density: float | None
     seconds: float | None
-    disturbed: bool
+    disturbed: bool | None
     hardware: tuple[str, ...]
     id: str
     commands: tuple[str, ...]
@@ -143,11 +143,16 @@ def _row(cell: CellResults, paper: PaperNumber | None, digits: int) -> Row:
         nonzeros=_mean(results, "nonzeros"),
         density=_mean(results, "density"),
         seconds=_mean(results, "seconds"),
-        disturbed=any(map(is_disturbed, results)),
+        disturbed=_any_disturbed(results),
         hardware=_hardware_of(results),
         id=cell.id,
         commands=tuple(result["command"] for result in results),
     )
+
+
+def _any_disturbed(results: Sequence[Result]) -> bool | None:
+    found = set(map(is_disturbed, results))
+    return True if True in found else None if None in found else False
 
 
 def _means(layout: Layout, rows: Sequence[Row], paper: Mapping[str, PaperMeans]) -> tuple[MeanRow, ...]:

@@ -30,18 +30,24 @@ def scores_in(folder: Path) -> list[Score]:
 
 
 def finished(scores: Sequence[Score], tasks: Sequence[str], limit: int | None, lm_eval: str) -> dict[str, Score]:
-    """Of `tasks`, by name, the scores that asking again would only repeat; those that do not say what was cut are none."""
+    """Of `tasks`, by name, the scores that asking again would only repeat.
+
+    Those that do not say what was cut are none, nor are those of a part of a task: more of its texts may be at hand by now.
+    """
     return {
         score["task"]: score
         for score in scores
-        if score["task"] in tasks and "cut" in score and (score.get("limit"), score.get("lm_eval")) == (limit, lm_eval)
+        if score["task"] in tasks
+        and "cut" in score
+        and score.get("whole") is None
+        and (score.get("limit"), score.get("lm_eval")) == (limit, lm_eval)
     }
 
 
 def newest(former: Sequence[Score], scores: Sequence[Score]) -> list[Score]:
-    """`scores`, after the former ones of other tasks; of a task that was asked whole, its first items alone replace nothing."""
-    whole = {score["task"] for score in former if score.get("limit") is None}
-    better = [score for score in scores if score.get("limit") is None or score["task"] not in whole]
+    """`scores`, after the former ones of other tasks; of a task, a score of fewer items replaces nothing."""
+    known = {score["task"]: score["n"] for score in former}
+    better = [score for score in scores if score["n"] >= known.get(score["task"], 0)]
     anew = {score["task"] for score in better}
     return [*(score for score in former if score["task"] not in anew), *better]
 

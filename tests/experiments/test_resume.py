@@ -105,7 +105,9 @@ def test_fp16_passes_over_a_step_that_overflows_and_resumes_bit_for_bit(
         with pytest.raises(Stopped):
             execute(stopped, "stopped")
     state = Checkpoints(stopped.folder.checkpoints, print).load(torch.device("cpu"))
-    overflowing.calls = state["training"]["step"] if state else 0  # a busy writer passes checkpoints over: it may go on from before
+    overflowing.calls = (
+        state["training"]["step"] if state else 0
+    )  # a busy writer passes checkpoints over: it may go on from before
     assert timeless(execute(stopped, "resumed")) == timeless(wanted)
 
 

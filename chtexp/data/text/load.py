@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from chtexp.data.checksums import checksum
 from chtexp.data.prepared import check, prepared_otherwise, read_manifest, token_type
 from chtexp.data.text.beginnings import Beginnings
 from chtexp.data.text.cache import Manifest, cache_folder
@@ -12,7 +13,7 @@ from chtexp.data.text.file_sets import file_sets
 from chtexp.data.text.shards import read_ends, shards
 from chtexp.data.text.sources import TRAIN, VALIDATION
 from chtexp.data.text.stream import Sequences, TextData, TokenStream
-from chtexp.data.text.tokenizer import TOKENIZER, TextTokenizer
+from chtexp.data.text.tokenizer import TOKENIZER, TextTokenizer, given_file
 from chtexp.errors import UserError
 
 
@@ -31,6 +32,7 @@ def load_text(config: TextDataConfig, root: Path | None, cache: Path | None = No
             f"run 'chtexp prepare data={config.name}', {advice}"
         )
     check(folder, manifest, every_byte=False)
+    _check_tokenizer(config, root, manifest)
     train, validation = (_sequences(config, manifest, folder, split) for split in (TRAIN, VALIDATION))
     return TextData(
         train=train,
@@ -46,6 +48,16 @@ def vocabulary_size(config: TextDataConfig, root: Path | None, cache: Path | Non
         return config.vocabulary
     manifest = read_manifest(Manifest, cache_folder(config, root, cache))
     return manifest.vocabulary if manifest else config.vocabulary
+
+
+def _check_tokenizer(config: TextDataConfig, root: Path | None, manifest: Manifest) -> None:
+    """Only its name tells runs apart: raise `UserError` where another tokenizer lies in the place of the one used."""
+    file = given_file(config, root)
+    if file is not None and manifest.tokenizer is not None and (found := checksum(file)) != manifest.tokenizer:
+        raise UserError(
+            f"{config.title} was prepared with another {config.tokenizer}: {file} has {found}, that one had "
+            f"{manifest.tokenizer}; put it back, or give this one another name (data.tokenizer) and prepare again"
+        )
 
 
 def _sequences(config: TextDataConfig, manifest: Manifest, folder: Path, split: str) -> Sequences:
@@ -68,6 +80,8 @@ def _sequences(config: TextDataConfig, manifest: Manifest, folder: Path, split: 
 def _in_words(config: TextDataConfig, manifest: Manifest) -> str:
     libraries = ", ".join(f"{library} {number}" for library, number in manifest.versions.items())
     tokenizer = "byte-level sub-words learnt from it" if config.learnt else f"sub-words of {config.tokenizer}"
+    if manifest.tokenizer is not None:
+        tokenizer += f" ({manifest.tokenizer.removeprefix('sha256:')[:12]})"
     size = f"{manifest.documents[TRAIN]} documents, {manifest.tokens[TRAIN]} tokens"
     if config.packing == "document":
         size += f" (of each document the first {config.sequence_length + 1})"

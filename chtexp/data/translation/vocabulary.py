@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import repeat
 from pathlib import Path
 
 from tokenizers import Tokenizer, models
@@ -86,7 +85,7 @@ class Vocabulary:
         """
         return self.decode_batch([ids], [copies])[0]
 
-    def decode_batch(self, ids: Iterable[Ids], copies: Iterable[Copies] = repeat(NOTHING)) -> list[str]:
+    def decode_batch(self, ids: Iterable[Ids], copies: Sequence[Copies] | None = None) -> list[str]:
         """The same for several sentences, e.g. the rows of [B, T]."""
         return [self._target.detokenise(tokens) for tokens in self._tokens(ids, copies)]
 
@@ -94,16 +93,16 @@ class Vocabulary:
         """The Moses tokens of a sentence, a space between two of them, as the paper's pipeline scores them."""
         return self.decode_pipeline_batch([ids], [copies])[0]
 
-    def decode_pipeline_batch(self, ids: Iterable[Ids], copies: Iterable[Copies] = repeat(NOTHING)) -> list[str]:
+    def decode_pipeline_batch(self, ids: Iterable[Ids], copies: Sequence[Copies] | None = None) -> list[str]:
         """The same for several sentences, e.g. the rows of [B, T]."""
         return [self._target.pipeline(tokens) for tokens in self._tokens(ids, copies)]
 
-    def _tokens(self, ids: Iterable[Ids], copies: Iterable[Copies]) -> list[str]:
+    def _tokens(self, ids: Iterable[Ids], copies: Sequence[Copies] | None) -> list[str]:
         """The tokens of sentences, a space between two of them."""
         sentences = [_until_the_end(list(map(int, one))) for one in ids]
         units = self._units[-1]
         if self.of_words:
-            words = zip(sentences, copies, strict=False)
+            words = zip(sentences, [NOTHING] * len(sentences) if copies is None else copies, strict=True)
             return [" ".join(_words(units, sentence, copied)) for sentence, copied in words]
         spelt = [[one for one in sentence if one >= len(SPECIAL)] for sentence in sentences]
         return [" ".join(text.split()) for text in units.decode_batch(spelt, skip_special_tokens=False)]

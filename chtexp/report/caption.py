@@ -31,7 +31,9 @@ def caption(table: Table) -> list[str]:
     if any(row.disturbed for row in table.rows):
         lines.append(f"seconds {DISTURBED}: measured beside other work, or with pauses.")
     if unknown := sum(row.disturbed is None for row in table.rows):
-        lines.append(f"seconds of {unknown} cells: not known whether they were measured beside other work.")
+        lines.append(
+            f"seconds: {unknown} of {len(table.rows)} cells do not say whether they were measured beside other work."
+        )
     for head, facts in (("Data", table.sources), ("Hardware", _hardware(table)), ("Code", table.code)):
         if facts:
             lines.append(f"{head}: {'; '.join(facts)}.")

@@ -248,7 +248,7 @@ def test_seconds_measured_beside_other_work_are_marked_and_others_are_not() -> N
     made = build_table(
         LAYOUT, [timed("FC", [own, own]), timed("CHTs_n", [own, others]), timed("SET", [{}])], {}, budget="cpu"
     )
-    assert [row.disturbed for row in made.rows] == [False, True, False]
+    assert [row.disturbed for row in made.rows] == [False, True, None]
     text = render(made, "md")
     assert [line.rpartition("|")[0].split()[-1] for line in text.splitlines() if "| mnist" in line] == [
         "2.0",
@@ -256,6 +256,7 @@ def test_seconds_measured_beside_other_work_are_marked_and_others_are_not() -> N
         "2.0",
     ]
     assert "seconds ‡: measured beside other work, or with pauses." in text
+    assert "seconds: 1 of 3 cells do not say whether they were measured beside other work." in text
     assert r"2.0$\ddagger$" in render(made, "latex")
-    assert [row["disturbed"] for row in json.loads(render(made, "json"))["rows"]] == [False, True, False]
+    assert [row["disturbed"] for row in json.loads(render(made, "json"))["rows"]] == [False, True, None]
     assert "‡" not in render(build_table(LAYOUT, [timed("FC", [own]), timed("SET", [{}])], {}, budget="cpu"), "md")

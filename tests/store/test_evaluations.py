@@ -31,10 +31,20 @@ def test_a_new_evaluation_replaces_its_own_tasks_alone() -> None:
 
 
 def test_first_items_alone_never_replace_a_whole_task() -> None:
-    whole, part, other = score("rte", 50.0), score("rte", 90.0, limit=10), score("rte", 80.0, limit=20)
+    whole, part, other = score("rte", 50.0), score("rte", 90.0, limit=10, n=10), score("rte", 80.0, limit=20, n=20)
     assert newest([whole], [part]) == [whole]
     assert newest([part], [other]) == [other]
+    assert newest([other], [part]) == [other]
     assert newest([part], [whole]) == [whole]
+
+
+def test_a_part_of_the_texts_never_stands_for_the_whole_task() -> None:
+    whole, part = score("hellaswag", 30.0, n=10_042), score("hellaswag", 40.0, n=1_000, whole=10_042)
+    assert newest([whole], [part]) == [whole]
+    assert newest([part], [whole]) == [whole]
+    assert with_scores({**result(), "zeroshot": [part]}, [whole])["zeroshot"] == [whole]
+    assert with_scores({**result(), "zeroshot": [whole]}, [part])["zeroshot"] == [whole]
+    assert finished([{**part, "cut": 0}], ["hellaswag"], None, "0") == {}
 
 
 def test_a_mean_over_tasks_is_read_off() -> None:

@@ -246,7 +246,19 @@ def test_others_under_the_names_of_emnist_are_refused_by_name(tmp_path, real_ima
     renamed = dict(zip(prefixes, ("emnist-balanced-train", "emnist-balanced-test"), strict=True))
     link(real_root() / folder, place, renamed)
     message = error_of("emnist", tmp_path)
-    assert message.startswith(f"{place} holds files of {title}, not of EMNIST balanced: expected 88435216 bytes in ")
+    assert message.startswith(f"{place} holds files of {title}, not of EMNIST balanced: expected a file of ")
+
+
+def test_one_foreign_file_among_those_of_emnist_is_refused(tmp_path, shrink, idx_files, real_images):
+    real_images("emnist47")
+    shrink("emnist")
+    place = tmp_path / "EMNIST/raw"
+    idx_files(place, "emnist-balanced-train", "emnist-balanced-test", classes=47)
+    name = "emnist-balanced-test-labels-idx1-ubyte"
+    (place / name).unlink()
+    (place / name).symlink_to(real_root() / "EMNIST47/raw/emnist47-test-labels-idx1-ubyte")
+    message = error_of("emnist", tmp_path)
+    assert message.startswith(f"{place} holds files of EMNIST47, not of EMNIST balanced: expected a file of ")
 
 
 def test_others_beside_where_emnist_should_be_are_named(tmp_path, real_images):

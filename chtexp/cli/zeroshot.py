@@ -37,8 +37,9 @@ def zeroshot(parsed: argparse.Namespace) -> int:
     """Evaluate tasks that are not evaluated yet, keep the scores of each in the run's folder at once, and print those of all."""
     import os
 
+    from chtexp.experiments.harness import harness_version
     from chtexp.experiments.writer import Writer
-    from chtexp.experiments.zeroshot import PAPER_TASKS, Lacking, as_record, evaluate_zero_shot, harness_version
+    from chtexp.experiments.zeroshot import PAPER_TASKS, Lacking, as_record, evaluate_zero_shot
     from chtexp.store.evaluations import FILE, finished, newest, scores_in
     from chtexp.store.files import write_json
 
@@ -50,7 +51,7 @@ def zeroshot(parsed: argparse.Namespace) -> int:
     records = dict(former)
     missing = [task for task in tasks if task not in former]
     said, lacking = [], []
-    for score in evaluate_zero_shot(writer, missing, root, limit=parsed.limit, batch=parsed.batch):
+    for score in evaluate_zero_shot(writer, missing, root, limit=parsed.limit, batch=parsed.batch, say=_say):
         if isinstance(score, Lacking):
             lacking.append(score)
             continue
@@ -70,8 +71,12 @@ def zeroshot(parsed: argparse.Namespace) -> int:
     for line in said:
         print(line, file=sys.stderr if parsed.json else sys.stdout)
     for task, reason in lacking:
-        print(f"{task}: not evaluated: {reason}", file=sys.stderr)
+        _say(f"{task}: not evaluated: {reason}")
     return 1 if lacking else 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _table(records: Sequence[Mapping[str, Any]]) -> str:

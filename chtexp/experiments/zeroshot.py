@@ -5,9 +5,8 @@ Scores come from the harness's own answers, item by item, the same way for every
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ import numpy as np
 from chtexp.data.labelled import read_labelled
 from chtexp.data.question_sets import FOLDER, QUESTION_SETS, Record, read_questions
 from chtexp.errors import UserError
+from chtexp.experiments.harness import go_offline, harness_version, quietly
 from chtexp.experiments.writer import Writer
 from chtexp.experiments.zeroshot_score import Score, score
 
@@ -48,14 +48,21 @@ class Lacking(NamedTuple):
 
 
 def evaluate_zero_shot(
-    writer: Writer, tasks: Sequence[str], root: Path | None, *, limit: int | None = None, batch: int = 32
+    writer: Writer,
+    tasks: Sequence[str],
+    root: Path | None,
+    *,
+    limit: int | None = None,
+    batch: int = 32,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Iterator[Score | Lacking]:
     """The scores of the tasks, in their order, each as soon as it is known.
 
     tasks: names of the harness (PAPER_TASKS are the paper's), or LOCAL_TASKS. Texts of QUESTION_SETS that lie below `root` are
     read there, those of LOCAL_TASKS must; all others come from the Hugging Face hub. Wherever texts are from, questions, answers
-    and metrics are the harness's own. limit: the first so many items of each. Raises UserError, before any task is evaluated, for
-    one that is not known, offers no choice of answers, or whose local texts are broken or, of LOCAL_TASKS, not there.
+    and metrics are the harness's own. limit: the first so many items of each. say: takes a line before what takes long. Raises
+    UserError, before any task is evaluated, for one that is not known, offers no choice of answers, or whose local texts are
+    broken or, of LOCAL_TASKS, not there.
     """
     harness_version()
     if not tasks:
@@ -67,28 +74,32 @@ def evaluate_zero_shot(
     manager = TaskManager()
     asked = {task: _settings(task, manager, root) for task in tasks}
     here = {task: read_questions(task, root) for task in tasks}
-    model = HFLM(
-        pretrained=writer.network,
-        tokenizer=writer.tokenizer.hugging_face(),
-        batch_size=batch,
-        device=str(writer.device),
-    )
+    tokenizer, device = writer.tokenizer.hugging_face(), str(writer.device)
+    with quietly():
+        model = HFLM(pretrained=writer.network, tokenizer=tokenizer, batch_size=batch, device=device)
     for task, settings in asked.items():
         records = here[task]
+        if records is None and task not in LOCAL_TASKS:
+            say(f"{task}: its texts are not below the data root: asking the Hugging Face hub")
         try:
-            asks = (
-                on_records(task, records, manager)
-                if records is not None
-                else manager.load(settings if task in LOCAL_TASKS else task)["tasks"][task]
-            )
-        except (OSError, ConnectionError) as error:
+            with quietly():
+                asks = (
+                    on_records(task, records, manager)
+                    if records is not None
+                    else manager.load(settings if task in LOCAL_TASKS else task)["tasks"][task]
+                )
+        except OSError as error:
+            if isinstance(error, ConnectionError):
+                go_offline()
             why = f"{_by_hand(task, root)}the hub does not give them ({_first_line(error)})"
             yield Lacking(task, f"its texts cannot be had: {why}")
             continue
         if (longest := _longest_answer(asks, model, limit)) > model.max_length:
             yield Lacking(task, f"an answer has {longest} tokens, more than the {model.max_length} of the network")
             continue
-        found = simple_evaluate(model=model, tasks=[asks], task_manager=manager, limit=limit, bootstrap_iters=0)
+        say(f"{task}: evaluating {min(limit or len(asks.eval_docs), len(asks.eval_docs))} items")
+        with quietly():
+            found = simple_evaluate(model=model, tasks=[asks], task_manager=manager, limit=limit, bootstrap_iters=0)
         samples = found["samples"][task]
         cut = sum(_is_cut(model, sample) for sample in samples)
         whole = None if records is None or len(records) == QUESTION_SETS[task].items else QUESTION_SETS[task].items
@@ -107,14 +118,6 @@ def on_records(task: str, records: Sequence[Record], manager: Any) -> Any:
     if task == "hellaswag":
         given["process_docs"] = lambda docs: docs  # question and choices are made already
     return manager.load({"group": "here", "task": [given]})["tasks"][task]
-
-
-def harness_version() -> str:
-    """Of the harness that evaluates here. Raises UserError if there is none."""
-    try:
-        return version("lm-eval")
-    except PackageNotFoundError:
-        raise UserError("zero-shot evaluation needs EleutherAI's harness: pip install 'chtexp[zeroshot]'") from None
 
 
 def as_record(score: Score, limit: int | None = None) -> dict[str, Any]:

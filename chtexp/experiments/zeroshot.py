@@ -97,7 +97,8 @@ def evaluate_zero_shot(
         if (longest := _longest_answer(asks, model, limit)) > model.max_length:
             yield Lacking(task, f"an answer has {longest} tokens, more than the {model.max_length} of the network")
             continue
-        say(f"{task}: evaluating {min(limit or len(asks.eval_docs), len(asks.eval_docs))} items")
+        items = len(asks.eval_docs)
+        say(f"{task}: evaluating {min(items, limit or items)} items")
         with quietly():
             found = simple_evaluate(model=model, tasks=[asks], task_manager=manager, limit=limit, bootstrap_iters=0)
         samples = found["samples"][task]

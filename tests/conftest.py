@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from chtexp.build import builder_of
+
 sys.path.insert(0, str(Path(__file__).parent))  # modules that several test folders share
 
 from subwords import SUBWORDS
 
-from chtexp.compose import compose_run
-from chtexp.experiments.description import Run
+from chtexp.config.compose import compose_run
+from chtexp.config.run import Run
 
 # An MLP of 64-40-40-40-10 on 160 of the embedded digits: 5 steps an epoch, 3 epochs.
 SMALL = ("data=digits", "budget=smoke", "model.hidden=[40,40,40]", "budget.train_limit=160", "hardware.threads=1")
@@ -98,7 +100,7 @@ def small_corpus(tmp_path_factory) -> Path:
             path.write_text("".join(f"{line}\n" for line in lines))
     for units in ((), SUBWORDS):
         run = compose_run([*SMALL_TRANSLATION, *units, f"paths.data={root}", "paths.cache=null"])
-        run.family.prepare(run)
+        builder_of(run).prepare()
     return root
 
 
@@ -122,7 +124,7 @@ def small_text_corpus(tmp_path_factory) -> Path:
     lines = [json.dumps({"text": f"{text} {number} {text}"}) for number in range(20) for text in TEXTS]
     (root / "texts.jsonl").write_text("\n".join(lines) + "\n")
     run = compose_run([*SMALL_TEXT, "data.train=[texts.jsonl]", f"paths.data={root}", "paths.cache=null"])
-    run.family.prepare(run)
+    builder_of(run).prepare()
     return root
 
 

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from chtexp.compose import compose_run
-from chtexp.store import run_id
+from chtexp.config.compose import compose_run
+from chtexp.config.run import Run
+from chtexp.store import Result, run_id
 
 TABLE2 = Path(__file__).parents[1] / "results" / "earlier" / "multi30k-cpu.jsonl"
 
@@ -26,16 +27,31 @@ def science(method: str = "SET", data: str = "mnist", fraction: float = 1.0, bud
 def result(
     seed: int = 0, value: float | None = 97.5, of: dict[str, Any] | None = None, **changed: Any
 ) -> dict[str, Any]:
-    """`result.json` of a run of `of` (a `science`) that reports `value`; of a run known as 0123456789 without."""
-    identity = run_id(of) if of else "0123456789"
+    """`result.json`, of schema 1, of a run of `of` (a `science`) that reports `value`; of a run known as ID without."""
     of = of or science()
+    last = value if changed.get("last") is None else changed["last"]
     return {
-        "id": identity, "seed": seed, "data": of["data"], "method": of["method"], "budget": of["budget"]["name"],
+        "id": run_id(changed.get("science", of)),
+        "seed": seed, "data": of["data"], "method": of["method"], "budget": of["budget"]["name"],
         "metric": "accuracy", "higher_is_better": True, "reported": value, "last": value, "best": value, "best_step": 3,
-        "selected_by": "test accuracy", "validation_selected": None, "metrics": {"accuracy": value}, "steps": 10, "links": 7,
+        "selected_by": "test accuracy", "validation_selected": None, "metrics": {"accuracy": last}, "steps": 10, "links": 7,
         "density": 0.01, "anp": 0.25, "nonzeros": 1000, "seconds": 2.0, "execution": {"0": "csr"}, "data_source": "files",
         "command": f"chtexp train method={of['method']} seed={seed}", "science": of, "environment": ENVIRONMENT, **changed,
     }  # fmt: skip
+
+
+ID = run_id(science())
+
+
+def found(*arguments: Any, **changed: Any) -> Result:
+    """`result`, as the store reads it."""
+    return Result.of(result(*arguments, **changed))
+
+
+def result_of(run: Run, value: float | None = 97.5, **changed: Any) -> dict[str, Any]:
+    """`result` of a run that is described."""
+    named = {"data": run.data.name, "method": run.method.name, "budget": run.budget.name}
+    return result(run.seed, value, run.science, **{**named, **changed})
 
 
 def table2_of_today(folder: Path) -> Path:

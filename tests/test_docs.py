@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from chtexp.compose import compose_run
+from chtexp.config.compose import compose_run
+from chtexp.config.schedules import SCHEDULES
 from chtexp.sparse import GROWTH, method_names
 from chtexp.sparse.criteria import CRITERIA
-from chtexp.sparse.schedules import SCHEDULES
 from chtexp.topology import topology_names
 
 DOCS = Path(__file__).parents[1] / "docs"

@@ -5,16 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import ParamSpec
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.profiler import ProfilerActivity, profile
+
+P = ParamSpec("P")
 
 MAKERS = ("empty", "empty_like", "zeros")  # of arrays, as the kernels' callers use them
 
 
 def allocations(call: Callable[[], object]) -> list[int]:
-    """Bytes of every allocation during one call."""
+    """Measure what one call allocates on the CPU.
+
+    Args:
+        call: what is measured.
+
+    Returns:
+        Bytes of every allocation by torch or numpy.
+    """
     with (
         _silent_stderr(),
         _numpy_allocations() as of_numpy,
@@ -29,12 +39,12 @@ def allocations(call: Callable[[], object]) -> list[int]:
 
 @contextmanager
 def _numpy_allocations() -> Iterator[list[int]]:
-    """Bytes of the arrays made inside by one of numpy's MAKERS."""
+    """Inside, the bytes of arrays made by one of numpy's MAKERS are noted."""
     made: list[int] = []
     originals = {name: getattr(np, name) for name in MAKERS}
 
-    def noting(maker: Callable[..., Any]) -> Callable[..., Any]:
-        def make(*arguments: Any, **named: Any) -> Any:
+    def noting(maker: Callable[P, NDArray[np.generic]]) -> Callable[P, NDArray[np.generic]]:
+        def make(*arguments: P.args, **named: P.kwargs) -> NDArray[np.generic]:
             array = maker(*arguments, **named)
             made.append(array.nbytes)
             return array
@@ -52,7 +62,7 @@ def _numpy_allocations() -> Iterator[list[int]]:
 
 @contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """The profiler talks to the terminal from below Python."""
+    """Inside, nothing reaches stderr: the profiler writes to it from below Python."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import tempfile
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
 from chtexp.bench.inputs import random_batches
 from chtexp.bench.measure import Candidate, Spread, interleave
 from chtexp.bench.networks import Network, NetworkSettings, load_network
-from chtexp.bench.outcome import Column, Findings, megabytes
+from chtexp.bench.outcome import Column, Findings, Row, megabytes
 from chtexp.bench.progress import say
 from chtexp.bench.settings import Densities, Names
 from chtexp.bench.trainer import Trainer, sparse_trainer
+from chtexp.config.method import load_method
 from chtexp.errors import UserError
-from chtexp.sparse import load_method, training_state
+from chtexp.sparse import training_state
 from chtexp.train.checkpoint import Checkpoints, random_state
 
 MILLISECONDS = 1000
@@ -35,10 +36,13 @@ COLUMNS = (
 
 
 class CheckpointSettings(NetworkSettings):
-    """networks, density and so on: as of a step; the dense network is always measured, too.
+    """What `bench checkpoint` measures; the dense network is always measured, too.
 
-    every: seconds of training between two checkpoints. rounds: checkpoints of each kind. folder: where they are written
-    and removed again; what a disk and its file system take counts.
+    Attributes:
+        networks, density: as in `NetworkSettings`.
+        every: seconds of training between two checkpoints.
+        rounds: checkpoints of each kind.
+        folder: where they are written and removed again; what its disk and file system take counts.
     """
 
     networks: Names = ("mnist",)
@@ -49,7 +53,14 @@ class CheckpointSettings(NetworkSettings):
 
 
 class _Turn:
-    """One checkpoint, and the steps to the next. waits: None: without the checkpoint."""
+    """One checkpoint, and the steps to the next.
+
+    Args:
+        trainer: the training.
+        steps: between two checkpoints.
+        folder: of the checkpoints.
+        waits: whether the training waits for the checkpoint; None: there is none.
+    """
 
     def __init__(self, trainer: Trainer, steps: int, folder: Path, waits: bool | None) -> None:
         self._trainer, self._steps, self._waits = trainer, steps, waits
@@ -77,13 +88,16 @@ class _Turn:
 
     @property
     def bytes(self) -> int | None:
-        """Of the last checkpoint."""
+        """The size of the last checkpoint in bytes; None where there is none."""
         files = sorted(self._folder.glob("*.pt"))
         return files[-1].stat().st_size if files else None
 
 
 def measure_checkpoint(settings: CheckpointSettings) -> Findings:
-    """Every network, dense and at each density: turns without, with one written beside the training, with one waited for."""
+    """Measure every network, dense and at each density.
+
+    Turns without a checkpoint, with one written beside the training and with one that is waited for follow each other.
+    """
     rows = []
     for name in settings.networks:
         network = load_network(name, settings.hidden)
@@ -93,7 +107,7 @@ def measure_checkpoint(settings: CheckpointSettings) -> Findings:
     return Findings(rows, COLUMNS, _notes(settings))
 
 
-def _compare(network: Network, density: float | None, settings: CheckpointSettings) -> list[dict[str, Any]]:
+def _compare(network: Network, density: float | None, settings: CheckpointSettings) -> list[Row]:
     batches = random_batches(network, settings.batch, settings.seed)
     method = load_method("fc") if density is None else load_method("static", sparsity=1 - density)
     trainer = sparse_trainer(network, method, "auto", settings.optimizer, batches, settings.seed)

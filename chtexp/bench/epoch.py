@@ -7,22 +7,25 @@ and its time is scaled to an epoch. Both take turns, a tenth of their steps at a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import mean
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from pydantic import AfterValidator, Field
 
 from chtexp.bench.measure import Spread, ratio
-from chtexp.bench.networks import FAMILY, Network, check_network, load_network, load_recipe
-from chtexp.bench.outcome import Column, Findings
+from chtexp.bench.networks import Network, check_network, load_network, load_recipe
+from chtexp.bench.outcome import Column, Findings, Row
 from chtexp.bench.progress import say
 from chtexp.bench.settings import DataPath, Density, PositiveInt, Settings, Widths
+from chtexp.build import builder_of
+from chtexp.build.assembly import assemble
+from chtexp.config.method import load_method, method_names
+from chtexp.config.run import Run, describe_run
 from chtexp.errors import UserError, unknown
-from chtexp.experiments.assembly import assemble
-from chtexp.experiments.description import Run, describe_run
-from chtexp.sparse import Choice, load_method, method_names
+from chtexp.sparse import Choice
 from chtexp.tasks import Task
 from chtexp.train.loop import Training
 
@@ -56,9 +59,18 @@ def _known_method(name: str) -> str:
 
 
 class EpochSettings(Settings):
-    """data: trained on. method: of the epoch. density: at the end of training (None: the method's own).
+    """What `bench epoch` measures.
 
-    steps: of the dense network. train_limit, test_limit: at most so many images. Files lie below paths.data.
+    Attributes:
+        data: the data set that is trained on, below paths.data.
+        method: of the epoch.
+        density: at the end of training, in (0, 1]; None: the method's own.
+        hidden: widths of the hidden layers; None: the paper's.
+        batch: images of one step.
+        execution: of the sparse layers.
+        steps: measured of the dense network.
+        train_limit, test_limit: at most so many images; None: all.
+        paths: of the data.
     """
 
     data: Annotated[str, AfterValidator(check_network)] = "mnist"
@@ -78,7 +90,14 @@ class _Enough(Exception):
 
 
 class Stopwatch:
-    """Observes a training up to `until`, a step: how long its steps, its evaluation and its update take, in seconds."""
+    """Observes a training, and measures how long its steps, its evaluation and its update take.
+
+    Args:
+        until: the step to which it trains.
+
+    Attributes:
+        evaluation, update: seconds of each.
+    """
 
     def __init__(self, until: int) -> None:
         self.until = until
@@ -96,17 +115,19 @@ class Stopwatch:
 
     @property
     def training(self) -> float:
-        """From the start to the end of the last optimizer step."""
+        """Seconds from the start to the end of the last optimizer step."""
         return self._stepped - self._start
 
     def stepped(self, step: int) -> None:
+        """Note when a step ended."""
         self._since, self._step = time.perf_counter(), step
         self._stepped = self._since
 
     def select(self, weights: object) -> None:
-        """Nothing is kept."""
+        """Keep nothing."""
 
-    def record(self, record: Mapping[str, Any]) -> None:
+    def record(self, record: Mapping[str, object]) -> None:
+        """Take the time of an evaluation or of an update."""
         now = time.perf_counter()
         if record["kind"] == "evaluation":
             self.evaluation = now - self._since
@@ -114,48 +135,49 @@ class Stopwatch:
             self.update = now - self._since
         self._since = now
 
-    def checkpoint(self, state: Callable[[], dict[str, Any]], *, last: bool) -> None:
+    def checkpoint(self, state: Callable[[], object], *, last: bool) -> None:
+        """End the turn at its last step; no checkpoint is written."""
         if self._step == self.until:
             raise _Enough
 
 
 def measure_epoch(settings: EpochSettings) -> Findings:
-    """The sparse epoch and the dense steps in turns."""
+    """Measure the epoch of the method and steps of the dense network, in turns.
+
+    Raises:
+        UserError: the epoch has too few steps to be split up.
+    """
     network = load_network(settings.data, settings.hidden)
     _warm_up(network, settings)
     sparse_run, dense_run = (_run(network, method, settings) for method in (settings.method, "fc"))
     say(f"{network.name} {network.widths}: reading the data")
-    task, source = sparse_run.family.build_task(sparse_run, settings.paths.data, CPU)
+    task, origin = builder_of(sparse_run).task(settings.paths.data, CPU)
     sparse, dense = assemble(sparse_run, task, CPU), assemble(dense_run, task, CPU)
     steps = task.evaluate_interval
     if steps < 2:
         raise UserError(f"an epoch of {steps} step cannot be split up: lower batch, or raise train_limit")
     dense_steps = min(settings.steps, steps - 1)
     (step_seconds, last), (dense_seconds, _) = _take_turns((sparse, steps), (dense, dense_steps))
-    rows = [
-        _row(
-            settings.method,
-            "+".join(sorted(set(sparse.sparsity.executed.values()))),
-            step_seconds,
-            measured_steps=steps,
-            training=mean(step_seconds) * steps,
-            evaluation=last.evaluation,
-            update=last.update,
-        ),
-        _row(
-            "fc",
-            "plain",
-            dense_seconds,
-            measured_steps=dense_steps,
-            training=mean(dense_seconds) * steps,
-            evaluation=_evaluation(task, dense),
-            update=0.0,
-        ),
-    ]
-    for row, seconds in zip(rows, (step_seconds, dense_seconds), strict=True):
-        row["ratio"] = ratio(seconds, dense_seconds)
-        row["epoch_ratio"] = rows[-1]["epoch_seconds"] / row["epoch_seconds"]
-    return Findings(rows, COLUMNS, _notes(network, source, steps, dense_steps))
+    epoch = _Epoch(
+        settings.method,
+        "+".join(sorted(set(sparse.sparsity.executed.values()))),
+        step_seconds,
+        measured_steps=steps,
+        steps=steps,
+        evaluation=last.evaluation,
+        update=last.update,
+    )
+    dense_epoch = _Epoch(
+        "fc",
+        "plain",
+        dense_seconds,
+        measured_steps=dense_steps,
+        steps=steps,
+        evaluation=_evaluation(task, dense),
+        update=0.0,
+    )
+    rows = [epoch.row(dense_epoch), dense_epoch.row(dense_epoch)]
+    return Findings(rows, COLUMNS, _notes(network, origin.source, steps, dense_steps))
 
 
 def _take_turns(*trainings: tuple[Training, int]) -> list[tuple[list[float], Stopwatch]]:
@@ -172,30 +194,48 @@ def _take_turns(*trainings: tuple[Training, int]) -> list[tuple[list[float], Sto
     return list(zip(seconds, watches, strict=True))
 
 
-def _row(
-    method: str,
-    execution: str,
-    step_seconds: list[float],
-    *,
-    measured_steps: int,
-    training: float,
-    evaluation: float,
-    update: float,
-) -> dict[str, Any]:
-    epoch = training + evaluation + update
-    return {
-        "method": method,
-        "execution": execution,
-        "measured_steps": measured_steps,
-        "scaled": method == "fc",
-        "step_ms": Spread.of(step_seconds, MILLISECONDS),
-        "training_seconds": training,
-        "evaluation_seconds": evaluation,
-        "update_seconds": update,
-        "epoch_seconds": epoch,
-        "evaluation_percent": 100 * evaluation / training,
-        "update_percent": 100 * update / epoch,
-    }
+@dataclass(frozen=True)
+class _Epoch:
+    """One epoch of a method, in seconds.
+
+    step_seconds: of a step, by turn. measured_steps: of the `steps` of the epoch. evaluation, update: seconds of each.
+    """
+
+    method: str
+    execution: str
+    step_seconds: Sequence[float]
+    measured_steps: int
+    steps: int
+    evaluation: float
+    update: float
+
+    @property
+    def training(self) -> float:
+        """Seconds of all steps, scaled from those measured."""
+        return mean(self.step_seconds) * self.steps
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of the whole epoch."""
+        return self.training + self.evaluation + self.update
+
+    def row(self, dense: _Epoch) -> Row:
+        """A row of the table, beside the epoch of the dense network."""
+        return {
+            "method": self.method,
+            "execution": self.execution,
+            "measured_steps": self.measured_steps,
+            "scaled": self.method == "fc",
+            "step_ms": Spread.of(self.step_seconds, MILLISECONDS),
+            "training_seconds": self.training,
+            "evaluation_seconds": self.evaluation,
+            "update_seconds": self.update,
+            "epoch_seconds": self.seconds,
+            "evaluation_percent": 100 * self.evaluation / self.training,
+            "update_percent": 100 * self.update / self.seconds,
+            "ratio": ratio(self.step_seconds, dense.step_seconds),
+            "epoch_ratio": dense.seconds / self.seconds,
+        }
 
 
 def _warm_up(network: Network, settings: EpochSettings) -> None:
@@ -203,20 +243,21 @@ def _warm_up(network: Network, settings: EpochSettings) -> None:
     say(f"{network.name} {network.widths}: warming up")
     few = WARM_UP_BATCHES * settings.batch
     run = _run(network, settings.method, settings, train_limit=min(few, settings.train_limit or few))
-    task, _ = run.family.build_task(run, settings.paths.data, CPU)
+    task, _ = builder_of(run).task(settings.paths.data, CPU)
     Stopwatch(task.evaluate_interval).watch(assemble(run, task, CPU))
 
 
 def _run(network: Network, method: str, settings: EpochSettings, **budget: int) -> Run:
     """The paper's training of a method; only its folder is never made."""
-    overrides: dict[str, Any] = {} if settings.density is None or method == "fc" else {"sparsity": 1 - settings.density}
+    density = None if method == "fc" else settings.density
+    described = load_method(method) if density is None else load_method(method, sparsity=1 - density)
     limits = {"train_limit": settings.train_limit, "test_limit": settings.test_limit, **budget}
     return describe_run(
         {
             "data": network.data.model_dump(),
             "model": {"hidden": network.hidden},
-            "task": {**load_recipe().model_dump(), "name": FAMILY, "batch_size": settings.batch},
-            "method": load_method(method, **overrides),
+            "task": {**load_recipe().model_dump(), "batch_size": settings.batch},
+            "method": described,
             "budget": {"name": "paper", "fraction": 1.0, **limits},
             "hardware": {"name": "cpu", "threads": settings.threads, "execution": settings.execution},
             "logger": {},

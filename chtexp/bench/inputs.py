@@ -23,7 +23,13 @@ Batch = tuple[Tensor, Tensor]
 
 
 class Inputs(NamedTuple):
-    """batches: ([B, F] or [B, C, H, W], labels [B]). features: [N, F], for topologies that correlate. source: in words."""
+    """What a measured network sees.
+
+    Attributes:
+        batches: inputs [B, F] or [B, C, H, W], and labels int64 [B], of each batch.
+        features: [N, F], for topologies that correlate them.
+        source: where they come from, in words.
+    """
 
     batches: list[Batch]
     features: Tensor
@@ -31,7 +37,14 @@ class Inputs(NamedTuple):
 
 
 def random_batches(network: Network, batch: int, seed: int, device: torch.device | str = "cpu") -> list[Batch]:
-    """Normally distributed inputs with random labels."""
+    """Draw normally distributed inputs [B, F] with random labels [B].
+
+    Args:
+        network: that they are for.
+        batch: B.
+        seed: of the draw.
+        device: where they lie.
+    """
     draw = generator(seed, "bench", "inputs")
     return [
         (
@@ -43,9 +56,16 @@ def random_batches(network: Network, batch: int, seed: int, device: torch.device
 
 
 def inputs_of(network: Network, batch: int, seed: int, root: Path | None) -> Inputs:
-    """Training images below `root`; without a root, and where the data set needs one, random numbers.
+    """Load training images; random numbers without a root, and where the data set needs one.
 
-    Raises UserError where the root does not hold the data set.
+    Args:
+        network: that they are for.
+        batch: B.
+        seed: of the choice of images, or of the random numbers.
+        root: of the data sets.
+
+    Raises:
+        UserError: the root does not hold the data set.
     """
     try:
         images = load_images(network.name, root)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from pydantic import AfterValidator
 
 from chtexp.bench.machine import devices
 from chtexp.bench.measure import Candidate, interleave
-from chtexp.bench.outcome import Column, Findings, check_output
+from chtexp.bench.outcome import Column, Findings, Row, check_output, plain
 from chtexp.bench.progress import say
 from chtexp.bench.settings import Densities, Density, PositiveInt, Sizes, TimedSettings
 from chtexp.randomness import generator
@@ -43,9 +42,14 @@ def _drawable(path: Path | None) -> Path | None:
 
 
 class LinkPredictionSettings(TimedSettings):
-    """density: of panel a, whose masks are fixed_size squares. size: of panel b, at fixed_density.
+    """What `bench linkpred` measures.
 
-    figure: a file to draw both panels in.
+    Attributes:
+        density: of panel a, whose masks are squares of `fixed_size`.
+        fixed_size: neurons on each side, of panel a.
+        size: neurons on each side, of panel b.
+        fixed_density: of panel b.
+        figure: a file to draw both panels in; None: no figure.
     """
 
     density: Densities = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
@@ -56,7 +60,7 @@ class LinkPredictionSettings(TimedSettings):
 
 
 def measure_link_prediction(settings: LinkPredictionSettings) -> Findings:
-    """Both rules in turn, on every mask and device."""
+    """Measure both rules in turn, on every mask and device."""
     masks = [("a", settings.fixed_size, density) for density in settings.density]
     masks += [("b", size, settings.fixed_density) for size in settings.size]
     rows = []
@@ -65,13 +69,13 @@ def measure_link_prediction(settings: LinkPredictionSettings) -> Findings:
             say(f"panel {panel}: {size} x {size}, density {density:g}, {device.type}")
             rows += _compare(panel, size, density, device, settings)
     if settings.figure:
-        write(runtime([{**row, "ms": asdict(row["ms"])} for row in rows]), settings.figure)
+        write(runtime([plain(row) for row in rows]), settings.figure)
     return Findings(rows, COLUMNS, [*NOTES, *([f"Figure: {settings.figure}"] if settings.figure else [])])
 
 
 def _compare(
     panel: str, size: int, density: float, device: torch.device, settings: LinkPredictionSettings
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     mask_OI = init_mask("er", size, size, density, generator=generator(settings.seed, "bench", "mask", size)).to(device)
     finish = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     measured = interleave(

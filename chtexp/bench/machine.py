@@ -4,23 +4,61 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TypedDict
 
 import torch
 
-from chtexp.experiments.environment import environment
-
-SHOWN = ("cpu", "cores", "threads", "gpus", "system", "python", "chtexp", "commit", "uncommitted_changes")
+from chtexp.run.environment import environment
 
 
-def machine() -> dict[str, Any]:
-    """Processor, cores, threads, GPUs, versions, commit."""
+class Machine(TypedDict):
+    """What measured, and by which code.
+
+    Attributes:
+        cpu: the processor's model.
+        cores: of the machine.
+        threads: of torch.
+        gpus: their models.
+        system, python, chtexp: versions.
+        commit: of the code; None outside a checkout.
+        uncommitted_changes: whether the code was changed since.
+        versions: of libraries, by name.
+        busy_with_others: share of the cores' time, in [0, 1], that other processes took meanwhile; None: not known.
+    """
+
+    cpu: str
+    cores: int | None
+    threads: int
+    gpus: list[str]
+    system: str
+    python: str
+    chtexp: str
+    commit: str | None
+    uncommitted_changes: bool | None
+    versions: dict[str, str]
+    busy_with_others: float | None
+
+
+def machine() -> Machine:
+    """Describe this machine and this code; what other processes do is left open."""
     here = environment()
-    return {**{key: here[key] for key in SHOWN}, "versions": here["libraries"]}
+    return Machine(
+        cpu=here["cpu"],
+        cores=here["cores"],
+        threads=here["threads"],
+        gpus=here["gpus"],
+        system=here["system"],
+        python=here["python"],
+        chtexp=here["chtexp"],
+        commit=here["commit"],
+        uncommitted_changes=here["uncommitted_changes"],
+        versions=here["libraries"],
+        busy_with_others=None,
+    )
 
 
-def machine_in_words(found: dict[str, Any]) -> str:
-    """One line of what `machine()` found."""
+def machine_in_words(found: Machine) -> str:
+    """Describe a machine in one line."""
     threads = "1 thread" if found["threads"] == 1 else f"{found['threads']} threads"
     commit = f"commit {found['commit'][:10]}" if found["commit"] else "no commit"
     changed = " with uncommitted changes" if found["uncommitted_changes"] else ""
@@ -32,7 +70,11 @@ def machine_in_words(found: dict[str, Any]) -> str:
 
 @contextmanager
 def torch_threads(wanted: int | None) -> Iterator[None]:
-    """Inside, torch has so many threads (None: as many as before)."""
+    """Inside, torch has a number of threads.
+
+    Args:
+        wanted: how many; None: as many as before.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(before if wanted is None else wanted)
     try:

@@ -22,7 +22,14 @@ LEAST_ROUNDS = 3
 
 @dataclass(frozen=True)
 class Spread:
-    """Median and quartiles (25%, 75%) of one number over so many rounds, in the number's own unit."""
+    """Median and quartiles of one number over rounds, in the number's own unit.
+
+    Attributes:
+        median: 50%.
+        low: 25%.
+        high: 75%.
+        rounds: how many.
+    """
 
     median: float
     low: float
@@ -31,14 +38,25 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float], factor: float = 1.0) -> Spread:
-        """Of at least one value, each times `factor` (1000: seconds to milliseconds)."""
+        """Summarise values.
+
+        Args:
+            values: at least one.
+            factor: each is multiplied by it (1000: seconds to milliseconds).
+        """
         low, median, high = (float(value) * factor for value in np.percentile(values, [25, 50, 75]))
         return cls(median, low, high, len(values))
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Something to be timed. finish: waits until all that `call` started is done, where a device works by itself."""
+    """Something to be timed.
+
+    Attributes:
+        name: in the table.
+        call: what is timed.
+        finish: waits until all that `call` started is done, where a device works by itself.
+    """
 
     name: str
     call: Callable[[], object]
@@ -47,35 +65,47 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Measured:
-    """seconds: of one call, by candidate and round."""
+    """What `interleave` measured.
+
+    Attributes:
+        seconds: of one call, by candidate and round.
+    """
 
     seconds: dict[str, list[float]]
 
     def spread(self, name: str, factor: float = 1.0) -> Spread:
-        """Seconds a call, times `factor`."""
+        """The time of one call.
+
+        Args:
+            name: of the candidate.
+            factor: of the seconds (1000: milliseconds).
+        """
         return Spread.of(self.seconds[name], factor)
 
     def ratio(self, name: str, *, baseline: str) -> Spread:
-        """Seconds of `baseline` / seconds of `name`: above 1, `name` is the faster one."""
+        """Seconds of `baseline` / seconds of `name`, within rounds: above 1, `name` is the faster one."""
         return ratio(self.seconds[name], self.seconds[baseline])
 
     def excess(self, name: str, *, over: str, factor: float = 1.0) -> Spread:
-        """Seconds of `name` - seconds of `over`, times `factor`."""
+        """Seconds of `name` - seconds of `over`, within rounds, times `factor`."""
         return Spread.of(
             [mine - other for mine, other in zip(self.seconds[name], self.seconds[over], strict=True)], factor
         )
 
 
 def ratio(seconds: Sequence[float], baseline: Sequence[float]) -> Spread:
-    """baseline / seconds, round by round."""
+    """Divide the seconds of a baseline by those of a candidate, round by round."""
     return Spread.of([base / mine for mine, base in zip(seconds, baseline, strict=True)])
 
 
 def interleave(candidates: Sequence[Candidate], *, rounds: int, seconds: float) -> Measured:
     """Time every candidate in turn (A B C A B C ...), after a warm-up that does not count: kernels compile in it.
 
-    rounds: turns of each candidate; fewer, but at least three, where that many calls of the slowest would take longer
-    than `seconds`. seconds: about so long is each candidate timed; a turn makes as many calls as fit into its share.
+    Args:
+        candidates: what is timed.
+        rounds: turns of each candidate; fewer, but at least three, where that many calls of the slowest would take longer than
+            `seconds`.
+        seconds: about so long is each candidate timed; a turn makes as many calls as fit into its share.
     """
     seconds_a_call = {candidate.name: _warm_up(candidate, seconds) for candidate in candidates}
     rounds = max(LEAST_ROUNDS, min(rounds, int(seconds / max(seconds_a_call.values()))))

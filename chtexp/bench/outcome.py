@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tabulate import tabulate
 
-from chtexp.bench.machine import machine_in_words
+from chtexp.bench.machine import Machine, machine_in_words
 from chtexp.bench.measure import Spread
 from chtexp.errors import unknown
-from chtexp.others import DISTURBED
 from chtexp.report.formats import lines_of
-from chtexp.report.words import GAP
+from chtexp.report.number_format import GAP
+from chtexp.system.others import DISTURBED
 
 SUFFIXES = (".json", ".md")
 
+Cell = str | int | float | Spread | None
+Row = Mapping[str, Cell]
 
-def number(value: object) -> str:
-    """A value of a row: three digits, quartiles in brackets, a dash for nothing."""
+
+def number(value: Cell) -> str:
+    """Write a cell: three digits, quartiles in brackets, a dash for nothing."""
     if value is None:
         return GAP
     if isinstance(value, Spread):
@@ -31,55 +34,86 @@ def number(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def megabytes(value: Any) -> str:
-    """Bytes as MB (10^6), a dash for nothing."""
-    return GAP if value is None else f"{value / 1e6:,.2f}"
+def megabytes(value: Cell) -> str:
+    """Write bytes as MB (10^6), a dash for nothing."""
+    if value is None:
+        return GAP
+    assert isinstance(value, int | float)
+    return f"{value / 1e6:,.2f}"
+
+
+def median(value: Cell) -> str:
+    """Write the median of a spread."""
+    assert isinstance(value, Spread)
+    return f"{value.median:.2f}"
+
+
+def plain(row: Row) -> dict[str, str | int | float | dict[str, float] | None]:
+    """A row as JSON has it: a spread becomes its median, quartiles and number of rounds."""
+    return {key: asdict(cell) if isinstance(cell, Spread) else cell for key, cell in row.items()}
 
 
 class Column(NamedTuple):
-    """A column of the table: its head, the key of the rows that it shows, and how."""
+    """A column of the table.
+
+    Attributes:
+        head: what stands above it.
+        key: of the rows' values that it shows.
+        show: writes a value.
+    """
 
     head: str
     key: str
-    show: Callable[[Any], str] = number
+    show: Callable[[Cell], str] = number
 
 
 class Findings(NamedTuple):
-    """rows: plain values and `Spread`s by key. columns: what of them is shown. notes: what must be said with them."""
+    """What a benchmark measured.
 
-    rows: list[dict[str, Any]]
+    Attributes:
+        rows: plain values and `Spread`s by key.
+        columns: what of them is shown.
+        notes: what must be said with them.
+    """
+
+    rows: Sequence[Row]
     columns: Sequence[Column]
     notes: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One benchmark, run: what was asked, what was found, by what machine, in how many seconds."""
+    """One benchmark, run.
+
+    Attributes:
+        bench: its name.
+        settings: what was asked.
+        findings: what was measured.
+        machine: what measured it.
+        seconds: of the whole benchmark.
+    """
 
     bench: str
-    settings: dict[str, Any]
+    settings: Mapping[str, object]
     findings: Findings
-    machine: dict[str, Any]
+    machine: Machine
     seconds: float
 
     def text(self) -> str:
-        """A table for a terminal."""
+        """Write a table for a terminal."""
         return "\n".join([lines_of(self._cells(), self._heads()), "", *self._notes()])
 
     def markdown(self) -> str:
-        """A table for a page."""
+        """Write a table for a page."""
         table = tabulate(self._cells(), headers=self._heads(), tablefmt="pipe", disable_numparse=True)
         return "\n".join([f"### chtexp bench {self.bench}", "", table, "", *(f"{line}  " for line in self._notes())])
 
     def json(self) -> str:
-        """{"bench", "settings", "rows", "notes", "machine", "seconds"}; a spread is {"median", "low", "high", "rounds"}."""
+        """Write one JSON object: bench, settings, rows, notes, machine, seconds. A spread is median, low, high and rounds."""
         value = {
             "bench": self.bench,
             "settings": self.settings,
-            "rows": [
-                {key: asdict(cell) if is_dataclass(cell) else cell for key, cell in row.items()}  # type: ignore[arg-type]
-                for row in self.findings.rows
-            ],
+            "rows": [plain(row) for row in self.findings.rows],
             "notes": list(self.findings.notes),
             "machine": self.machine,
             "seconds": round(self.seconds, 3),
@@ -87,7 +121,7 @@ class Outcome:
         return json.dumps(value, indent=2, allow_nan=False)
 
     def write(self, path: Path) -> None:
-        """To a file, as its suffix says; see `check_output`."""
+        """Write to a file as its suffix says; see `check_output`."""
         path.write_text((self.json() if path.suffix == ".json" else self.markdown()) + "\n")
 
     def _heads(self) -> list[str]:
@@ -104,7 +138,18 @@ class Outcome:
 
 
 def check_output(path: Path, suffixes: Sequence[str] = SUFFIXES) -> Path:
-    """The file to be written, its folder made; UserError for a suffix that is none of `suffixes`."""
+    """Check the name of a file to be written, and make its folder.
+
+    Args:
+        path: the file.
+        suffixes: that it may have.
+
+    Returns:
+        `path`.
+
+    Raises:
+        UserError: another suffix.
+    """
     if path.suffix not in suffixes:
         raise unknown(f"suffix of {path}", path.suffix, suffixes)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,6 @@ import sys
 
 
 def say(line: str) -> None:
-    """To the terminal, if there is one behind stderr."""
+    """Write a line to the terminal, if there is one behind stderr."""
     if sys.stderr.isatty():
         print(line, file=sys.stderr, flush=True)

@@ -17,7 +17,15 @@ RESET_PEAK = "5"  # written to clear_refs; see proc(5)
 
 
 def peak_of(call: Callable[[], T], device: torch.device) -> tuple[T, int | None]:
-    """What `call` returns, and bytes on `device`; None where the system does not tell (CPUs elsewhere than on Linux)."""
+    """Measure the most memory that a call makes the process hold, beyond what it held before.
+
+    Args:
+        call: what is measured.
+        device: whose memory is measured.
+
+    Returns:
+        What `call` returns, and bytes; None where the system does not tell (CPUs elsewhere than on Linux).
+    """
     if device.type == "cuda":
         before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)

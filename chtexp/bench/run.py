@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Self
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Self
 
 import torch
 from pydantic import AfterValidator, ConfigDict, Field, SkipValidation
 
 from chtexp.bench.measure import Candidate, Measured, Spread, interleave
-from chtexp.bench.outcome import Column, Findings, megabytes
+from chtexp.bench.outcome import Column, Findings, Row, megabytes
 from chtexp.bench.progress import say
 from chtexp.bench.resident import peak_of
-from chtexp.bench.settings import Names, TimedSettings, read_settings
+from chtexp.bench.settings import Compose, Names, TimedSettings, read_settings
+from chtexp.config.run import Run
+from chtexp.distributed.group import ALONE
 from chtexp.errors import UserError, unknown
-from chtexp.experiments.description import Run
-from chtexp.experiments.work import prepared
-from chtexp.processes import ALONE
+from chtexp.run.work import prepared
 from chtexp.sparse import threads_for_kernels
 from chtexp.tasks import Task
 from chtexp.train.loop import Training
@@ -42,9 +42,12 @@ def _parts(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class TimedRun(TimedSettings):
-    """rounds, seconds: of steps and of batches. updates: topology updates that are measured, from the middle of training on.
+    """How a run is measured.
 
-    parts: what is measured. The start is data, network and first topology, up to the first step.
+    Attributes:
+        rounds, seconds: of steps and of batches.
+        updates: topology updates that are measured, from the middle of training on.
+        parts: what is measured. The start is data, network and first topology, up to the first step.
     """
 
     updates: Annotated[int, Field(ge=0)] = 3
@@ -52,7 +55,12 @@ class TimedRun(TimedSettings):
 
 
 class RunSettings(TimedRun):
-    """Anything that describes a run (data=multi30k model=transformer_base ...), and how it is measured."""
+    """What `bench run` measures.
+
+    Attributes:
+        run: any run (data=multi30k model=transformer_base ...).
+        overrides: that describe it.
+    """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -60,8 +68,16 @@ class RunSettings(TimedRun):
     overrides: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, words: Sequence[str], compose: Callable[[Sequence[str]], Run]) -> Self:
-        """Words that are no settings of its own describe the run."""
+    def read(cls, words: Sequence[str], compose: Compose) -> Self:
+        """Read settings; words that are no settings of this benchmark describe the run.
+
+        Args:
+            words: each KEY=VALUE.
+            compose: makes the run.
+
+        Raises:
+            UserError: a wrong setting, or a run of several processes.
+        """
         own = [
             word for word in words if word.partition("=")[0] in cls.model_fields.keys() - {"run", "overrides", "seed"}
         ]
@@ -81,7 +97,7 @@ def measure_run(settings: RunSettings) -> Findings:
     run, parts = settings.run, settings.parts
     say(f"preparing {run.data.name} {run.method.name}")
     began = time.perf_counter()
-    task, source, training = prepared(run, ALONE, lambda: None)
+    task, origin, training = prepared(run, ALONE, lambda: None)
     finish = torch.cuda.synchronize if training.device.type == "cuda" else lambda: None
     finish()
     start = time.perf_counter() - began
@@ -104,7 +120,7 @@ def measure_run(settings: RunSettings) -> Findings:
         )
     if evaluation:
         rows.append(_row("an evaluation", Spread.of(evaluation, MILLISECONDS), step))
-    return Findings(rows, COLUMNS, _notes(settings, training, source, len(updates)))
+    return Findings(rows, COLUMNS, _notes(settings, training, origin.source, len(updates)))
 
 
 def _notes(settings: RunSettings, training: Training, source: str, updates: int) -> list[str]:
@@ -188,7 +204,7 @@ def _steps(training: Training, task: Task, settings: RunSettings, finish: Callab
     return Measured({name: [one / len(kept) for one in seconds] for name, seconds in found.seconds.items()})
 
 
-def _endless(task: Task) -> Any:
+def _endless(task: Task) -> Iterator[object]:
     while True:
         yield from task.batches(0)
 
@@ -203,6 +219,6 @@ def _evaluation(training: Training, task: Task, finish: Callable[[], object]) ->
     return time.perf_counter() - start
 
 
-def _row(part: str, ms: Spread, step_seconds: float | None) -> dict[str, Any]:
+def _row(part: str, ms: Spread, step_seconds: float | None) -> Row:
     steps = ms.median / MILLISECONDS / step_seconds if step_seconds else None
     return {"part": part, "ms": ms, "percent": None if steps is None else 100 * steps, "steps": steps, "bytes": None}

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Self, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from chtexp.config.run import Run
+from chtexp.config.typed import Description, describe
 from chtexp.errors import UserError
-from chtexp.typed import Description, describe
 
 T = TypeVar("T")
+Compose = Callable[[Sequence[str]], Run]  # makes a run of words KEY=VALUE
+Values = dict[str, "str | Values"]
 
 
 def _by_commas(value: object) -> object:
@@ -39,7 +42,11 @@ Widths = Annotated[tuple[PositiveInt, ...] | None, BeforeValidator(_by_commas)]
 
 
 class DataPath(Description):
-    """data: root of the data sets, by default where CHTEXP_DATA says; None: there is none."""
+    """Where data sets lie.
+
+    Attributes:
+        data: their root, by default what CHTEXP_DATA says; None: there is none.
+    """
 
     data: Annotated[Path | None, BeforeValidator(_nothing)] = Field(
         default_factory=lambda: Path(os.environ["CHTEXP_DATA"]) if os.environ.get("CHTEXP_DATA") else None
@@ -47,19 +54,37 @@ class DataPath(Description):
 
 
 class Settings(Description):
-    """threads: torch's, and so the kernels' (None: as they are). seed: of weights, masks and inputs."""
+    """What every benchmark lets a person set.
+
+    Attributes:
+        threads: torch's, and so the kernels'; None: as many as it has.
+        seed: of weights, masks and inputs.
+    """
 
     threads: Annotated[int, Field(ge=1, le=os.cpu_count() or 1)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
     @classmethod
-    def read(cls, words: Sequence[str], compose: Callable[[Sequence[str]], Any]) -> Self:
-        """`words`, each KEY=VALUE. compose: makes a run of such words, for settings that describe one."""
+    def read(cls, words: Sequence[str], compose: Compose) -> Self:
+        """Read settings.
+
+        Args:
+            words: each KEY=VALUE.
+            compose: makes a run of such words, for settings that describe one.
+
+        Raises:
+            UserError: what is wrong, and what is allowed.
+        """
         return read_settings(cls, words)
 
 
 class TimedSettings(Settings):
-    """rounds: turns of each candidate. seconds: about so long is each candidate of a comparison timed."""
+    """How long a comparison is timed.
+
+    Attributes:
+        rounds: turns of each candidate.
+        seconds: about so long is each candidate timed.
+    """
 
     rounds: Annotated[int, Field(ge=3)] = 10
     seconds: Annotated[float, Field(gt=0)] = 3.0
@@ -69,8 +94,16 @@ S = TypeVar("S", bound=Settings)
 
 
 def read_settings(cls: type[S], words: Sequence[str]) -> S:
-    """`words`, each KEY=VALUE, as a `cls`; UserError names what is wrong and what is allowed."""
-    values: dict[str, Any] = {}
+    """Read settings.
+
+    Args:
+        cls: what may be set.
+        words: each KEY=VALUE.
+
+    Raises:
+        UserError: what is wrong, and what is allowed.
+    """
+    values: Values = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key:
@@ -78,9 +111,10 @@ def read_settings(cls: type[S], words: Sequence[str]) -> S:
         *outer, last = key.split(".")
         place = values
         for name in outer:
-            place = place.setdefault(name, {})
-            if not isinstance(place, dict):
+            inner = place.setdefault(name, {})
+            if not isinstance(inner, dict):
                 raise UserError(f"{name} is given twice")
+            place = inner
         if last in place:
             raise UserError(f"{key} is given twice")
         place[last] = value

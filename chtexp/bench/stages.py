@@ -4,42 +4,45 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from types import ModuleType
-from typing import Any
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import ParamSpec, TypeVar
 
 from chtexp.sparse import DynamicSparsity, UpdateRecord, growth, update
 
-STAGE_OF = {"_pruned": "prune", "_removed": "remove", "percolated": "percolate"}  # of methods of Rewiring
+P = ParamSpec("P")
+R = TypeVar("R")
+Clock = Callable[[], AbstractContextManager[None]]
+
 STAGES = ("states", "prune", "remove", "percolate", "score", "select", "install", "other")
 
 
 class TimedSparsity(DynamicSparsity):
-    """stages: seconds of the last update, by STAGES.
+    """Dynamic sparsity whose topology updates are timed.
 
-    states: what the links carry is collected. score and select: the link prediction and the draw of regrowth.
-    install: kept and grown links become the layers'. other: the rest, mostly masks made of links.
+    Attributes:
+        stages: seconds of the last update, by STAGES. `states`: what the links carry is collected. `score` and `select`: the
+            link prediction and the draw of regrowth. `install`: kept and grown links become the layers'. `other`: the rest.
     """
 
     stages: dict[str, float]
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        self._begin()
-        super().__init__(*arguments, **named)
-        for name, stage in STAGE_OF.items():
-            setattr(self._rewiring, name, self._clocked(stage, getattr(self._rewiring, name)))
-        self._rewiring._regrown = self._regrowing(self._rewiring._regrown)  # type: ignore[method-assign]
-
     def update_topology(self) -> UpdateRecord | None:
-        self._begin()
-        record = super().update_topology()
-        total = time.perf_counter() - self._began
-        self.stages["other"] = total - sum(self.stages.values())
-        return record
-
-    def _begin(self) -> None:
+        """Update the topology if an update is due, and time its stages."""
         self.stages = dict.fromkeys(STAGES, 0.0)
         self._began = time.perf_counter()
+        clocks = {
+            (self._rewiring, "_pruned"): self._pruning,
+            (self._rewiring, "_removed"): lambda: self._during("remove"),
+            (self._rewiring, "percolated"): lambda: self._during("percolate"),
+            (self._rewiring, "_regrown"): self._regrowing,
+            (self, "_install"): lambda: self._during("install"),
+        }
+        with ExitStack() as all_clocks:
+            for (owner, name), clock in clocks.items():
+                all_clocks.enter_context(_timed_calls(owner, name, clock))
+            record = super().update_topology()
+        self.stages["other"] = time.perf_counter() - self._began - sum(self.stages.values())
+        return record
 
     @contextmanager
     def _during(self, stage: str) -> Iterator[None]:
@@ -47,42 +50,39 @@ class TimedSparsity(DynamicSparsity):
         yield
         self.stages[stage] += time.perf_counter() - start
 
-    def _clocked(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def clocked(*arguments: Any, **named: Any) -> Any:
-            if stage == "prune":
-                self.stages["states"] = time.perf_counter() - self._began  # all that an update does before it prunes
-            with self._during(stage):
-                return function(*arguments, **named)
+    @contextmanager
+    def _pruning(self) -> Iterator[None]:
+        self.stages["states"] = time.perf_counter() - self._began  # all that an update does before it prunes
+        with self._during("prune"):
+            yield
 
-        return clocked
-
-    def _regrowing(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def regrowing(*arguments: Any) -> Any:
-            with (
-                _timed_calls(growth, "ch_scores", lambda: self._during("score")),
-                _timed_calls(update, "sample_links", lambda: self._during("select")),
-                _timed_calls(update, "uniform_links", lambda: self._during("select")),
-            ):
-                return function(*arguments)
-
-        return regrowing
-
-    def _install(self, *arguments: Any) -> Any:
-        with self._during("install"):
-            return super()._install(*arguments)
+    @contextmanager
+    def _regrowing(self) -> Iterator[None]:
+        with (
+            _timed_calls(growth, "ch_scores", lambda: self._during("score")),
+            _timed_calls(update, "sample_pairs", lambda: self._during("select")),
+            _timed_calls(update, "uniform_pairs", lambda: self._during("select")),
+        ):
+            yield
 
 
 @contextmanager
-def _timed_calls(module: ModuleType, name: str, clock: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
-    """Inside, what `module` calls by this name runs under the clock."""
-    function = getattr(module, name)
-
-    def timed(*arguments: Any, **named: Any) -> Any:
-        with clock():
-            return function(*arguments, **named)
-
-    setattr(module, name, timed)
+def _timed_calls(owner: object, name: str, clock: Clock) -> Iterator[None]:
+    """Inside, the function of this name of a module or an object runs under the clock."""
+    own = vars(owner).get(name)
+    setattr(owner, name, _timed(getattr(owner, name), clock))
     try:
         yield
     finally:
-        setattr(module, name, function)
+        if own is None:  # a method, which stands in the class
+            delattr(owner, name)
+        else:
+            setattr(owner, name, own)
+
+
+def _timed(function: Callable[P, R], clock: Clock) -> Callable[P, R]:
+    def timed(*arguments: P.args, **named: P.kwargs) -> R:
+        with clock():
+            return function(*arguments, **named)
+
+    return timed

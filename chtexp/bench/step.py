@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -11,7 +10,7 @@ from chtexp.bench.inputs import random_batches
 from chtexp.bench.machine import devices
 from chtexp.bench.measure import Candidate, Spread, interleave
 from chtexp.bench.networks import Network, NetworkSettings, load_network
-from chtexp.bench.outcome import Column, Findings
+from chtexp.bench.outcome import Column, Findings, Row
 from chtexp.bench.progress import say
 from chtexp.bench.settings import TimedSettings
 from chtexp.bench.trainer import KINDS, Kind, Trainer, trainer_of
@@ -40,11 +39,11 @@ NOTES = (
 
 
 class StepSettings(NetworkSettings, TimedSettings):
-    """As of networks, and how long they are timed."""
+    """What `bench step` measures: which networks, and how long."""
 
 
 def measure_step(settings: StepSettings) -> Findings:
-    """Every network, density and device: the candidates in turn."""
+    """Measure every network, density and device; the candidates take turns."""
     rows = []
     for name in settings.networks:
         network = load_network(name, settings.hidden)
@@ -55,7 +54,7 @@ def measure_step(settings: StepSettings) -> Findings:
     return Findings(rows, COLUMNS, NOTES)
 
 
-def _compare(network: Network, density: float, device: torch.device, settings: StepSettings) -> list[dict[str, Any]]:
+def _compare(network: Network, density: float, device: torch.device, settings: StepSettings) -> list[Row]:
     batches = random_batches(network, settings.batch, settings.seed, device)
     kinds: Sequence[Kind] = KINDS if device.type == "cpu" else KINDS[:3]  # csr is for a CPU
     trainers = {
@@ -85,18 +84,17 @@ def _compare(network: Network, density: float, device: torch.device, settings: S
     ]
 
 
-def _bookkeeping(trainer: Trainer, step_seconds: float, finish: Any, settings: StepSettings) -> Spread:
+def _bookkeeping(trainer: Trainer, step_seconds: float, finish: Callable[[], object], settings: StepSettings) -> Spread:
     """Percent of a step that `apply_gradients` takes beyond the optimizer's step and one masking of the gradients."""
     sparsity, optimizer = trainer.sparsity, trainer.optimizer
     assert sparsity is not None
     trainer.backward()
-    gradients = [layer.weight.grad for layer in sparsity.layers]
+    gradients = [layer.weight.grad for layer in sparsity.layers if layer.weight.grad is not None]
     factors = [layer.factor_OI for layer in sparsity.layers]
-    masking: Any = torch._foreach_mul_  # whose annotation knows of numbers only
 
     @torch.no_grad()
     def bare() -> None:
-        masking(gradients, factors)
+        torch._foreach_mul_(gradients, factors)
         optimizer.step()
 
     measured = interleave(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any
 
 from torch import Tensor
 
@@ -15,8 +14,8 @@ class Bytes:
     def __init__(self) -> None:
         self._counted: set[int] = set()
 
-    def of(self, things: Any) -> int:
-        """Bytes of all tensors in `things` that were not counted before."""
+    def of(self, things: object) -> int:
+        """The bytes of all tensors in `things` that were not counted before."""
         total = 0
         for tensor in tensors_in(things):
             storage = tensor.untyped_storage()
@@ -26,8 +25,8 @@ class Bytes:
         return total
 
 
-def tensors_in(things: Any) -> Iterator[Tensor]:
-    """The tensors in mappings, iterables and dataclasses, however deep."""
+def tensors_in(things: object) -> Iterator[Tensor]:
+    """Find the tensors in mappings, iterables and dataclasses, however deep."""
     if isinstance(things, Tensor):
         yield things
     elif isinstance(things, Mapping):

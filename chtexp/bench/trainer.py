@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import cycle
-from typing import Any, Literal
+from typing import Literal
 
 import torch
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from chtexp.bench.inputs import Batch
 from chtexp.bench.networks import Network, OptimizerName, build_optimizer
-from chtexp.sparse import Choice, DynamicSparsity, Method, load_method, threads_for_kernels
+from chtexp.config.method import Method, load_method
+from chtexp.sparse import Choice, DynamicSparsity, threads_for_kernels
 from chtexp.tasks import Built
 
 Kind = Literal["plain", "fused", "dense", "csr"]
@@ -20,9 +22,16 @@ NEVER = 10**9  # steps: no topology update falls into a measurement that wants n
 
 
 class Trainer:
-    """A model, its optimizer, and the sparsity between them (None: an ordinary dense network).
+    """A model and its optimizer, to be trained step by step.
 
-    sparse_layers: the modules that are, or in an ordinary network could be, sparse.
+    Args:
+        built: the model, and which of its layers may be sparse.
+        optimizer: of its parameters.
+        sparsity: between the two; None: an ordinary dense network.
+        batches: inputs and labels, seen again and again.
+
+    Attributes:
+        sparse_layers: the modules that are, or in an ordinary network could be, sparse.
     """
 
     def __init__(
@@ -39,7 +48,7 @@ class Trainer:
         self._trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
     def step(self) -> None:
-        """Forward, cross-entropy, backward, optimizer step, gradients dropped."""
+        """Make one step: forward, cross-entropy, backward, optimizer; then drop the gradients."""
         with threads_for_kernels(self.sparsity is not None and self.sparsity.on_kernels):
             self.backward()
             self._apply()
@@ -47,7 +56,7 @@ class Trainer:
                 parameter.grad = None
 
     def backward(self) -> None:
-        """The first half: gradients of the next batch's loss."""
+        """Make the first half of a step: compute the gradients of the next batch's loss."""
         inputs, labels = next(self._batches)
         cross_entropy(self.model(inputs), labels).backward()
 
@@ -61,7 +70,16 @@ def plain_trainer(
     *,
     fused: bool = True,
 ) -> Trainer:
-    """An ordinary network of `nn.Linear`s, which nothing of this project touches."""
+    """Build an ordinary network of `nn.Linear`s, which nothing of this project touches.
+
+    Args:
+        network: its description.
+        optimizer: its name.
+        batches: inputs and labels.
+        seed: of the weights.
+        device: where it trains.
+        fused: whether the optimizer is fused.
+    """
     built = network.build(seed)
     built.model.to(device)
     return Trainer(built, build_optimizer(optimizer, built.model, fused=fused), None, batches)
@@ -79,9 +97,23 @@ def sparse_trainer(
     engine: type[DynamicSparsity] = DynamicSparsity,
     total_steps: int = NEVER,
     update_interval: int = NEVER,
-    **arguments: Any,
+    features: Tensor | None = None,
 ) -> Trainer:
-    """The same network under `method`. arguments: further ones of `DynamicSparsity`."""
+    """Build the same network under a method.
+
+    Args:
+        network: its description.
+        method: of sparse training.
+        execution: of the sparse layers.
+        optimizer: its name.
+        batches: inputs and labels.
+        seed: of weights and masks.
+        device: where it trains.
+        engine: the class of its sparsity.
+        total_steps: optimizer steps of the whole training.
+        update_interval: optimizer steps between topology updates.
+        features: inputs [N, F] that a topology correlates; None where none does.
+    """
     built = network.build(seed)
     built.model.to(device)
     torch_optimizer = build_optimizer(optimizer, built.model)
@@ -96,7 +128,7 @@ def sparse_trainer(
         chains=built.chains,
         execution=execution,
         batch=len(batches[0][1]),
-        **arguments,
+        features=features,
     )
     return Trainer(built, torch_optimizer, sparsity, batches)
 
@@ -110,9 +142,16 @@ def trainer_of(
     seed: int,
     device: torch.device | str = "cpu",
 ) -> Trainer:
-    """An ordinary network with torch's optimizer as it comes (`plain`) or fused (`fused`), or random masks of this density.
+    """Build one of the KINDS: an ordinary network, or one with random masks that never change.
 
-    These never change and are executed as `dense` or `csr`.
+    Args:
+        kind: `plain`: torch's optimizer as it comes; `fused`: the fused one; `dense`, `csr`: random masks, executed so.
+        network: its description.
+        density: of the masks, in (0, 1].
+        optimizer: its name.
+        batches: inputs and labels.
+        seed: of weights and masks.
+        device: where it trains.
     """
     if kind == "plain" or kind == "fused":
         return plain_trainer(network, optimizer, batches, seed, device, fused=kind == "fused")

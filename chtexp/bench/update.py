@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from chtexp.bench.inputs import Inputs, inputs_of
 from chtexp.bench.measure import Spread, ratio
 from chtexp.bench.networks import Network, OptimizerName, check_network, load_network
-from chtexp.bench.outcome import Column, Findings
+from chtexp.bench.outcome import Column, Findings, Row, median
 from chtexp.bench.progress import say
 from chtexp.bench.settings import DataPath, Density, Names, PositiveInt, Settings, Widths
 from chtexp.bench.stages import STAGES, TimedSparsity
 from chtexp.bench.trainer import Trainer, sparse_trainer
+from chtexp.config.method import Method, load_method, method_names
 from chtexp.errors import UserError, unknown
-from chtexp.sparse import Choice, Method, load_method, method_names
+from chtexp.sparse import Choice
 
 MILLISECONDS = 1000
 WARM_UP_UPDATES = 1
@@ -27,7 +28,7 @@ COLUMNS = (
     Column("method", "method"),
     Column("executed", "execution"),
     Column("density", "density"),
-    *(Column(stage, f"{stage}_ms", lambda spread: f"{spread.median:.2f}") for stage in STAGES),
+    *(Column(stage, f"{stage}_ms", median) for stage in STAGES),
     Column("total ms", "ms"),
     Column("first / x", "ratio"),
     Column("ms a step", "step_ms"),
@@ -46,9 +47,19 @@ def _updating(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class UpdateSettings(Settings):
-    """methods: each measured in turn. network: for this data set's images. steps: of training between two updates.
+    """What `bench update` measures.
 
-    density: at the end of training. rounds: updates of each method. Data below paths.data, random inputs without it.
+    Attributes:
+        methods: each measured in turn.
+        network: the one for this data set's images.
+        hidden: widths of the hidden layers; None: the paper's.
+        density: at the end of training, in (0, 1].
+        batch: images of one step.
+        optimizer: of all weights.
+        execution: of the sparse layers.
+        steps: of training between two updates.
+        rounds: updates of each method.
+        paths: of the data; random inputs without them.
     """
 
     methods: Annotated[Names, AfterValidator(_updating)] = ("chts_n", "chts_p", "cht", "set", "rigl")
@@ -64,7 +75,7 @@ class UpdateSettings(Settings):
 
 
 class _Measured:
-    """One method in training, and what its updates took, in seconds by round."""
+    """One method in training, and the seconds of its updates, their stages and its steps, by round."""
 
     def __init__(self, name: str, network: Network, inputs: Inputs, settings: UpdateSettings) -> None:
         self.name = name
@@ -77,7 +88,13 @@ class _Measured:
         self.steps: list[float] = []
 
     def train_and_update(self, steps: int) -> None:
-        """One round. The last step is no step like others: it may keep the gradient of all pairs."""
+        """Make one round: train, then update the topology.
+
+        The last step is no step like others: it may keep the gradient of all pairs.
+
+        Args:
+            steps: of the training.
+        """
         for _ in range(steps // SETTLING):
             self.trainer.step()
         timed = steps - steps // SETTLING - 1
@@ -100,7 +117,7 @@ class _Measured:
 
 
 def measure_update(settings: UpdateSettings) -> Findings:
-    """Rounds of some training and one update, the methods in turn."""
+    """Measure rounds of some training and one update; the methods take turns."""
     network = load_network(settings.network, settings.hidden)
     inputs = inputs_of(network, settings.batch, settings.seed, settings.paths.data)
     methods = [_Measured(name, network, inputs, settings) for name in settings.methods]
@@ -130,7 +147,7 @@ def _trainer(method: Method, network: Network, inputs: Inputs, settings: UpdateS
     )
 
 
-def _row(method: _Measured, first: _Measured, epoch: int) -> dict[str, Any]:
+def _row(method: _Measured, first: _Measured, epoch: int) -> Row:
     shares = [100 * update / (epoch * step) for update, step in zip(method.updates, method.steps, strict=True)]
     return {
         "method": method.name,

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
-from chtexp.cli.common import add_config_dir, subcommand
+from chtexp.cli.common import add_config_dir
+from chtexp.config.compose import compose_run
+
+EXAMPLE = "chtexp bench step networks=mnist density=0.01,0.1 threads=2"
 
 
-def add(commands: Any) -> None:
-    """The command."""
-    sub = subcommand(
-        commands,
-        "bench",
-        bench,
-        "measure time and memory here, dense against sparse",
-        "chtexp bench step networks=mnist density=0.01,0.1 threads=2",
-    )
+def add_arguments(sub: argparse.ArgumentParser) -> None:
+    """What may be typed after the command."""
     sub.add_argument("what", metavar="WHAT", help="step, linkpred, update, memory, epoch, checkpoint or run")
     sub.add_argument(
         "settings",
@@ -37,10 +32,9 @@ def add(commands: Any) -> None:
     add_config_dir(sub)
 
 
-def bench(parsed: argparse.Namespace) -> int:
+def run(parsed: argparse.Namespace) -> int:
     """One benchmark, measured here and now."""
     from chtexp.bench import check_output, run_benchmark
-    from chtexp.compose import compose_run
 
     for path in parsed.output:
         check_output(path)  # before minutes of measuring

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from chtexp.cli.common import (
     EXIT_FAILURE,
@@ -17,26 +16,23 @@ from chtexp.cli.common import (
     keep_first,
     not_negative,
     positive,
-    subcommand,
 )
+from chtexp.config.compose import train_command
 from chtexp.errors import UserError
+from chtexp.launch.campaign import Campaign, collection_of, read_campaign
+from chtexp.launch.carrier import Carrier, Deadline, Wanted
+from chtexp.launch.pace import Pace, in_words
+from chtexp.paper.plan import plan_runs
+from chtexp.report.formats import lines_of
+from chtexp.report.number_format import GAP
 from chtexp.store import OPEN
+from chtexp.store.collection import Collection, Key
 
-if TYPE_CHECKING:
-    from chtexp.launch.campaign import Campaign
-    from chtexp.launch.carrier import Carrier, Wanted
-    from chtexp.store.collection import Collection, Key
+EXAMPLE = "chtexp campaign results/campaign.yaml --hours 60"
 
 
-def add(commands: Any) -> None:
-    """The command."""
-    sub = subcommand(
-        commands,
-        "campaign",
-        campaign,
-        "carry out what is missing of a list of tables, beside other work",
-        "chtexp campaign results/campaign.yaml --hours 60",
-    )
+def add_arguments(sub: argparse.ArgumentParser) -> None:
+    """What may be typed after the command."""
     sub.add_argument("file", type=Path, metavar="FILE", help="ranks in order of worth, as YAML")
     sub.add_argument(
         "--hours", type=not_negative, metavar="H", help="stop then, with a checkpoint (default: when all is done)"
@@ -61,11 +57,8 @@ def add(commands: Any) -> None:
     add_config_dir(sub)
 
 
-def campaign(parsed: argparse.Namespace) -> int:
+def run(parsed: argparse.Namespace) -> int:
     """Carry it out, or show what that would be."""
-    from chtexp.launch.campaign import collection_of, read_campaign
-    from chtexp.launch.carrier import Carrier, Deadline
-
     deadline = Deadline(parsed.hours)
     check_config_dir(parsed.config_dir)
     asked = read_campaign(parsed.file)
@@ -102,20 +95,15 @@ def _aloud(line: str) -> None:
 
 def _wanted(asked: Campaign, parsed: argparse.Namespace) -> list[Wanted]:
     """Every run of the campaign in the order of its turn: rank by rank, within a rank the cheapest first; each once."""
-    from chtexp.compose import train_command
-    from chtexp.experiments.cost import cost
-    from chtexp.launch.carrier import Wanted
-    from chtexp.planning import plan_runs
-
     found: dict[Key, Wanted] = {}
     for rank, words in enumerate(asked.ranks, 1):
         table, *overrides = words
         try:
             planned = plan_runs(table, [*overrides, *parsed.overrides], parsed.config_dir)
-            planned.sort(key=lambda item: cost(item.run).sparse_flops)
+            planned.sort(key=lambda item: item.cost.sparse_flops)
         except UserError as error:
             raise UserError(f"{parsed.file}, rank {rank} ({' '.join(words)}): {error}") from None
-        if any(item.run.overwrite for item in planned):
+        if any(item.overwrite for item in planned):
             raise UserError("a campaign goes on with what there is: it takes no overwrite=true")
         for item in planned:
             command = train_command(item.overrides, parsed.config_dir)
@@ -126,9 +114,6 @@ def _wanted(asked: Campaign, parsed: argparse.Namespace) -> list[Wanted]:
 
 def _show(asked: Campaign, wanted: Sequence[Wanted], done: Collection) -> None:
     """A line a cell: which seeds are done and which are missing, in what state if they were begun, and hours of these."""
-    from chtexp.launch.pace import Pace, in_words
-    from chtexp.report.formats import lines_of
-
     found = conditions([item.run.folder for item in wanted])
     states = {
         item.key: "done" if item.key in done else condition.state for item, condition in zip(wanted, found, strict=True)
@@ -154,8 +139,6 @@ def _show(asked: Campaign, wanted: Sequence[Wanted], done: Collection) -> None:
 
 def _seeds(cell: list[Wanted], states: Mapping[Key, str]) -> tuple[str, str]:
     """Those that are done, and the others with their states but for those never begun."""
-    from chtexp.report.words import GAP
-
     done = [f"seed {item.run.seed}" for item in cell if states[item.key] == "done"]
     others = [(item.run.seed, states[item.key]) for item in cell if states[item.key] != "done"]
     missing = [f"seed {seed}" if state == "missing" else f"seed {seed} ({state})" for seed, state in others]

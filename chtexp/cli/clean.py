@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
-from chtexp.cli.common import add_config_dir, conditions, runs_folder, subcommand
-from chtexp.errors import UserError
+from chtexp.cli.common import add_config_dir, conditions, runs_folder
+from chtexp.launch.sweep_folder import SweepFolder
+from chtexp.store import DAMAGED, OPEN, Damaged, RunFolder, is_conducted
+from chtexp.store.damage import pass_over
+from chtexp.store.folder import remove
 
 KINDS = {
     "checkpoints": "checkpoints of runs that are done",
@@ -18,11 +19,11 @@ KINDS = {
 }
 
 
-def add(commands: Any) -> None:
-    """The command."""
-    sub = subcommand(
-        commands, "clean", clean, "show what can be removed, and remove it when told to", "chtexp clean --checkpoints"
-    )
+EXAMPLE = "chtexp clean --checkpoints"
+
+
+def add_arguments(sub: argparse.ArgumentParser) -> None:
+    """What may be typed after the command."""
     for kind, what in KINDS.items():
         sub.add_argument(f"--{kind}", action="store_true", help=what)
     sub.add_argument("--yes", action="store_true", help="remove what is shown without asking")
@@ -30,7 +31,7 @@ def add(commands: Any) -> None:
     add_config_dir(sub)
 
 
-def clean(parsed: argparse.Namespace) -> int:
+def run(parsed: argparse.Namespace) -> int:
     """Show, ask, remove."""
     runs = runs_folder(parsed.overrides, parsed.config_dir)
     found = _removable(runs)
@@ -49,8 +50,9 @@ def clean(parsed: argparse.Namespace) -> int:
         return 0
     still = {path for paths in _removable(runs).values() for path in paths}  # the answer may have taken a while
     doomed = [path for path in doomed if path in still]
+
     for path in doomed:
-        shutil.rmtree(path)
+        remove(path)
         if path.parent != runs and path.name.startswith("seed-") and not any(path.parent.iterdir()):
             path.parent.rmdir()
     print(f"removed: {len(doomed)}")
@@ -58,9 +60,6 @@ def clean(parsed: argparse.Namespace) -> int:
 
 
 def _removable(runs: Path) -> dict[str, list[Path]]:
-    from chtexp.launch.sweep_folder import SweepFolder
-    from chtexp.store import DAMAGED, OPEN, RunFolder, is_conducted
-
     folders = RunFolder.every(runs)
     states = {
         folder.path.resolve(): condition.state for folder, condition in zip(folders, conditions(folders), strict=True)
@@ -71,7 +70,8 @@ def _removable(runs: Path) -> dict[str, list[Path]]:
     for path in sweeps:
         try:
             tasks = SweepFolder(path).read()[1] if (path / "sweep.json").exists() else []
-        except UserError:
+        except Damaged as damage:
+            pass_over(damage)
             continue
         if not is_conducted(str(path)) and not any(Path(task.folder).resolve() in open_runs for task in tasks):
             idle.append(path)

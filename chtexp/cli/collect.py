@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
-from chtexp.cli.common import add_config_dir, add_keep_first, runs_folder, subcommand
+from chtexp.cli.common import add_config_dir, add_keep_first, runs_folder
 from chtexp.errors import UserError
+from chtexp.store.collection import add_to_collection, check_suffix, read_collection, results_below
+
+EXAMPLE = "chtexp collect --output results/runs.parquet --add laptop.jsonl"
 
 
-def add(commands: Any) -> None:
-    """The command."""
-    sub = subcommand(
-        commands,
-        "collect",
-        collect,
-        "gather the results of all finished runs in one file, together with what it holds already",
-        "chtexp collect --output results/runs.parquet --add laptop.jsonl",
-    )
+def add_arguments(sub: argparse.ArgumentParser) -> None:
+    """What may be typed after the command."""
     sub.add_argument(
         "--output", type=Path, default=Path("results/runs.jsonl"), help="*.parquet or *.jsonl (default: %(default)s)"
     )
@@ -30,10 +25,8 @@ def add(commands: Any) -> None:
     add_config_dir(sub)
 
 
-def collect(parsed: argparse.Namespace) -> int:
+def run(parsed: argparse.Namespace) -> int:
     """Write the file."""
-    from chtexp.store.collection import add_to_collection, check_suffix, read_collection, results_below
-
     check_suffix(parsed.output)
     for path in parsed.add:
         if not path.exists():

@@ -10,14 +10,18 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from chtexp.config.compose import compose_runs_folder
+from chtexp.config.run import Run
 from chtexp.errors import UserError, unknown
+from chtexp.launch.slurm_queue import queue_of
+from chtexp.paper.plan import PlannedRun, plan_runs
+from chtexp.store import Condition, RunFolder, condition, is_conducted
+from chtexp.store.collection import SUFFIXES
+from chtexp.store.many import many_records
 
 if TYPE_CHECKING:
     import torch
 
-    from chtexp.experiments.description import Run
-    from chtexp.planning import PlannedRun
-    from chtexp.store import Condition, RunFolder
 
 EXIT_FAILURE, EXIT_USER_ERROR, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -41,13 +45,6 @@ class Parser(argparse.ArgumentParser):
                 unknown("flag", rest[0], flags) if rest[0].startswith("-") else UserError(f"{rest[0]} is one too many")
             )
         return parsed
-
-
-def subcommand(commands: Any, name: str, run: object, what: str, example: str) -> Parser:
-    """A command with a line of help and an example; `run` is called with what was typed and returns the exit code."""
-    sub: Parser = commands.add_parser(name, help=what, description=what, epilog=f"example: {example}")
-    sub.set_defaults(run=run)
-    return sub
 
 
 def add_table_arguments(sub: argparse.ArgumentParser) -> None:
@@ -88,8 +85,6 @@ def add_config_dir(sub: argparse.ArgumentParser) -> None:
 
 def take_results(parsed: argparse.Namespace) -> None:
     """Files after `--results FILE`, as a shell makes them of `results/*.jsonl`, are results, too, and no overrides."""
-    from chtexp.store.collection import SUFFIXES
-
     if getattr(parsed, "results", None) and hasattr(parsed, "overrides"):
         more = [word for word in parsed.overrides if "=" not in word and Path(word).suffix in SUFFIXES]
         parsed.results = [*parsed.results, *map(Path, more)]
@@ -146,8 +141,6 @@ def check_config_dir(config_dir: Path | None) -> None:
 
 def planned_runs(parsed: argparse.Namespace, overrides: list[str]) -> list[PlannedRun]:
     """The runs of the table that was named."""
-    from chtexp.planning import plan_runs
-
     check_config_dir(parsed.config_dir)
     return plan_runs(parsed.name, overrides, parsed.config_dir)
 
@@ -160,8 +153,6 @@ def is_for_sweep(override: str) -> bool:
 
 def runs_folder(overrides: Sequence[str], config_dir: Path | None, *, required: bool = True) -> Path:
     """Where runs are, by what was typed. Raises UserError if there is no such folder, where one is required."""
-    from chtexp.compose import compose_runs_folder
-
     check_config_dir(config_dir)
     runs = compose_runs_folder(overrides, config_dir)
     if required and not runs.is_dir():
@@ -173,22 +164,18 @@ def runs_folder(overrides: Sequence[str], config_dir: Path | None, *, required: 
 
 def conditions(folders: Sequence[RunFolder]) -> list[Condition]:
     """What is known of each run, after asking the scheduler once for all of them."""
-    from chtexp.launch.slurm_queue import queue_of
-    from chtexp.store import condition, is_conducted
-
     queue, conducted = queue_of(folders), cache(is_conducted)
-    return [condition(folder, queue, conducted) for folder in folders]
+    with many_records():
+        return [condition(folder, queue, conducted) for folder in folders]
 
 
-def verdict(runs: Sequence[Run]) -> int:
+def exit_code_of(runs: Sequence[Run]) -> int:
     """Say what became of runs that were launched; a failure if any is not done."""
     found = conditions([run.folder for run in runs])
-    left = [(run, condition) for run, condition in zip(runs, found, strict=True) if condition.state != "done"]
-    for run, condition in left:
-        print(
-            f"{condition.state}: {run.folder.path}" + (f"  ({condition.reason})" if condition.reason else ""),
-            file=sys.stderr,
-        )
+    left = [(run, one) for run, one in zip(runs, found, strict=True) if one.state != "done"]
+    for run, one in left:
+        reason = f"  ({one.reason})" if one.reason else ""
+        print(f"{one.state}: {run.folder.path}{reason}", file=sys.stderr)
     if len(runs) > 1:
         print(f"{len(runs) - len(left)} of {len(runs)} runs done")
     return EXIT_FAILURE if left else 0

@@ -5,20 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
-from chtexp.cli.common import add_config_dir, add_results, check_config_dir, subcommand
+from chtexp.cli.common import add_config_dir, add_results, check_config_dir
+from chtexp.paper.draw import Wanted, draw_figure
+from chtexp.report.figures import check_suffix, write
+
+EXAMPLE = "chtexp figure figure9 --output figure9.pdf --output figure9.png"
 
 
-def add(commands: Any) -> None:
-    """The command."""
-    sub = subcommand(
-        commands,
-        "figure",
-        figure,
-        "draw a figure from the results there are, or any table by --kind",
-        "chtexp figure figure9 --output figure9.pdf --output figure9.png",
-    )
+def add_arguments(sub: argparse.ArgumentParser) -> None:
+    """What may be typed after the command."""
     sub.add_argument("name", metavar="FIGURE", help="figure2, figure3, figure5 to figure12; with --kind any table")
     sub.add_argument(
         "overrides",
@@ -44,11 +40,8 @@ def add(commands: Any) -> None:
     add_config_dir(sub)
 
 
-def figure(parsed: argparse.Namespace) -> int:
+def run(parsed: argparse.Namespace) -> int:
     """A figure, from results alone."""
-    from chtexp.figures import Wanted, draw_figure
-    from chtexp.report.figures import check_suffix, write
-
     check_config_dir(parsed.config_dir)
     outputs = parsed.output or [Path(f"{parsed.name}.svg")]
     for path in outputs:

@@ -1,60 +1,28 @@
-"""chtexp generate and chtexp export: a trained language model goes on with a text, or becomes a Hugging Face folder."""
+"""chtexp generate: a trained language model goes on with a text."""
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from chtexp.cli.common import add_trained_run, not_negative, positive, subcommand, wanted_device
+from chtexp.cli.common import add_trained_run, not_negative, positive, wanted_device
+from chtexp.trained.writer import Writer
 
-if TYPE_CHECKING:
-    from chtexp.experiments.writer import Writer
-
-RUN = "runs/webmix-chtss-cpu-160fb85c6a/seed-0"
+EXAMPLE = 'chtexp generate runs/webmix-chtss-cpu-160fb85c6a/seed-0 "Once"'
 
 
-def add(commands: Any) -> None:
-    """Both commands."""
-    generate_ = subcommand(
-        commands,
-        "generate",
-        generate,
-        "go on with a text, by a trained language model",
-        f'chtexp generate {RUN} "Once"',
-    )
-    add_trained_run(generate_)
-    generate_.add_argument("text", metavar="TEXT", help="what to go on with")
-    generate_.add_argument("--tokens", type=positive, default=50, help="at most so many more (default: %(default)s)")
-    generate_.add_argument(
+def add_arguments(sub: argparse.ArgumentParser) -> None:
+    """What may be typed after the command."""
+    add_trained_run(sub)
+    sub.add_argument("text", metavar="TEXT", help="what to go on with")
+    sub.add_argument("--tokens", type=positive, default=50, help="at most so many more (default: %(default)s)")
+    sub.add_argument(
         "--temperature", type=not_negative, default=1.0, help="0: always the likeliest (default: %(default)s)"
     )
-    generate_.add_argument("--seed", type=int, default=0, help="of the draw (default: %(default)s)")
-    export_ = subcommand(
-        commands,
-        "export",
-        export,
-        "write a trained language model as a Hugging Face folder",
-        f"chtexp export {RUN} mine",
-    )
-    add_trained_run(export_)
-    export_.add_argument("output", type=Path, metavar="FOLDER", help="a new folder")
+    sub.add_argument("--seed", type=int, default=0, help="of the draw (default: %(default)s)")
 
 
-def generate(parsed: argparse.Namespace) -> int:
+def run(parsed: argparse.Namespace) -> int:
     """Print the text and what follows it."""
-    print(_writer(parsed)(parsed.text, parsed.tokens, temperature=parsed.temperature, seed=parsed.seed))
+    writer = Writer(parsed.folder, wanted_device(parsed.device))
+    print(writer(parsed.text, parsed.tokens, temperature=parsed.temperature, seed=parsed.seed))
     return 0
-
-
-def export(parsed: argparse.Namespace) -> int:
-    """Write the folder."""
-    _writer(parsed).export(parsed.output)
-    print(f"written: {parsed.output}; transformers.AutoModelForCausalLM.from_pretrained loads it")
-    return 0
-
-
-def _writer(parsed: argparse.Namespace) -> Writer:
-    from chtexp.experiments.writer import Writer
-
-    return Writer(parsed.folder, wanted_device(parsed.device))

@@ -7,29 +7,33 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from chtexp import __version__
-from chtexp.cli import (
-    bench,
-    campaign,
-    clean,
-    collect,
-    figure,
-    generate,
-    paper,
-    prepare,
-    report,
-    status,
-    sweep,
-    tables,
-    translate,
-    zeroshot,
-)
 from chtexp.cli.common import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_USER_ERROR, Parser, take_results
-from chtexp.cli.train import train
-from chtexp.cores import share_cores
 from chtexp.errors import UserError, unknown
-from chtexp.stopping import Stopped
+from chtexp.system.cores import share_cores
+from chtexp.system.signals import Stopped
+
+COMMANDS = {  # each is a module of this room, loaded when it is typed
+    "train": "one run, or Hydra's sweep with -m",
+    "paper": "list every table and figure of the paper, and what there is of it",
+    "plan": "list a table's runs, their states and their cost",
+    "sweep": "train the cells of a table that are missing",
+    "campaign": "carry out what is missing of a list of tables, beside other work",
+    "table": "print a table from the results there are",
+    "figure": "draw a figure from the results there are, or any table by --kind",
+    "report": "write one HTML file with what reproduces, all tables, figures and runs",
+    "status": "list every run and its state",
+    "collect": "gather the results of all finished runs in one file, together with what it holds already",
+    "clean": "show what can be removed, and remove it when told to",
+    "prepare": "download and check a data set ahead of time",
+    "translate": "translate with a trained run",
+    "generate": "go on with a text, by a trained language model",
+    "export": "write a trained language model as a Hugging Face folder",
+    "zeroshot": "zero-shot accuracy and Matthews correlation of a language model",
+    "bench": "measure time and memory here, dense against sparse",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -55,44 +59,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _command(typed: list[str]) -> int:
-    if typed[:1] == ["train"]:
-        return train(typed[1:])  # Hydra's own command line, flags and all
-    parser, commands = _parser()
-    if typed and typed[0] in commands:
-        parsed = commands[typed[0]].parse(typed[1:])
-    elif typed and not typed[0].startswith("-"):
-        raise unknown("command", typed[0], commands)
-    else:
-        parsed = parser.parse_args(typed)
+    if not typed or typed[0].startswith("-"):
+        _overview().parse_args(typed)
+        raise UserError("name a command; chtexp --help lists them")
+    name, *rest = typed
+    if name not in COMMANDS:
+        raise unknown("command", name, COMMANDS)
+    command = import_module(f"chtexp.cli.{name}")
+    if name == "train":
+        return int(command.train(rest))  # Hydra's own command line, flags and all
+    parser = Parser(prog=f"chtexp {name}", description=COMMANDS[name], epilog=f"example: {command.EXAMPLE}")
+    command.add_arguments(parser)
+    parsed = parser.parse(rest)
     take_results(parsed)
-    return int(parsed.run(parsed))
+    return int(command.run(parsed))
 
 
-def _parser() -> tuple[Parser, dict[str, Parser]]:
+def _overview() -> Parser:
+    """What `chtexp --help` prints."""
     parser = Parser(
         prog="chtexp",
         description="Dynamic sparse training: run it, compare it, and print the paper's tables from the results.",
         epilog="example: chtexp train data=digits method=chts_n budget=smoke",
     )
     parser.add_argument("--version", action="version", version=f"chtexp {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
-    commands.add_parser("train", help="one run, or Hydra's sweep with -m: chtexp train --help", add_help=False)
-    for command in (
-        paper,
-        sweep,
-        campaign,
-        tables,
-        figure,
-        report,
-        status,
-        collect,
-        clean,
-        prepare,
-        translate,
-        generate,
-        zeroshot,
-        bench,
-    ):
-        command.add(commands)
-    choices: dict[str, Parser] = commands.choices
-    return parser, choices
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name, what in COMMANDS.items():
+        commands.add_parser(name, help=f"{what}: chtexp train --help" if name == "train" else what, add_help=False)
+    return parser

@@ -4,42 +4,38 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
 
-from chtexp.cli.common import add_config_dir, add_results, runs_folder, subcommand
-
-if TYPE_CHECKING:
-    from chtexp.paper import Entry
+from chtexp.cli.common import add_config_dir, add_results, runs_folder
+from chtexp.paper.inventory import Entry, paper_entries
+from chtexp.paper.results import Results
+from chtexp.report.formats import lines_of
+from chtexp.report.number_format import GAP, MARK
+from chtexp.store.collection import merged, read_collection
 
 HEADS = ("name", "cells", "state", "budget", "last run", "to make it", "what")
 
 
-def add(commands: Any) -> None:
-    """The command."""
-    sub = subcommand(
-        commands,
-        "paper",
-        paper,
-        "list every table and figure of the paper, and what there is of it",
-        "chtexp paper --results results/multi30k-cpu.jsonl",
-    )
+EXAMPLE = "chtexp paper --results results/multi30k-cpu.jsonl"
+
+
+def add_arguments(sub: argparse.ArgumentParser) -> None:
+    """What may be typed after the command."""
     sub.add_argument("--json", action="store_true", help="as JSON, for scripts")
     add_results(sub)
     sub.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help="paths.runs=FOLDER")
     add_config_dir(sub)
 
 
-def paper(parsed: argparse.Namespace) -> int:
+def run(parsed: argparse.Namespace) -> int:
     """Show the list."""
-    from chtexp.paper import paper_entries
-    from chtexp.report.formats import lines_of
-    from chtexp.report.words import MARK
-    from chtexp.store.collection import merged, read_collection, results_below
-
     runs = runs_folder(parsed.overrides, parsed.config_dir, required=False)
-    found = {str(runs): results_below(runs), **{str(path): read_collection(path) for path in parsed.results}}
-    entries = paper_entries(merged(found, parsed.accept), parsed.config_dir)
+    more = merged({str(path): read_collection(path) for path in parsed.results}, parsed.accept)
+    results = Results(runs, more, parsed.accept)
+    entries = paper_entries(results, parsed.config_dir)
+    for damage in results.all_damaged():
+        print(f"chtexp: not counted: {damage}", file=sys.stderr)
     if parsed.json:
         print(json.dumps([{**asdict(entry), "state": entry.state} for entry in entries], indent=2))
         return 0
@@ -55,8 +51,6 @@ def paper(parsed: argparse.Namespace) -> int:
 
 
 def _fields(entry: Entry) -> list[str]:
-    from chtexp.report.words import GAP, MARK
-
     return [
         entry.name,
         f"{entry.done}/{entry.wanted}" if entry.wanted else GAP,

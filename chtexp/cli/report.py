@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from chtexp.cli.common import add_config_dir, add_results, check_config_dir, conditions, subcommand
+from chtexp import __version__
+from chtexp.cli.common import add_config_dir, add_results, check_config_dir, conditions
+from chtexp.cli.report_figures import figures
+from chtexp.config.compose import compose_run
+from chtexp.config.resources import conf_folders
 from chtexp.errors import UserError, unknown
-
-if TYPE_CHECKING:
-    from chtexp.planning import Finished
-    from chtexp.report.page import RunPart, TablePart
-    from chtexp.store.collection import Collection
+from chtexp.paper.grid import grid_names, load_grid, select
+from chtexp.paper.results import Results
+from chtexp.paper.tables import Finished, finished_tables
+from chtexp.report.page import (
+    Page,
+    RunPart,
+    TablePart,
+    Typed,
+    collected_run,
+    render_page,
+    run_of_folder,
+    summary_markdown,
+)
+from chtexp.store import RunFolder
+from chtexp.store.collection import Collection, merged, read_collection
 
 ALLOWED = ("budget", "seed", "paths.runs")
 DEFAULT_PORT = 8357
 
 
-def add(commands: Any) -> None:
-    """The command."""
-    sub = subcommand(
-        commands,
-        "report",
-        report,
-        "write one HTML file with what reproduces, all tables, figures and runs",
-        "chtexp report --results results/multi30k-cpu.jsonl",
-    )
+EXAMPLE = "chtexp report --results results/multi30k-cpu.jsonl"
+
+
+def add_arguments(sub: argparse.ArgumentParser) -> None:
+    """What may be typed after the command."""
     how = sub.add_mutually_exclusive_group()
     how.add_argument(
         "--output",
@@ -50,7 +61,7 @@ def add(commands: Any) -> None:
     add_config_dir(sub)
 
 
-def report(parsed: argparse.Namespace) -> int:
+def run(parsed: argparse.Namespace) -> int:
     """Write the page, or serve it."""
     check_config_dir(parsed.config_dir)
     _check_overrides(parsed.overrides)
@@ -61,12 +72,23 @@ def report(parsed: argparse.Namespace) -> int:
     if parsed.output.suffix not in FORMATS:
         raise unknown("suffix of a report", parsed.output.suffix, FORMATS)
     began = time.monotonic()
-    text = FORMATS[parsed.output.suffix](parsed)
+    with _without_collecting():
+        text = FORMATS[parsed.output.suffix](parsed)
     parsed.output.parent.mkdir(parents=True, exist_ok=True)
     parsed.output.write_text(text, encoding="utf-8")
     size = parsed.output.stat().st_size / 1e6
     print(f"written: {parsed.output} ({size:.1f} MB, {time.monotonic() - began:.0f} s)")
     return 0
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Look for no cycles meanwhile: that takes a fifth of the time, and what a page leaves is gone with the process."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _check_overrides(overrides: Sequence[str]) -> None:
@@ -81,10 +103,6 @@ def _check_overrides(overrides: Sequence[str]) -> None:
 
 
 def _html(parsed: argparse.Namespace) -> str:
-    from chtexp import __version__
-    from chtexp.cli.report_figures import figures
-    from chtexp.report.page import Page, Typed, render_page
-
     runs, collected = _places(parsed)
     results = [word for path in parsed.results for word in ("--results", str(path))]
     typed = Typed(
@@ -107,8 +125,6 @@ def _html(parsed: argparse.Namespace) -> str:
 
 
 def _markdown(parsed: argparse.Namespace) -> str:
-    from chtexp.report.page import summary_markdown
-
     return summary_markdown(_parts(_tables(parsed, *_places(parsed))))
 
 
@@ -117,16 +133,11 @@ FORMATS = {".html": _html, ".md": _markdown}
 
 def _places(parsed: argparse.Namespace) -> tuple[Path, dict[Path, Collection]]:
     """The folder of runs, and the collected results."""
-    from chtexp.compose import compose_run
-    from chtexp.store.collection import read_collection
-
     runs = compose_run([o for o in parsed.overrides if not o.startswith("seed=")], parsed.config_dir).paths.runs
     return runs, {path: read_collection(path) for path in parsed.results}
 
 
 def _parts(found: dict[str, Finished | UserError]) -> list[TablePart]:
-    from chtexp.report.page import TablePart
-
     return [
         TablePart(name, None, str(made)) if isinstance(made, UserError) else TablePart(name, made[0])
         for name, made in found.items()
@@ -137,17 +148,13 @@ def _tables(
     parsed: argparse.Namespace, runs: Path, collected: dict[Path, Collection]
 ) -> dict[str, Finished | UserError]:
     """Every table there is, in the order of their numbers."""
-    from chtexp.experiments.grid import grid_names, load_grid, select
-    from chtexp.planning import finished_tables
-    from chtexp.resources import conf_folders
-    from chtexp.store.collection import merged
-
     more = merged({str(path): collection for path, collection in collected.items()}, parsed.accept)
     folders = conf_folders(parsed.config_dir)
     names = sorted(grid_names(folders), key=_place)
     grid = load_grid(names[0], folders)
     select(grid, parsed.overrides, folders)  # what is wrong with these is no table's own mistake
-    return finished_tables(names, parsed.overrides, parsed.config_dir, runs, more, parsed.accept)
+    results = Results(runs, more, parsed.accept)
+    return finished_tables(names, parsed.overrides, parsed.config_dir, results)
 
 
 def _place(name: str) -> tuple[int, int, str]:
@@ -159,9 +166,6 @@ def _place(name: str) -> tuple[int, int, str]:
 
 def _runs(runs: Path, collected: dict[Path, Collection]) -> list[RunPart]:
     """Those below the folder, then those that only files of collected results have."""
-    from chtexp.report.page import collected_run, run_of_folder
-    from chtexp.store import RunFolder
-
     folders = RunFolder.every(runs)
     shown = [run_of_folder(folder, state) for folder, state in zip(folders, conditions(folders), strict=True)]
     known = {(run.id, run.seed) for run in shown}

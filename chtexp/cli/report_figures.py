@@ -6,15 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from chtexp.errors import UserError
-
-if TYPE_CHECKING:
-    from chtexp.figures import Drawn
-    from chtexp.planning import Finished
-    from chtexp.report import Table
-    from chtexp.report.page import FigurePart, Typed
+from chtexp.paper.draw import WITHOUT_RUNS, Drawn, Wanted, draw_figure, draw_finished, figure_names
+from chtexp.paper.tables import Finished
+from chtexp.report import Table
+from chtexp.report.figures import svg_text
+from chtexp.report.page import FigurePart, Typed
 
 TITLES = {  # of those that are no table's
     "figure2": "Figure 2: time of link prediction, node based against path based",
@@ -27,8 +25,6 @@ def figures(
     found: Mapping[str, Finished | UserError], typed: Typed, config_dir: Path | None, runs: Path
 ) -> list[FigurePart]:
     """Every figure that has a name, then two kinds of those tables of which at least two rows have results."""
-    from chtexp.figures import WITHOUT_RUNS, Wanted, draw_figure, draw_finished, figure_names
-
     made = {name: table for name, table in found.items() if not isinstance(table, UserError)}
     named = figure_names(config_dir)
     parts = []
@@ -60,9 +56,6 @@ def _measured_columns(table: Table) -> Table:
 
 def _part(name: str, title: str, draw: Callable[[], Drawn], command: str, table: str = "") -> FigurePart:
     """A figure, or why it cannot be drawn."""
-    from chtexp.report.figures import svg_text
-    from chtexp.report.page import FigurePart
-
     try:
         drawn = draw()
         return FigurePart(name, title, svg_text(drawn.figure), "", command, table, drawn.results != 0)

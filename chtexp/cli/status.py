@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chtexp.cli.common import add_config_dir, conditions, runs_folder, subcommand
+from chtexp.cli.common import add_config_dir, conditions, runs_folder
+from chtexp.store import DAMAGED, Condition, Damaged, RunFolder
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from chtexp.store import Condition, RunFolder
 
 STYLES = {
     "done": "green",
@@ -32,9 +32,11 @@ LOG_LINES = 5
 WATCH_SECONDS = 5.0
 
 
-def add(commands: Any) -> None:
-    """The command."""
-    sub = subcommand(commands, "status", status, "list every run and its state", "chtexp status --failed")
+EXAMPLE = "chtexp status --failed"
+
+
+def add_arguments(sub: argparse.ArgumentParser) -> None:
+    """What may be typed after the command."""
     how = sub.add_mutually_exclusive_group()
     how.add_argument(
         "--failed",
@@ -68,17 +70,39 @@ class Line:
             "state": self.condition.state,
             "reason": self.condition.reason,
             "step": self.step,
-            "result": result,
-            "command": result["command"] if result else self.folder.last_command(),
+            "result": result.said if result else None,
+            "command": result.command if result else self.last_command(),
         }
 
+    def last_command(self) -> str | None:
+        """What goes on with it, as far as that can be read."""
+        try:
+            return self.folder.last_command()
+        except Damaged:
+            return None
 
-def status(parsed: argparse.Namespace) -> int:
+    def log_tail(self) -> list[str]:
+        """The end of what it printed, or why that cannot be read."""
+        try:
+            return self.folder.log_tail(LOG_LINES)
+        except Damaged as damage:
+            return [str(damage)]
+
+
+def run(parsed: argparse.Namespace) -> int:
     """Show the state of every run."""
+    from chtexp.store.many import many_records
+
     runs = runs_folder(parsed.overrides, parsed.config_dir)
     if parsed.watch:
         return _watch(runs)
-    lines = _lines(runs)
+    with many_records():
+        _show(parsed, _lines(runs), runs)
+    return 0
+
+
+def _show(parsed: argparse.Namespace, lines: list[Line], runs: Path) -> None:
+    """As it was asked for."""
     if parsed.json:
         print("[" + ",\n".join(json.dumps(line.values()) for line in lines) + "]")
     elif parsed.failed:
@@ -91,27 +115,21 @@ def status(parsed: argparse.Namespace) -> int:
         else:
             print(_plain(lines))
         print(f"{len(lines)} runs in {runs}{_counts(lines)}")
-    return 0
 
 
 def _lines(runs: Path) -> list[Line]:
-    from chtexp.store import RunFolder
-
     folders = RunFolder.every(runs)
     return [_line(folder, condition) for folder, condition in zip(folders, conditions(folders), strict=True)]
 
 
 def _line(folder: RunFolder, condition: Condition) -> Line:
-    from chtexp.store import DAMAGED, Condition
-    from chtexp.store.damage import UNREADABLE
-
     if result := condition.result:
-        best = result["reported"]
-        return Line(folder, condition, result["steps"], f"{result['metric']} {best:.2f}" if best is not None else "")
+        best = result.reported
+        return Line(folder, condition, result.steps, f"{result.metric} {best:.2f}" if best is not None else "")
     try:
         step = condition.step if condition.step is not None else folder.last_step()
-    except UNREADABLE as error:
-        condition = Condition(DAMAGED, f"{folder.metrics} cannot be read ({error})")
+    except Damaged as damage:
+        condition = Condition(DAMAGED, str(damage))
         return Line(folder, condition, None, condition.reason)
     return Line(folder, condition, step, condition.reason)
 
@@ -159,9 +177,9 @@ def _print_failed(lines: list[Line], runs: Path) -> None:
     for line in left:
         step = f" at step {line.step}" if line.step is not None else ""
         print(f"{line.folder.path}\n  {line.condition.state}{step}: {line.condition.reason}")
-        for text in line.folder.log_tail(LOG_LINES):
+        for text in line.log_tail():
             print(f"  | {text}")
-        print(f"  go on: {line.folder.last_command()}")
+        print(f"  go on: {line.last_command() or 'no command is written down that can be read'}")
     print(f"{len(left)} of {len(lines)} runs in {runs} ended before they were done")
 
 

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any
 
 from chtexp.cli.common import (
     EXIT_FAILURE,
@@ -17,30 +16,27 @@ from chtexp.cli.common import (
     add_config_dir,
     add_table_arguments,
     conditions,
+    exit_code_of,
     is_for_sweep,
     planned_runs,
-    subcommand,
-    verdict,
 )
+from chtexp.config.compose import compose_sweep, train_command
+from chtexp.config.launcher import Serial, Slurm
+from chtexp.config.run import Run
+from chtexp.launch.conduct import check_fit, conduct
+from chtexp.launch.sweep_folder import SweepFolder, SweepTask
+from chtexp.paper.plan import PlannedRun
+from chtexp.store import DAMAGED, OPEN
 
 MOST_REASONS = 5
 START_SECONDS = 60.0
 
-if TYPE_CHECKING:
-    from chtexp.experiments.description import Run
-    from chtexp.launch.sweep_folder import SweepFolder
-    from chtexp.planning import PlannedRun
+
+EXAMPLE = "chtexp sweep table7 data=mnist budget=smoke launcher=local launcher.workers=2"
 
 
-def add(commands: Any) -> None:
-    """The command."""
-    sub = subcommand(
-        commands,
-        "sweep",
-        sweep,
-        "train the cells of a table that are missing",
-        "chtexp sweep table7 data=mnist budget=smoke launcher=local launcher.workers=2",
-    )
+def add_arguments(sub: argparse.ArgumentParser) -> None:
+    """What may be typed after the command."""
     how = sub.add_mutually_exclusive_group()
     how.add_argument(
         "--dry-run", action="store_true", help="show what would start and what it would cost; start nothing"
@@ -51,13 +47,8 @@ def add(commands: Any) -> None:
     add_config_dir(sub)
 
 
-def sweep(parsed: argparse.Namespace) -> int:
+def run(parsed: argparse.Namespace) -> int:
     """Train what is missing of a table."""
-    from chtexp.compose import compose_sweep, train_command
-    from chtexp.launch.conduct import check_fit, conduct
-    from chtexp.launch.settings import Serial, Slurm
-    from chtexp.launch.sweep_folder import SweepFolder, Task
-
     own = [word for word in parsed.overrides if is_for_sweep(word)]
     settings = compose_sweep(own, parsed.config_dir)
     quiet = [QUIET] if parsed.quiet else []
@@ -67,13 +58,13 @@ def sweep(parsed: argparse.Namespace) -> int:
         _show(waiting, parsed)
         return 0
     if not waiting:
-        return verdict(damaged)
+        return exit_code_of(damaged)
     if parsed.detach and isinstance(settings.launcher, Serial):
         settings = compose_sweep([*own, "launcher=local", "launcher.workers=1"], parsed.config_dir)
     say = _silent if parsed.quiet else _aloud
-    tasks = [Task.of(item.run, train_command(item.overrides, parsed.config_dir)) for item in waiting]
+    tasks = [SweepTask.of(item.run, train_command(item.overrides, parsed.config_dir)) for item in waiting]
     check_fit(settings.launcher, tasks)
-    folder = SweepFolder.create(planned[0].run.paths.runs, settings.model_dump(mode="json"), tasks)
+    folder = SweepFolder.create(planned[0].runs, settings.model_dump(mode="json"), tasks)
     if isinstance(settings.launcher, Slurm):
         from chtexp.launch.slurm import follow, submit
 
@@ -96,7 +87,7 @@ def sweep(parsed: argparse.Namespace) -> int:
         return _conduct_alone(folder) or _detached(waiting)
     else:
         conduct(folder, say)
-    return verdict([*damaged, *(item.run for item in waiting)])
+    return exit_code_of([*damaged, *(item.run for item in waiting)])
 
 
 def _aloud(line: str) -> None:
@@ -109,11 +100,9 @@ def _silent(line: str) -> None:
 
 def _waiting(name: str, planned: list[PlannedRun]) -> tuple[list[PlannedRun], list[Run]]:
     """The runs that are neither done nor being done (with overwrite=true: nor done anew); and those that are damaged."""
-    from chtexp.store import DAMAGED, OPEN
-
-    found = conditions([item.run.folder for item in planned])
+    found = conditions([item.folder for item in planned])
     counts = Counter(condition.state for condition in found)
-    anew = any(item.run.overwrite for item in planned)
+    anew = any(item.overwrite for item in planned)
     over = OPEN if anew else (*OPEN, DAMAGED, "done")
     waiting = [item for item, condition in zip(planned, found, strict=True) if condition.state not in over]
     elsewhere = "".join(f", {counts[state]} {state} elsewhere" for state in OPEN if counts[state])
@@ -127,15 +116,12 @@ def _waiting(name: str, planned: list[PlannedRun]) -> tuple[list[PlannedRun], li
 
 
 def _show(waiting: list[PlannedRun], parsed: argparse.Namespace) -> None:
-    from chtexp.compose import train_command
-    from chtexp.experiments.cost import cost
-
     dense = sparse = 0.0
     for item in waiting:
-        estimate = cost(item.run)
+        estimate = item.cost
         dense, sparse = dense + estimate.dense_flops, sparse + estimate.sparse_flops
         command = train_command(item.overrides, parsed.config_dir)
-        print(f"  {item.run.id} seed {item.seed}  {estimate.sparse_flops:.1e} FLOPs  {command}")
+        print(f"  {item.id} seed {item.seed}  {estimate.sparse_flops:.1e} FLOPs  {command}")
     if waiting:
         print(f"to train: {dense:.2e} FLOPs dense, {sparse:.2e} if the sparsity is executed (training, linear layers)")
 
@@ -165,6 +151,6 @@ def _conduct_alone(folder: SweepFolder) -> int:
 
 
 def _detached(waiting: list[PlannedRun]) -> int:
-    runs = waiting[0].run.paths.runs
+    runs = waiting[0].runs
     print(f"see how it goes on: chtexp status paths.runs={runs}; the same sweep again starts what is missing then")
     return 0

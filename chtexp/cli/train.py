@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from chtexp.cli.common import QUIET, check_config_dir, is_for_sweep, verdict
+from chtexp.cli.common import EXIT_FAILURE, QUIET, check_config_dir, exit_code_of, is_for_sweep
+from chtexp.config.compatibility import note_on_method
+from chtexp.config.compose import check_sweep, compose_chosen_run, train_command
 from chtexp.errors import UserError, unknown
+from chtexp.run.done import done_already
+from chtexp.store import RunLocked
 
 TRAIN_FLAGS = (
     "--help",
@@ -24,38 +30,55 @@ LOOK_ONLY = ("--help", "-h", "--hydra-help", "--version", "--info", "-i", "--she
 
 def train(typed: list[str]) -> int:
     """Train, and return the exit code."""
-    from chtexp.compose import check_sweep, compose_run
-
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config-dir", "-cd", type=Path)
     parser.add_argument("--multirun", "-m", action="store_true")
     parser.add_argument("--quiet", action="store_true")
     parser.add_argument("--cfg", "-c")
+    parser.add_argument("--resolve", action="store_true")
     parser.add_argument("--package", "-p")
     known, rest = parser.parse_known_args(typed)
     overrides = [word for word in rest if not word.startswith("-")]
     if any(word in LOOK_ONLY for word in rest):
         _run_hydra(typed)
         return 0
-    for word in rest:
-        if word.startswith("-") and word != "--resolve":
-            raise unknown("flag", word, TRAIN_FLAGS)
+    if flags := [word for word in rest if word.startswith("-")]:
+        raise unknown("flag", flags[0], TRAIN_FLAGS)
+    if (known.resolve or known.package) and not known.cfg:
+        raise UserError("--resolve and --package say how --cfg shows the configuration: add --cfg job")
     check_config_dir(known.config_dir)
     if wrong := [override for override in overrides if is_for_sweep(override)]:
         raise UserError(
             f"{wrong[0]}: chtexp train is one run, in this process; chtexp sweep has launchers, and so has Hydra: "
             "chtexp train -m ... hydra/launcher=..."
         )
-    flags = [word for word in typed if word != "--quiet"]
-    for override in overrides:
-        flags.remove(override)
-    overrides += [QUIET] if known.quiet else []
-    runs = check_sweep(overrides, known.config_dir) if known.multirun else [compose_run(overrides, known.config_dir)]
-    _run_hydra([*flags, *overrides])  # Hydra wants its flags first
-    return 0 if known.cfg else verdict(runs)
+    quiet = [QUIET] if known.quiet else []
+    if not (known.multirun or known.cfg or any(override.startswith("hydra") for override in overrides)):
+        return _train_one([*overrides, *quiet], known.config_dir)
+    flags = [word for word in typed if word not in (*overrides, "--quiet")]
+    runs = check_sweep([*overrides, *quiet], known.config_dir)
+    _run_hydra([*flags, *overrides, *quiet])  # Hydra wants its flags first
+    return 0 if known.cfg else exit_code_of(runs)
+
+
+def _train_one(overrides: Sequence[str], config_dir: Path | None) -> int:
+    """One run, in this process, composed once."""
+    run, method = compose_chosen_run(overrides, config_dir)
+    if note := note_on_method(method, run.family, run.data.name):
+        print(f"chtexp: {note}", file=sys.stderr, flush=True)
+    if done_already(run):
+        return 0
+    from chtexp.run.execute import RunFailed, execute  # loads torch
+
+    try:
+        execute(run, train_command(overrides, config_dir))
+    except (RunLocked, RunFailed) as error:
+        print(f"chtexp: {error}", file=sys.stderr, flush=True)
+        return EXIT_FAILURE
+    return 0
 
 
 def _run_hydra(arguments: list[str]) -> None:
-    from chtexp.cli.hydra_jobs import run_hydra  # loads torch: what is misspelt has been said before
+    from chtexp.cli.hydra_jobs import run_hydra  # of Hydra, what a single run does without
 
     run_hydra(arguments)

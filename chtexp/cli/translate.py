@@ -4,35 +4,30 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
-from chtexp.cli.common import add_trained_run, subcommand, wanted_device
+from chtexp.cli.common import add_trained_run, wanted_device
 from chtexp.errors import UserError
 
 TYPE_IT = 'chtexp translate RUN "A sentence." or chtexp translate RUN --file FILE'
 
 
-def add(commands: Any) -> None:
-    """The command."""
-    sub = subcommand(
-        commands,
-        "translate",
-        translate,
-        "translate with a trained run",
-        'chtexp translate runs/multi30k-chtss-cpu-a0f40485e3/seed-0 "A man is riding a bike."',
-    )
+EXAMPLE = 'chtexp translate runs/multi30k-chtss-cpu-a0f40485e3/seed-0 "A man is riding a bike."'
+
+
+def add_arguments(sub: argparse.ArgumentParser) -> None:
+    """What may be typed after the command."""
     add_trained_run(sub)
     sub.add_argument("sentences", nargs="*", default=[], metavar="SENTENCE", help="what to translate")
     sub.add_argument("--file", type=Path, help="translate every line of this file")
     sub.add_argument("--output", type=Path, help="write to this file instead of the terminal")
 
 
-def translate(parsed: argparse.Namespace) -> int:
+def run(parsed: argparse.Namespace) -> int:
     """Translate what was typed, or the lines of a file."""
     if bool(parsed.sentences) == (parsed.file is not None):
         raise UserError(f"say what to translate: {TYPE_IT}")
     sentences = _lines(parsed.file) if parsed.file is not None else _not_empty(parsed.sentences)
-    from chtexp.experiments.translator import Translator
+    from chtexp.trained.translator import Translator
 
     text = "".join(f"{line}\n" for line in Translator(parsed.folder, wanted_device(parsed.device))(sentences))
     if parsed.output:

@@ -7,19 +7,26 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from chtexp.cli.common import add_trained_run, positive, subcommand, wanted_device
+from chtexp.cli.common import add_trained_run, positive, wanted_device
+from chtexp.report.formats import lines_of
+from chtexp.report.number_format import with_error
+from chtexp.store import Damaged
+from chtexp.store.evaluations import FILE, finished, newest, scores_in, write_scores
+from chtexp.store.files import set_aside
+from chtexp.store.records import Score
+
+if TYPE_CHECKING:
+    from chtexp.trained.writer import Writer
+
 
 EXAMPLE = "chtexp zeroshot runs/webmix-chtss-cpu-160fb85c6a/seed-0 --tasks cola,rte,copa"
 HEADS = ("task", "n", "accuracy %", "Matthews", "labels %", "answered %")
 
 
-def add(commands: Any) -> None:
-    """The command."""
-    sub = subcommand(
-        commands, "zeroshot", zeroshot, "zero-shot accuracy and Matthews correlation of a language model", EXAMPLE
-    )
+def add_arguments(sub: argparse.ArgumentParser) -> None:
+    """What may be typed after the command."""
     add_trained_run(sub)
     sub.add_argument(
         "--tasks",
@@ -33,21 +40,20 @@ def add(commands: Any) -> None:
     sub.add_argument("--json", action="store_true", help="as JSON")
 
 
-def zeroshot(parsed: argparse.Namespace) -> int:
+def run(parsed: argparse.Namespace) -> int:
     """Evaluate tasks that are not evaluated yet, keep the scores of each in the run's folder at once, and print those of all."""
     import os
 
-    from chtexp.experiments.harness import harness_version
-    from chtexp.experiments.writer import Writer
-    from chtexp.experiments.zeroshot import PAPER_TASKS, Lacking, as_record, evaluate_zero_shot
-    from chtexp.store.evaluations import FILE, finished, newest, scores_in
-    from chtexp.store.files import write_json
+    from chtexp.trained.harness import harness_version
+    from chtexp.trained.writer import Writer
+    from chtexp.trained.zeroshot import PAPER_TASKS, Lacking, as_record, evaluate_zero_shot
 
     root = parsed.data or (Path(os.environ["CHTEXP_DATA"]) if os.environ.get("CHTEXP_DATA") else None)
     tasks = list(dict.fromkeys(parsed.tasks.split(","))) if parsed.tasks else list(PAPER_TASKS)
     writer, path = Writer(parsed.folder, wanted_device(parsed.device)), parsed.folder / FILE
     run = {"run": writer.run.id, "seed": writer.run.seed}
-    former = {} if parsed.again else finished(scores_in(parsed.folder), tasks, parsed.limit, harness_version())
+    there = _readable(writer, path)
+    former = {} if parsed.again else finished(there, tasks, parsed.limit, harness_version())
     records = dict(former)
     missing = [task for task in tasks if task not in former]
     said, lacking = [], []
@@ -55,16 +61,17 @@ def zeroshot(parsed: argparse.Namespace) -> int:
         if isinstance(score, Lacking):
             lacking.append(score)
             continue
-        record = as_record(score, parsed.limit)
-        kept = newest(scores_in(parsed.folder), [record])
-        write_json(path, {**run, "scores": kept})
+        record = Score.of(as_record(score, parsed.limit))
+        kept = newest(_readable(writer, path), [record])
+        write_scores(parsed.folder, writer.run.id, writer.run.seed, kept)
         records[score.task] = record
         if record not in kept:
             said.append(f"{score.task}: not kept, since a score of more items is there")
     everything = [records[task] for task in tasks if task in records]
-    print(json.dumps({**run, "scores": everything}, indent=2) if parsed.json else _table(everything))
-    said += [_what_is_a_part(record) for record in everything if record.get("whole")]
-    said += [_what_was_cut(record, writer.run.data.sequence_length) for record in everything if record["cut"]]
+    shown = {**run, "scores": [record.plain for record in everything]}
+    print(json.dumps(shown, indent=2) if parsed.json else _table(everything))
+    said += [_what_is_a_part(record) for record in everything if record.whole]
+    said += [_what_was_cut(record, writer.longest) for record in everything if record.cut]
     if former:
         said.append(f"evaluated before: {', '.join(former)}; --again evaluates anew")
     said += [f"written: {path}"] if records else []
@@ -75,16 +82,23 @@ def zeroshot(parsed: argparse.Namespace) -> int:
     return 1 if lacking else 0
 
 
+def _readable(writer: Writer, path: Path) -> list[Score]:
+    """The scores of the run that are there; damaged ones, and those of another run, are set aside."""
+    try:
+        return scores_in(path.parent, writer.run.id, writer.run.seed)
+    except Damaged as damage:
+        _say(f"chtexp: {damage}; it is kept in {set_aside(path)}")
+        return []
+
+
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _table(records: Sequence[Mapping[str, Any]]) -> str:
-    from chtexp.report.formats import lines_of
-
+def _table(records: Sequence[Score]) -> str:
     rows = [
-        [r["task"], r["n"], f"{r['accuracy']:.2f} ± {r['accuracy_error']:.2f}",
-         f"{r['matthews']:.3f} ± {r['matthews_error']:.3f}", _shown(r["shares"]), _shown(r["answered"])]
+        [r.task, r.n, with_error(r.accuracy, r.accuracy_error, 2), with_error(r.matthews, r.matthews_error, 3),
+         _shown(r.shares), _shown(r.answered)]
         for r in records
     ]  # fmt: skip
     return lines_of(rows, list(HEADS))
@@ -94,12 +108,10 @@ def _shown(shares: Mapping[str, float]) -> str:
     return ", ".join(f"{label} {share:.1f}" for label, share in shares.items())
 
 
-def _what_is_a_part(record: Mapping[str, Any]) -> str:
-    return f"{record['task']}: {record['n']} of the {record['whole']} items of the task: a part, and marked as one in tables"
+def _what_is_a_part(record: Score) -> str:
+    return f"{record.task}: {record.n} of the {record.whole} items of the task: a part, and marked as one in tables"
 
 
-def _what_was_cut(record: Mapping[str, Any], context: int) -> str:
-    which = (
-        f"{record['task']}: {record['cut']} of {record['n']} items are longer than the {context} tokens of the network"
-    )
+def _what_was_cut(record: Score, context: int) -> str:
+    which = f"{record.task}: {record.cut} of {record.n} items are longer than the {context} tokens of the network"
     return f"{which}: it saw their ends alone"

@@ -15,8 +15,13 @@ from torch.nn import functional
 class PixelScale:
     """(pixel / 255 - mean) / std for each channel.
 
-    mean, std: one number a channel, in units of the pixel range 0..1. device: of the images. Raises `ValueError` if
-    there are not as many means as deviations.
+    Args:
+        mean: of each channel, in units of the pixel range 0..1.
+        std: standard deviation of each channel, in the same units.
+        device: of the images.
+
+    Raises:
+        ValueError: there are not as many means as deviations.
     """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device | str = "cpu") -> None:
@@ -27,7 +32,17 @@ class PixelScale:
         )
 
     def __call__(self, images_uint8: Tensor) -> Tensor:
-        """uint8 [N, C, H, W] to float32 [N, C, H, W]. Raises `ValueError` for another number of channels."""
+        """Scale images.
+
+        Args:
+            images_uint8: uint8 [N, C, H, W].
+
+        Returns:
+            float32 [N, C, H, W].
+
+        Raises:
+            ValueError: another number of channels.
+        """
         if images_uint8.shape[1] != self._centre.shape[1]:
             raise ValueError(f"images of {images_uint8.shape[1]} channels, but {self._centre.shape[1]} means")
         return images_uint8.to(torch.float32).sub_(self._centre).div_(self._spread)
@@ -38,10 +53,15 @@ def random_crop_flip(
 ) -> Tensor:
     """Pad with zeros, cut an H x W window at a random place, and mirror left to right with probability 1/2.
 
-    `images`: [B, C, H, W] of any type; on raw uint8 images (before `PixelScale`) the border is black.
-    `padding`: pixels on each side. `generator` lives on the images' device and alone decides the outcome.
-    `of`, `part`: `images` are that part of a batch of so many, and become what they would in the whole batch.
-    Returns [B, C, H, W] of the same type, on the same device.
+    Args:
+        images: [B, C, H, W] of any type; on raw uint8 images (before `PixelScale`) the border is black.
+        padding: pixels on each side.
+        generator: on the images' device; it alone decides the outcome.
+        of: images of the whole batch, of which `images` are a part; None: `images` are the batch.
+        part: which part they are. They become what they would in the whole batch.
+
+    Returns:
+        [B, C, H, W] of the same type, on the same device.
     """
     B, C, H, W = images.shape
     device = images.device

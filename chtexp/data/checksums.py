@@ -17,14 +17,19 @@ from torch import Tensor
 
 from chtexp.data.published import checksum as checksum
 from chtexp.data.published import owner, owner_by_name
-from chtexp.data.spec import ImageSet, Source
+from chtexp.data.spec import ImageFiles, ImageSet
 from chtexp.errors import UserError
 
 MANIFEST = "chtexp-sha256.json"
 
 
 class DataError(UserError):
-    """Missing or corrupt files: `reason` says what is wrong, the message adds the command that mends it."""
+    """Missing or corrupt files.
+
+    Args:
+        reason: what is wrong.
+        advice: the command that mends it.
+    """
 
     def __init__(self, reason: str, advice: str) -> None:
         super().__init__(f"{reason}; {advice}")
@@ -32,7 +37,13 @@ class DataError(UserError):
 
 
 def missing(spec: ImageSet, root: Path, absent: dict[str, list[str]]) -> DataError:
-    """The error for files that are not there; `absent` maps a folder to the names it should hold."""
+    """The error for files that are not there.
+
+    Args:
+        spec: the data set.
+        root: of the data sets.
+        absent: the names that each folder should hold, by folder.
+    """
     places = (f"{', '.join(names)} in {root / folder}{_held(spec, root / folder)}" for folder, names in absent.items())
     get = (
         f"run 'chtexp prepare data={spec.name}'"
@@ -50,7 +61,14 @@ def _held(spec: ImageSet, folder: Path) -> str:
 
 
 def corrupt(spec: ImageSet, path: Path, expected: object, found: object) -> DataError:
-    """The error for a file that is not what it should be; one of another known data set is called so."""
+    """The error for a file that is not what it should be; a file of another known data set is called so.
+
+    Args:
+        spec: the data set.
+        path: the file.
+        expected: what it should hold.
+        found: what it holds.
+    """
     other = owner(path)
     if other not in (None, spec.title):
         return foreign(spec, path, str(other), expected, found)
@@ -58,7 +76,15 @@ def corrupt(spec: ImageSet, path: Path, expected: object, found: object) -> Data
 
 
 def foreign(spec: ImageSet, path: Path, other: str, expected: object, found: object) -> DataError:
-    """The error for a file of `other`, a data set's title, that lies in the place of one of `spec`."""
+    """The error for a file of another data set.
+
+    Args:
+        spec: the data set that it should be of.
+        path: the file.
+        other: the title of the data set that it is of.
+        expected: what it should hold.
+        found: what it holds.
+    """
     seen = f"expected {expected} in {path.name}, found {found}"
     return DataError(f"{path.parent} holds files of {other}, not of {spec.title}: {seen}", _mending(spec))
 
@@ -74,8 +100,16 @@ def matching(folder: Path, pattern: str) -> list[Path]:
     return sorted(path for path in folder.glob(pattern) if path.is_file())
 
 
-def find_source(spec: ImageSet, root: Path) -> Source:
-    """The first source of `spec` whose files are all below `root`. Raises `DataError` if there is none."""
+def find_source(spec: ImageSet, root: Path) -> ImageFiles:
+    """Find the first source of a data set whose files are all there.
+
+    Args:
+        spec: the data set.
+        root: of the data sets.
+
+    Raises:
+        DataError: no source has all its files.
+    """
     absent = {}
     for source in spec.sources:
         absent[source.folder] = [name for name in source.files() if not matching(root / source.folder, name)]
@@ -84,10 +118,16 @@ def find_source(spec: ImageSet, root: Path) -> Source:
     raise missing(spec, root, absent)
 
 
-def verify(spec: ImageSet, source: Source, root: Path) -> None:
-    """Compare every file of a source with its published checksum, or else with the manifest's, if any.
+def verify(spec: ImageSet, source: ImageFiles, root: Path) -> None:
+    """Compare every file of a source with its published checksum, or else with the manifest's, if there is one.
 
-    Raises `DataError` naming the file, the checksum expected and the one found.
+    Args:
+        spec: the data set.
+        source: of its files.
+        root: of the data sets.
+
+    Raises:
+        DataError: a checksum differs; the message names the file, the checksum expected and the one found.
     """
     folder = root / source.folder
     noted = read_manifest(spec, folder)
@@ -104,7 +144,18 @@ def verify(spec: ImageSet, source: Source, root: Path) -> None:
 
 
 def read_manifest(spec: ImageSet, folder: Path) -> dict[str, str]:
-    """The checksums noted beside the files, by name; none without a manifest. `DataError` if it is broken."""
+    """Read the checksums noted beside the files.
+
+    Args:
+        spec: the data set.
+        folder: of its files.
+
+    Returns:
+        Checksums by name; none without a manifest.
+
+    Raises:
+        DataError: the manifest is broken.
+    """
     path = folder / MANIFEST
     if not path.is_file():
         return {}
@@ -115,7 +166,7 @@ def read_manifest(spec: ImageSet, folder: Path) -> dict[str, str]:
         raise corrupt(spec, path, "a JSON object of file names and SHA-256 sums", error) from None
 
 
-def unnoted(source: Source, folder: Path) -> list[Path]:
+def unnoted(source: ImageFiles, folder: Path) -> list[Path]:
     """The files of a source that have no published checksum: those that the manifest is for."""
     patterns = [pattern for pattern, published in source.files().items() if published is None]
     return [path for pattern in patterns for path in matching(folder, pattern)]
@@ -130,7 +181,18 @@ def write_manifest(folder: Path, paths: list[Path]) -> None:
 
 
 def check_split(spec: ImageSet, path: Path, examples: int, images: Tensor, labels: Tensor) -> None:
-    """Raise `DataError` naming `path` unless images [N, C, H, W] and labels [N] are as `spec` says."""
+    """Check the images and labels of a split.
+
+    Args:
+        spec: the data set.
+        path: the file that the message names.
+        examples: images that the split has, N.
+        images: should be uint8 [N, C, H, W].
+        labels: should be [N], from 0 to the number of classes - 1.
+
+    Raises:
+        DataError: they are not as `spec` says.
+    """
     expected = (examples, *spec.shape)
     if tuple(images.shape) != expected or images.dtype != torch.uint8:
         raise corrupt(spec, path, f"uint8 images {list(expected)}", f"{images.dtype} {list(images.shape)}")

@@ -12,35 +12,43 @@ from __future__ import annotations
 import pickle
 import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from chtexp.data.checksums import check_split
 from chtexp.data.spec import Arrays, ImageSet
 
 
 def read_cifar(spec: ImageSet, folder: Path, train: list[str], test: list[str], label_key: str) -> Arrays:
-    """Read the pickled batches named `train` and `test`; `label_key` is "labels" or "fine_labels".
+    """Read the pickled batches of a CIFAR set.
 
-    Raises `DataError` if shapes, counts or labels are not those of `spec`.
+    Args:
+        spec: the data set.
+        folder: of the files.
+        train: names of the files of training images.
+        test: names of the files of test images.
+        label_key: "labels" or "fine_labels".
+
+    Raises:
+        DataError: shapes, counts or labels are not those of `spec`.
     """
     splits = []
     for names, examples in ((train, spec.train_examples), (test, spec.test_examples)):
-        batches = [_unpickle(folder / name) for name in names]
-        flat = np.concatenate([batch["data"] for batch in batches])  # [N, C * H * W]
+        batches = [_unpickle(folder / name, label_key) for name in names]
+        flat = np.concatenate([pixels for pixels, _ in batches])  # [N, C * H * W]
         images = torch.from_numpy(flat).reshape(-1, *spec.shape)
-        labels = torch.tensor([label for batch in batches for label in batch[label_key]], dtype=torch.int64)
+        labels = torch.tensor([label for _, labels in batches for label in labels], dtype=torch.int64)
         check_split(spec, folder / names[0], examples, images, labels)
         splits.append((images, labels))
     return Arrays(train=splits[0], test=splits[1], source="torchvision files")
 
 
-def _unpickle(path: Path) -> dict[str, Any]:
-    """The mapping in a pickle whose checksum agreed."""
+def _unpickle(path: Path, label_key: str) -> tuple[NDArray[np.uint8], list[int]]:
+    """Read the pixels [N, C * H * W] and the labels in a pickle whose checksum agreed."""
     with path.open("rb") as file, warnings.catch_warnings():
         # Written by Python 2, with integers where some releases of NumPy 2.4 insist on booleans.
         warnings.filterwarnings("ignore", message=r"dtype\(\): align should be passed")
-        batch: dict[str, Any] = pickle.load(file, encoding="latin1")
-    return batch
+        batch = pickle.load(file, encoding="latin1")
+    return batch["data"], batch[label_key]

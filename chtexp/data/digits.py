@@ -21,10 +21,17 @@ TEST_EVERY = 5
 
 
 def read_digits(spec: ImageSet, folder: Path) -> Arrays:
-    """The digits, 1437 to train and 360 to test; `folder` is not used.
+    """Read the digits, 1437 to train and 360 to test.
 
-    The split is fixed and stratified: with the images ordered by class (and within a class as they come),
-    every fifth is a test image, the first one included. Both parts keep the original order.
+    The split is fixed and stratified: with the images ordered by class (and within a class as they come), every fifth is a test
+    image, the first one included. Both parts keep the original order.
+
+    Args:
+        spec: the data set.
+        folder: not used.
+
+    Raises:
+        DataError: shapes, counts or labels are not those of `spec`.
     """
     from sklearn.datasets import load_digits
 

@@ -17,18 +17,30 @@ import torch
 from torch import Tensor
 
 from chtexp.data.checksums import check_split, corrupt
-from chtexp.data.spec import Arrays, ImageSet
+from chtexp.data.spec import Arrays, ImageSet, stand_in_data
 
 UINT8 = 8
 
 
 def idx_names(train: str, test: str) -> list[str]:
-    """The four raw files of a data set, train images, train labels, test images, test labels."""
+    """The four raw files of a data set: train images, train labels, test images, test labels."""
     return [f"{split}-{kind}-ubyte" for split in (train, test) for kind in ("images-idx3", "labels-idx1")]
 
 
 def read_idx(spec: ImageSet, path: Path, shape: tuple[int, ...]) -> Tensor:
-    """Read a file that should hold uint8 [*shape]. Raises `DataError` if its size or header differs."""
+    """Read one file.
+
+    Args:
+        spec: the data set.
+        path: the file.
+        shape: that it should hold.
+
+    Returns:
+        uint8 [*shape].
+
+    Raises:
+        DataError: the file's size or header differs.
+    """
     header = struct.pack(f">4B{len(shape)}I", 0, 0, UINT8, len(shape), *shape)
     size = len(header) + int(np.prod(shape))
     if path.stat().st_size != size:
@@ -41,19 +53,34 @@ def read_idx(spec: ImageSet, path: Path, shape: tuple[int, ...]) -> Tensor:
 
 
 def read_idx_set(
-    spec: ImageSet, folder: Path, train: str, test: str, transposed: bool = False, source: str = "torchvision files"
+    spec: ImageSet,
+    folder: Path,
+    train: str,
+    test: str,
+    transposed: bool = False,
+    source: str = "torchvision files",
+    stand_in: bool = False,
 ) -> Arrays:
-    """Read the four files of a data set; `transposed` says that rows and columns are swapped in the files.
+    """Read the four files of a data set.
 
-    source: where they came from, in words.
+    Args:
+        spec: the data set.
+        folder: of the files.
+        train: what names of training files begin with.
+        test: what names of test files begin with.
+        transposed: whether rows and columns are swapped in the files.
+        source: where they came from, in words.
+        stand_in: whether they stand in for another data set.
 
-    Raises `DataError` for a wrong size, header or label.
+    Raises:
+        DataError: a wrong size, header or label.
     """
     paths = [folder / name for name in idx_names(train, test)]
     return Arrays(
         train=_read_split(spec, spec.train_examples, paths[0], paths[1], transposed),
         test=_read_split(spec, spec.test_examples, paths[2], paths[3], transposed),
         source=source,
+        deviations=stand_in_data(source) if stand_in else (),
     )
 
 

@@ -16,7 +16,7 @@ from chtexp.data.digits import read_digits
 from chtexp.data.idx import idx_names, read_idx_set
 from chtexp.data.parquet import PATTERNS, read_parquet_set
 from chtexp.data.published import EMNIST47_SHA256, FASHION_MNIST_SHA256, MNIST_SHA256, cifar_md5
-from chtexp.data.spec import ImageData, ImageSet, Source
+from chtexp.data.spec import ImageData, ImageFiles, ImageSet
 from chtexp.errors import UserError, unknown
 
 _DIGITS = ImageSet(
@@ -26,7 +26,7 @@ _DIGITS = ImageSet(
     classes=10,
     train_examples=1437,
     test_examples=360,
-    sources=(Source(folder="", files=dict, read=read_digits),),
+    sources=(ImageFiles(folder="", files=dict, read=read_digits),),
 )
 
 _MNIST = ImageSet(
@@ -37,7 +37,7 @@ _MNIST = ImageSet(
     train_examples=60_000,
     test_examples=10_000,
     sources=(
-        Source(
+        ImageFiles(
             folder="MNIST/raw",
             files=lambda: MNIST_SHA256,
             read=partial(read_idx_set, train="train", test="t10k"),
@@ -54,7 +54,7 @@ _FASHION_MNIST = ImageSet(
     train_examples=60_000,
     test_examples=10_000,
     sources=(
-        Source(
+        ImageFiles(
             folder="FashionMNIST/raw",
             files=lambda: FASHION_MNIST_SHA256,
             read=partial(read_idx_set, train="train", test="t10k"),
@@ -71,7 +71,7 @@ _EMNIST = ImageSet(
     train_examples=112_800,
     test_examples=18_800,
     sources=(
-        Source(
+        ImageFiles(
             folder="EMNIST/raw",
             files=lambda: dict.fromkeys(idx_names("emnist-balanced-train", "emnist-balanced-test")),
             # The files hold every image with rows and columns swapped; here they stand upright, as in MNIST.
@@ -90,7 +90,7 @@ _EMNIST47 = ImageSet(
     train_examples=90_605,
     test_examples=18_800,
     sources=(
-        Source(
+        ImageFiles(
             folder="EMNIST47/raw",
             files=lambda: EMNIST47_SHA256,
             # Rows and columns are swapped in these files, too.
@@ -100,6 +100,7 @@ _EMNIST47 = ImageSet(
                 test="emnist47-test",
                 transposed=True,
                 source="EMNIST47, a stand-in for EMNIST balanced",
+                stand_in=True,
             ),
         ),
     ),
@@ -113,7 +114,7 @@ _CIFAR10 = ImageSet(
     train_examples=50_000,
     test_examples=10_000,
     sources=(
-        Source(
+        ImageFiles(
             folder="cifar-10-batches-py",
             files=partial(cifar_md5, "CIFAR10"),
             read=partial(
@@ -123,7 +124,7 @@ _CIFAR10 = ImageSet(
                 label_key="labels",
             ),
         ),
-        Source(
+        ImageFiles(
             folder="cifar10",
             files=lambda: dict.fromkeys(PATTERNS.values()),
             read=read_parquet_set,
@@ -140,12 +141,12 @@ _CIFAR100 = ImageSet(
     train_examples=50_000,
     test_examples=10_000,
     sources=(
-        Source(
+        ImageFiles(
             folder="cifar-100-python",
             files=partial(cifar_md5, "CIFAR100"),
             read=partial(read_cifar, train=["train"], test=["test"], label_key="fine_labels"),
         ),
-        Source(
+        ImageFiles(
             folder="cifar100",
             files=lambda: dict.fromkeys(PATTERNS.values()),
             read=partial(read_parquet_set, label_column="fine_label"),
@@ -160,22 +161,31 @@ IMAGE_SETS: dict[str, ImageSet] = {
 
 
 def load_images(name: str, root: Path | None) -> ImageData:
-    """Load a data set of `IMAGE_SETS` from local files: images uint8 [N, C, H, W], labels int64 [N].
+    """Load a data set from local files.
 
-    The files lie below `root`, which may be None for a set that needs none. Files with a published checksum
-    (or one that `prepare_images` noted beside them) are compared with it before anything is read from them.
+    Files with a published checksum (or one that `prepare_images` noted beside them) are compared with it before anything is read
+    from them.
 
-    Raises `UserError` for an unknown name, a missing root, missing files and corrupt files; the message
-    names the folder, the files, what was expected and found, and the command that mends it.
+    Args:
+        name: one of IMAGE_SETS.
+        root: the folder below which the files lie; None for a set that needs none.
+
+    Returns:
+        Images uint8 [N, C, H, W] and labels int64 [N] of each split.
+
+    Raises:
+        UserError: an unknown name, a missing root, missing files or corrupt files; the message names the folder, the files, what
+            was expected and found, and the command that mends it.
     """
     spec = image_set(name)
     base = data_root(spec, root)
     try:
         source = find_source(spec, base)
         verify(spec, source, base)
-        (train_images, train_labels), (test_images, test_labels), words = source.read(spec, base / source.folder)
+        read = source.read(spec, base / source.folder)
     except OSError as error:
         raise UserError(f"cannot read {error.filename or base}: {error.strerror or error}") from None
+    (train_images, train_labels), (test_images, test_labels) = read.train, read.test
     return ImageData(
         name=name,
         train_images=train_images,
@@ -183,19 +193,32 @@ def load_images(name: str, root: Path | None) -> ImageData:
         test_images=test_images,
         test_labels=test_labels,
         classes=spec.classes,
-        source=words,
+        source=read.source,
+        deviations=read.deviations,
     )
 
 
 def image_set(name: str) -> ImageSet:
-    """The data set of that name. Raises `UserError` naming the choices if there is none."""
+    """Find a data set by its name.
+
+    Raises:
+        UserError: there is none; the message names the choices.
+    """
     if name not in IMAGE_SETS:
         raise unknown("image data set", name, IMAGE_SETS)
     return IMAGE_SETS[name]
 
 
 def data_root(spec: ImageSet, root: Path | None) -> Path:
-    """The data root as an expanded path. Raises `UserError` if there is none and the data set needs files."""
+    """Expand the data root.
+
+    Args:
+        spec: the data set.
+        root: of the data sets, or None.
+
+    Raises:
+        UserError: there is no root, and the data set needs files.
+    """
     if root is not None:
         return Path(root).expanduser()
     if any(source.files() for source in spec.sources):

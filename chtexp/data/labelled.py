@@ -9,18 +9,25 @@ from __future__ import annotations
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from chtexp.errors import UserError
 
-Record = Mapping[str, Any]
+Record = Mapping[str, str | int]
 RTE_FILES = ("rte1_test.xml", "rte2_test.xml", "rte3_test.xml")
 REVIEW_FILES = ("rt-polarity.neg", "rt-polarity.pos")  # by label
 ENTAILS = {"TRUE": 0, "YES": 0, "FALSE": 1, "NO": 1, "UNKNOWN": 1}  # as GLUE: 0 is entailment
 
 
 def read_labelled(name: str, root: Path | None) -> list[Record]:
-    """The records of LABELLED[name]. Raises UserError for missing or broken files, with file and place."""
+    """Read the records of a labelled set.
+
+    Args:
+        name: one of LABELLED.
+        root: of the data; the files lie in its folder zeroshot/.
+
+    Raises:
+        UserError: missing or broken files; the message names file and place.
+    """
     if root is None:
         raise UserError(f"{name} needs a data folder: set CHTEXP_DATA or paths.data to one that holds zeroshot/")
     folder = root.expanduser() / "zeroshot"

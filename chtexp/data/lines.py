@@ -13,9 +13,16 @@ Line = tuple[int, str]
 
 
 def lines(path: Path) -> Iterator[Line]:
-    """Every line of a UTF-8 file, plain or gzipped, with its number from 1 on, without its line break.
+    """Read the lines of a UTF-8 file, plain or gzipped.
 
-    Raises `UserError` for a file that cannot be read and for a line that is not UTF-8.
+    Args:
+        path: the file.
+
+    Yields:
+        The number of every line, from 1 on, and its text without the line break.
+
+    Raises:
+        UserError: the file cannot be read, or a line is not UTF-8.
     """
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import struct
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from chtexp.data.checksums import check_split, corrupt, foreign, matching
-from chtexp.data.spec import Arrays, ImageSet
+from chtexp.data.spec import Arrays, ImageSet, stand_in_data
 
 PATTERNS = {"train": "*train*.parquet", "test": "*test*.parquet"}
 MAGIC = {b"\xff\xd8\xff": "JPEG", b"\x89PN": "PNG"}  # the first three bytes of an encoded image
@@ -32,8 +31,14 @@ OF_CLASSES = {10: "CIFAR-10", 20: "CIFAR-100 with its 20 coarse classes", 100: "
 def read_parquet_set(spec: ImageSet, folder: Path, label_column: str = "label") -> Arrays:
     """Read and decode both splits, each of one or more files.
 
-    Raises `DataError` for a broken file, a wrong schema, a wrong number of rows, a label out of range, the
-    other CIFAR's columns or number of classes, or an image that does not decode to C x H x W.
+    Args:
+        spec: the data set.
+        folder: of the files.
+        label_column: of the labels.
+
+    Raises:
+        DataError: a broken file, a wrong schema, a wrong number of rows, a label out of range, the other CIFAR's columns or
+            number of classes, or an image that does not decode to C x H x W.
     """
     splits = []
     encodings: set[str] = set()
@@ -45,7 +50,9 @@ def read_parquet_set(spec: ImageSet, folder: Path, label_column: str = "label") 
         check_split(spec, folder / PATTERNS[split], examples, images, labels)
         encodings = encodings.union(*(encodings for _, _, encodings in shards))
         splits.append((images, labels))
-    return Arrays(train=splits[0], test=splits[1], source=f"parquet ({' and '.join(sorted(encodings))} images)")
+    source = f"parquet ({' and '.join(sorted(encodings))} images)"
+    lossy = stand_in_data(source) if "JPEG" in encodings else ()
+    return Arrays(train=splits[0], test=splits[1], source=source, deviations=lossy)
 
 
 def _check_classes(spec: ImageSet, path: Path, labels: Tensor) -> None:
@@ -83,16 +90,13 @@ def _read_columns(spec: ImageSet, path: Path, label_column: str) -> tuple[list[b
     image, label = (table.column(name).combine_chunks() for name in ("img", label_column))
     if pa.types.is_struct(image.type) and image.type.get_field_index("bytes") >= 0:
         image = image.field("bytes")
-    if not _holds_bytes(pa, image.type) or not pa.types.is_integer(label.type):
+    holds_bytes = pa.types.is_binary(image.type) or pa.types.is_large_binary(image.type)
+    if not holds_bytes or not pa.types.is_integer(label.type):
         expected = f"img {{bytes, path}} or bytes, and {label_column} an integer"
         raise corrupt(spec, path, expected, f"{image.type}, {label.type}")
     if image.null_count or label.null_count:
         raise corrupt(spec, path, "no empty rows", f"{image.null_count + label.null_count}")
     return image.to_pylist(), torch.tensor(label.to_pylist(), dtype=torch.int64)
-
-
-def _holds_bytes(pa: Any, kind: Any) -> bool:
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _decode(spec: ImageSet, path: Path, row: int, encoded: bytes) -> bytes:

@@ -17,13 +17,16 @@ import zlib
 from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from chtexp.data.checksums import MANIFEST, DataError, find_source, unnoted, write_manifest
 from chtexp.data.images import data_root, image_set, load_images
 from chtexp.data.spec import ImageData, ImageSet
 from chtexp.data.staging import staging
 from chtexp.errors import UserError
+
+if TYPE_CHECKING:
+    from torchvision.datasets import VisionDataset
 
 TIMEOUT = 30.0  # seconds without an answer after which a server is given up
 CONNECTION_ERRORS = (OSError, RuntimeError, HTTPException)
@@ -33,14 +36,22 @@ Log = Callable[[str], object]
 
 
 def prepare_images(name: str, root: Path | None, log: Log = print) -> ImageData:
-    """Make sure that a data set lies whole below `root`, and return it: images uint8 [N, C, H, W].
+    """Make sure that an image data set lies whole below a root, and return it.
 
-    Files that are missing or corrupt are downloaded by torchvision, if it knows the data set. For files
-    without a published checksum a manifest of their SHA-256 sums is written beside them, so that later
-    changes are seen. Everything done is told to `log`.
+    Files that are missing or corrupt are downloaded by torchvision, if it knows the data set. For files without a published
+    checksum a manifest of their SHA-256 sums is written beside them, so that later changes are seen.
 
-    Raises `UserError` for an unknown name, a missing root, a folder that cannot be written, a download
-    that fails (naming the address and the reason), and files that are not whole and cannot be downloaded.
+    Args:
+        name: one of IMAGE_SETS.
+        root: of the data sets.
+        log: told everything that is done.
+
+    Returns:
+        Images uint8 [N, C, H, W] and labels int64 [N] of each split.
+
+    Raises:
+        UserError: an unknown name, a missing root, a folder that cannot be written, a download that fails (naming the address and
+            the reason), or files that are not whole and cannot be downloaded.
     """
     spec = image_set(name)
     folder = data_root(spec, root)
@@ -103,10 +114,11 @@ def _download(spec: ImageSet, draft: Path, by_hand: str) -> None:
         socket.setdefaulttimeout(patience)
 
 
-def _torchvision_class(spec: ImageSet) -> Any:
+def _torchvision_class(spec: ImageSet) -> type[VisionDataset]:
     from torchvision import datasets
 
-    return getattr(datasets, str(spec.torchvision))
+    found: type[VisionDataset] = getattr(datasets, str(spec.torchvision))
+    return found
 
 
 def _address(spec: ImageSet) -> str:

@@ -12,14 +12,14 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from pydantic import ValidationError
 
+from chtexp.config.typed import Description
 from chtexp.data.checksums import checksum
 from chtexp.errors import UserError
-from chtexp.typed import Description
 
 MANIFEST = "manifest.json"
 READ_ONLY = "; set CHTEXP_CACHE or paths.cache to a folder that prepared data may be written to"
@@ -27,14 +27,24 @@ SMALL = 1 << 24  # bytes; larger files are hashed by `prepare` alone, their size
 
 
 class StoredFile(Description):
-    """What a file should be; sha256 as `checksum` writes it."""
+    """What a file should be.
+
+    Attributes:
+        bytes: its size.
+        sha256: as `checksum` writes it.
+    """
 
     bytes: int
     sha256: str
 
 
 class PreparedManifest(Description):
-    """versions: of the libraries that made it. files: all but the manifest, by name."""
+    """What a prepared folder holds.
+
+    Attributes:
+        versions: of the libraries that made it.
+        files: all but the manifest, by name.
+    """
 
     versions: dict[str, str]
     files: dict[str, StoredFile]
@@ -44,39 +54,54 @@ M = TypeVar("M", bound=PreparedManifest)
 
 
 def versions(libraries: Iterable[str]) -> dict[str, str]:
-    """Those installed."""
+    """The installed versions of libraries, by name."""
     return {library: version(library) for library in libraries}
 
 
-def prepared_name(described: Mapping[str, Any]) -> str:
-    """The name of the folder of what is `described`."""
+def prepared_name(described: Mapping[str, object]) -> str:
+    """Name the folder of a prepared data set.
+
+    Args:
+        described: everything that decides what it holds, as plain values.
+    """
     key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:12]
     return f"prepared-{key}"
 
 
 def prepared_otherwise(folder: Path) -> str:
-    """In words, what is the matter where `folder` is not there."""
+    """Say in words what is the matter where a prepared folder is not there."""
     others = any(path.is_dir() for path in folder.parent.glob("prepared-*"))
     return "prepared with other settings or versions, but not with these" if others else "not prepared"
 
 
 def token_type(vocabulary: int) -> np.dtype:
-    """The smallest integers that hold every id."""
+    """The smallest integer type that holds every id of a vocabulary."""
     return np.dtype("<u2" if vocabulary <= 1 << 16 else "<u4")
 
 
 def store(folder: Path) -> dict[str, StoredFile]:
-    """What the files of a folder are."""
+    """Describe the files of a folder, by name."""
     return {path.name: stored(path) for path in sorted(folder.iterdir())}
 
 
 def stored(path: Path) -> StoredFile:
-    """What a file is."""
+    """Describe a file."""
     return StoredFile(bytes=path.stat().st_size, sha256=checksum(path))
 
 
 def read_manifest(cls: type[M], folder: Path) -> M | None:
-    """The manifest of a folder; None if there is none. Raises `UserError` if it is broken."""
+    """Read the manifest of a folder.
+
+    Args:
+        cls: its type.
+        folder: of the prepared data.
+
+    Returns:
+        The manifest; None if there is none.
+
+    Raises:
+        UserError: it is broken.
+    """
     path = folder / MANIFEST
     try:
         return cls.model_validate_json(path.read_bytes())
@@ -90,12 +115,21 @@ def read_manifest(cls: type[M], folder: Path) -> M | None:
 
 
 def write_manifest(folder: Path, manifest: PreparedManifest) -> None:
-    """Write it beside the files that it lists."""
+    """Write a manifest beside the files that it lists."""
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def check(folder: Path, manifest: PreparedManifest, every_byte: bool) -> None:
-    """Raise `UserError` unless every file has its size and, if it is small or `every_byte`, its checksum."""
+    """Check the files of a prepared folder.
+
+    Args:
+        folder: of the prepared data.
+        manifest: what it should hold.
+        every_byte: whether large files are hashed, too; their size is checked always.
+
+    Raises:
+        UserError: a file has another size or checksum.
+    """
     for name, expected in manifest.files.items():
         path = folder / name
         size = path.stat().st_size if path.is_file() else 0
@@ -106,7 +140,14 @@ def check(folder: Path, manifest: PreparedManifest, every_byte: bool) -> None:
 
 
 def publish(draft: Path, folder: Path, manifest: PreparedManifest, replaced: Path) -> None:
-    """Let `draft` become `folder`. What was there becomes `replaced`, unless another process has just put the same there."""
+    """Put a finished folder in its place, unless another process has just put the same there.
+
+    Args:
+        draft: the finished folder.
+        folder: its place.
+        manifest: of the finished folder.
+        replaced: where what was there is moved.
+    """
     if folder.exists() and not _holds(folder, manifest):
         with suppress(FileNotFoundError):  # another process has moved it away
             folder.rename(replaced)

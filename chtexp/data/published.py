@@ -64,16 +64,19 @@ IDX_MAGIC = (0x801, 0x803)  # uint8 labels, uint8 images
 
 
 def checksum(path: Path, algorithm: str = "sha256") -> str:
-    """A file's checksum, as "<algorithm>:<hex digest>"."""
+    """Hash a file: "<algorithm>:<hex digest>"."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False))
     return f"{algorithm}:{digest.hexdigest()}"
 
 
 def owner(path: Path) -> str | None:
-    """The title of the data set that a file belongs to, whatever it is called; None if that cannot be told.
+    """Tell which data set a file belongs to, whatever it is called.
 
     Its checksum decides; if nobody publishes it, the count in its IDX header.
+
+    Returns:
+        The title of the data set; None if it cannot be told.
     """
     if not path.is_file():
         return None
@@ -81,7 +84,7 @@ def owner(path: Path) -> str | None:
 
 
 def owner_by_name(path: Path) -> str | None:
-    """As `owner`, for a file that lies where others were looked for: by its name if that says it, or as `owner`."""
+    """Tell which data set a file belongs to, by its name if that says it, or else as `owner`."""
     variant = EMNIST_NAME.fullmatch(path.name)
     return f"EMNIST {variant[1]}" if variant else owner(path)
 

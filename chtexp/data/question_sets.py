@@ -12,29 +12,33 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from chtexp.data.lines import lines
 from chtexp.errors import UserError
 
 FOLDER = "glue"
-Record = Mapping[str, Any]
+Record = Mapping[str, object]
 
 
 @dataclass(frozen=True)
 class QuestionSet:
-    """One file, `.jsonl` with an object a line, or `.tsv` with a record a line.
+    """One file, `.jsonl` with an object on each line, or `.tsv` with a record on each line.
 
-    items: of the whole validation set; a file may hold a part. labels: how many, 0, 1, ... fields: texts that a question is made
-    of; `choices` is a list of them. called: how the file calls the labels, where that is not by number. label: the field of the
-    label. header: the names of a table's columns, where its first line does not say.
+    Attributes:
+        file: its name.
+        items: of the whole validation set; a file may hold a part.
+        fields: texts that a question is made of; `choices` is a list of them.
+        labels: how many, 0, 1, ...
+        called: how the file calls the labels, where that is not by number.
+        label: the field of the label.
+        header: the names of a `.tsv`'s columns, where its first line does not say.
     """
 
     file: str
     items: int
     fields: tuple[str, ...]
     labels: int = 2
-    called: tuple[Any, ...] | None = None
+    called: tuple[object, ...] | None = None
     label: str = "label"
     header: tuple[str, ...] | None = None
 
@@ -55,9 +59,17 @@ QUESTION_SETS = {
 
 
 def read_questions(task: str, root: Path | None) -> list[Record] | None:
-    """The records of QUESTION_SETS[task], {field: text, "label": int}, in the file's order; None if it is not below `root`.
+    """Read the records of a task, in the file's order.
 
-    Raises `UserError` for a file that is not what it should be, with its line.
+    Args:
+        task: its name.
+        root: of the data.
+
+    Returns:
+        {field: text, "label": int} of every item; None if the task is none of QUESTION_SETS or its file is not there.
+
+    Raises:
+        UserError: a file that is not what it should be; the message names the line.
     """
     if task not in QUESTION_SETS or root is None:
         return None

@@ -17,9 +17,13 @@ from torch import Tensor
 class ImageData:
     """A whole data set in memory.
 
-    `train_images`, `test_images`: uint8 [N, C, H, W], raw pixel values 0..255.
-    `train_labels`, `test_labels`: int64 [N], values 0..classes-1.
-    `source` says in words where the images came from, e.g. "torchvision files".
+    Attributes:
+        name: as chosen.
+        train_images, test_images: uint8 [N, C, H, W], raw pixel values 0..255.
+        train_labels, test_labels: int64 [N], values 0..classes-1.
+        classes: how many.
+        source: where the images came from, in words, e.g. "torchvision files".
+        deviations: in what the images are not the data set's own.
     """
 
     name: str
@@ -29,25 +33,53 @@ class ImageData:
     test_labels: Tensor
     classes: int
     source: str
+    deviations: tuple[str, ...] = ()
+
+
+class Origin(NamedTuple):
+    """Where data come from.
+
+    Attributes:
+        source: in words.
+        deviations: in what they are not the paper's, as short facts.
+    """
+
+    source: str
+    deviations: tuple[str, ...] = ()
+
+
+def stand_in_data(name: str) -> tuple[str, ...]:
+    """The deviation of data that stand in for others, or are a part of them."""
+    return (f"stand-in data ({name})",)
 
 
 class Arrays(NamedTuple):
-    """What a reader returns: the images uint8 [N, C, H, W] and labels int64 [N] of each split."""
+    """What a reader returns.
+
+    Attributes:
+        train: images uint8 [N, C, H, W] and labels int64 [N].
+        test: likewise.
+        source: where they came from, in words.
+        deviations: in what they are not the data set's own.
+    """
 
     train: tuple[Tensor, Tensor]
     test: tuple[Tensor, Tensor]
     source: str
+    deviations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Source:
+class ImageFiles:
     """One form in which a data set may lie on disk.
 
-    `folder` is below the data root. `files` gives the names (or glob patterns) looked for there, each with
-    its published checksum, "sha256:<hex>" or "md5:<hex>", or None where none is published; it is a function
-    so that torchvision, which knows some of them, is imported only when it is needed. `read` takes the data
-    set and the folder and returns its arrays; it is called only after all files were found and their
-    checksums agreed.
+    Attributes:
+        folder: below the data root.
+        files: the names (or glob patterns) looked for there, each with its published checksum, "sha256:<hex>" or "md5:<hex>", or
+            None where none is published. It is a function so that torchvision, which knows some of them, is imported only when it
+            is needed.
+        read: takes the data set and the folder and returns its arrays. It is called only after all files were found and their
+            checksums agreed.
     """
 
     folder: str
@@ -59,9 +91,15 @@ class Source:
 class ImageSet:
     """An image data set as it should be.
 
-    `shape` is (C, H, W). `sources` are tried in order, the first whose files are all there is read; a
-    download gives the first. `torchvision` names the class of `torchvision.datasets` that downloads it,
-    `options` its further arguments; None means that there is nothing to download.
+    Attributes:
+        name: as chosen.
+        title: for a person.
+        shape: (C, H, W).
+        classes: how many.
+        train_examples, test_examples: images of each split.
+        sources: tried in order; the first whose files are all there is read, and a download gives the first.
+        torchvision: the class of `torchvision.datasets` that downloads it; None: there is nothing to download.
+        options: further arguments of that class.
     """
 
     name: str
@@ -70,6 +108,6 @@ class ImageSet:
     classes: int
     train_examples: int
     test_examples: int
-    sources: tuple[Source, ...]
+    sources: tuple[ImageFiles, ...]
     torchvision: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)

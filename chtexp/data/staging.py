@@ -17,7 +17,15 @@ ABANDONED = 24 * 3600.0  # seconds without a new file after which a folder was l
 
 @contextmanager
 def staging(root: Path, advice: str = "") -> Iterator[Path]:
-    """A fresh folder inside `root`, gone afterwards. Raises `UserError`, ending in `advice`, if that cannot be written."""
+    """A fresh folder inside a root, gone afterwards.
+
+    Args:
+        root: of the data.
+        advice: what an error message ends in.
+
+    Raises:
+        UserError: the root cannot be written.
+    """
     with writable(root, advice):
         _sweep(root)
         with tempfile.TemporaryDirectory(prefix=PREFIX, dir=root) as folder:
@@ -26,7 +34,15 @@ def staging(root: Path, advice: str = "") -> Iterator[Path]:
 
 @contextmanager
 def writable(root: Path, advice: str = "") -> Iterator[None]:
-    """Make `root`, and write there. Raises `UserError`, ending in `advice`, if that cannot be done."""
+    """Make a root; inside, failures to write become one clear error.
+
+    Args:
+        root: of the data.
+        advice: what an error message ends in.
+
+    Raises:
+        UserError: the root cannot be written.
+    """
     try:
         root.mkdir(parents=True, exist_ok=True)
         yield

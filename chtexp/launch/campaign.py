@@ -8,10 +8,10 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+from chtexp.config.resources import read_yaml
+from chtexp.config.typed import Description, describe
 from chtexp.errors import UserError
-from chtexp.resources import read_yaml
 from chtexp.store.collection import check_suffix
-from chtexp.typed import Description, describe
 
 
 def _words(line: object) -> list[str]:
@@ -34,9 +34,11 @@ Rank = Annotated[tuple[str, ...], BeforeValidator(_words), Field(min_length=1)]
 
 
 class Campaign(Description):
-    """ranks: the worthiest first, each the words that follow `chtexp sweep`: a table, and which of its runs, how changed.
+    """Parts of tables in order of worth, and where their results are collected.
 
-    collected: the file of finished results, as seen from the campaign's own (None: of the same name, with .jsonl).
+    Attributes:
+        ranks: the worthiest first, each the words that follow `chtexp sweep`: a table, which of its runs, and how changed.
+        collected: the file of finished results, as seen from the campaign's own file; None: the same name, with .jsonl.
     """
 
     ranks: Annotated[tuple[Rank, ...], BeforeValidator(_some)]
@@ -44,7 +46,11 @@ class Campaign(Description):
 
 
 def read_campaign(path: Path) -> Campaign:
-    """What the YAML file at `path` describes; UserError names what is wrong with it."""
+    """Read the campaign that a YAML file describes.
+
+    Raises:
+        UserError: what is wrong with the file.
+    """
     values = read_yaml(path)
     try:
         return describe(Campaign, values)
@@ -53,7 +59,15 @@ def read_campaign(path: Path) -> Campaign:
 
 
 def collection_of(campaign: Campaign, path: Path) -> Path:
-    """The file of collected results of the campaign at `path`."""
+    """Find the file of collected results.
+
+    Args:
+        campaign: the campaign.
+        path: of the campaign's own file.
+
+    Raises:
+        UserError: the file has a suffix that results are not collected in.
+    """
     collected = path.parent / campaign.collected if campaign.collected else path.with_suffix(".jsonl")
     try:
         check_suffix(collected)

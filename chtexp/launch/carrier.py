@@ -15,16 +15,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chtexp.experiments.description import Run
+from chtexp.config.launcher import Local
+from chtexp.config.run import Run
 from chtexp.launch.conduct import check_fit, places
 from chtexp.launch.failures import Failures
 from chtexp.launch.pace import Pace, in_words
 from chtexp.launch.pool import Pool, Say
-from chtexp.launch.settings import Local
-from chtexp.launch.sweep_folder import SweepFolder, Task
-from chtexp.stopping import Stopped
+from chtexp.launch.sweep_folder import SweepFolder, SweepTask
 from chtexp.store import DAMAGED, OPEN, Condition, condition
 from chtexp.store.collection import Collection, Key, add_to_collection, read_collection
+from chtexp.system.signals import Stopped
 
 LOWEST_PRIORITY = 19
 TIME_IS_UP = signal.SIGUSR1  # as a scheduler says it
@@ -33,7 +33,14 @@ ENOUGH_SECONDS, ENOUGH_SHARE = 60.0, 0.1  # to begin a run in, or of a shorter c
 
 @dataclass(frozen=True)
 class Wanted:
-    """A run of a campaign. rank: from 1. table, row, column: where it stands. command: what to type for it alone."""
+    """A run of a campaign.
+
+    Attributes:
+        rank: of the part of the campaign that it belongs to, from 1.
+        table, row, column: the cell that it stands in.
+        run: its description.
+        command: what to type for it alone.
+    """
 
     rank: int
     table: str
@@ -44,7 +51,7 @@ class Wanted:
 
     @property
     def key(self) -> Key:
-        """By which collected results know it."""
+        """The identity and the seed, by which collected results know the run."""
         return self.run.id, self.run.seed
 
     def __str__(self) -> str:
@@ -52,27 +59,37 @@ class Wanted:
 
 
 class Deadline:
-    """So many hours from now (None: never)."""
+    """The end of the time that a campaign has.
+
+    Args:
+        hours: from now; None: no end.
+    """
 
     def __init__(self, hours: float | None) -> None:
         self._seconds = None if hours is None else 3600 * hours
         self._began = time.monotonic()
 
     def left(self) -> float | None:
-        """Seconds."""
+        """The seconds that are left; None where there is no end."""
         return None if self._seconds is None else max(0.0, self._seconds - (time.monotonic() - self._began))
 
     def is_near(self) -> bool:
-        """Whether too little is left to begin a run."""
+        """Whether too little time is left to begin a run."""
         left = self.left()
         return left is not None and left <= min(ENOUGH_SECONDS, ENOUGH_SHARE * (self._seconds or 0.0))
 
 
 @dataclass
 class Carrier:
-    """Carries out a campaign. collected: the file of results. say: told a line a run. keep_first: of `merged`.
+    """Carries out a campaign.
 
-    failed: why, of the runs that did.
+    Attributes:
+        wanted: its runs, the worthiest first.
+        collected: the file of results.
+        deadline: when it ends.
+        say: told one line about every run.
+        keep_first: told of results that two collections hold differently.
+        failed: why runs failed, by run.
     """
 
     wanted: Sequence[Wanted]
@@ -83,10 +100,16 @@ class Carrier:
     failed: dict[Key, str] = field(default_factory=dict)
 
     def carry_out(self, workers: int = 1) -> None:
-        """Every run that is neither done nor being done elsewhere, once, in order, by workers of one thread.
+        """Carry out every run that is neither done nor being done elsewhere, once, in order.
 
-        A run that fails is noted, and the next one begins. When the time is up, and when a signal asks for it (then raises
-        Stopped), the runs at work save themselves and stop.
+        A run that fails is noted, and the next one begins. When the time is up, or a signal asks for it, the runs at work save
+        themselves and stop.
+
+        Args:
+            workers: processes of one thread.
+
+        Raises:
+            Stopped: a signal asked to stop.
         """
         self.say(f"{self._count(self.done())}; results go to {self.collected}")
         os.setpriority(os.PRIO_PROCESS, 0, LOWEST_PRIORITY)  # workers inherit it
@@ -104,7 +127,7 @@ class Carrier:
         return [] if self.deadline.is_near() else open_here
 
     def _run(self, items: Sequence[Wanted], workers: int) -> None:
-        waiting = [Task.of(item.run, item.command) for item in items]
+        waiting = [SweepTask.of(item.run, item.command) for item in items]
         self._items = {task.folder: item for task, item in zip(waiting, items, strict=True)}
         launcher = Local(workers=workers, threads=1)
         check_fit(launcher, waiting)
@@ -120,16 +143,16 @@ class Carrier:
             self._pool.run(waiting)
 
     def done(self) -> Collection:
-        """What is collected: also by others, meanwhile."""
+        """The results that are collected, also by other processes meanwhile."""
         return read_collection(self.collected) if self.collected.exists() else {}
 
     def left(self, done: Collection) -> list[Wanted]:
-        """What is not collected."""
+        """The runs that are not collected."""
         return [item for item in self.wanted if item.key not in done]
 
     # ------------------------------------------------------------------ parts
 
-    def _may_begin(self, task: Task) -> bool:
+    def _may_begin(self, task: SweepTask) -> bool:
         """Whether a run is to be carried out now; says that it begins."""
         item = self._items[task.folder]
         if self.deadline.is_near() or not self._is_open(item, self.done()):
@@ -156,7 +179,7 @@ class Carrier:
             self.failed[item.key] = found.reason
         return found.state not in (*OPEN, DAMAGED, "done")
 
-    def _through(self, task: Task, said: str) -> None:
+    def _through(self, task: SweepTask, said: str) -> None:
         """A run is at an end, for now."""
         item = self._items[task.folder]
         found = condition(item.run.folder)
@@ -168,7 +191,7 @@ class Carrier:
 
     def _collect(self, found: Condition) -> None:
         if result := found.result:
-            more: Collection = {(result["id"], result["seed"]): result}
+            more: Collection = {result.key: result}
             add_to_collection(self.collected, {"this campaign": more}, self.keep_first)
 
     def _time_left(self, left: Sequence[Wanted], pace: Pace) -> str:

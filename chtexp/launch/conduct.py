@@ -7,25 +7,33 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from chtexp.cores import available_cores, share_cores
+from chtexp.config.launcher import Launcher, Local, Serial, Slurm, SweepSettings, describe_sweep
 from chtexp.errors import UserError
-from chtexp.experiments.together import check_nodes
 from chtexp.launch.failures import Failures
 from chtexp.launch.pool import Place, Pool, Say
-from chtexp.launch.settings import Launcher, Local, Serial, Slurm, SweepSettings, describe_sweep
-from chtexp.launch.sweep_folder import SweepFolder, Task
+from chtexp.launch.sweep_folder import SweepFolder, SweepTask
+from chtexp.run.processes.launcher import check_nodes
+from chtexp.system.cores import available_cores, share_cores
 
 
-def places(launcher: Local | Slurm, tasks: Sequence[Task], folder: SweepFolder, label: str = "") -> list[Place]:
-    """A place a worker: cores shared out evenly, GPUs handed out exclusively, as many as processes train a run together.
+def places(launcher: Local | Slurm, tasks: Sequence[SweepTask], folder: SweepFolder, label: str = "") -> list[Place]:
+    """Assign cores and GPUs to workers: cores are shared out evenly, and a GPU is given to one worker only, as many of them as
+    processes train a run together.
 
-    label: what tells the workers of this pool from those of others that share the sweep's folder.
+    Args:
+        launcher: what it may take.
+        tasks: the runs.
+        folder: of the sweep.
+        label: tells the workers of this pool from those of others that share the folder.
+
+    Raises:
+        UserError: fewer GPUs than one run needs.
     """
     here = launcher if isinstance(launcher, Local) else Local(workers=launcher.parallel)
     cores = launcher.cpus if isinstance(launcher, Slurm) else available_cores()
-    wants_gpus = any(task.config["hardware"]["device"] == "cuda" for task in tasks)
+    wants_gpus = any(task.hardware.device == "cuda" for task in tasks)
     gpus = list(here.gpus) if here.gpus is not None else _visible_gpus() if wants_gpus else []
-    together = max(task.config["hardware"]["processes"] for task in tasks)
+    together = max(task.hardware.processes for task in tasks)
     at_most = len(gpus) // together if gpus else max(1, cores // ((here.threads or 1) * together))
     workers = min(here.workers or at_most, len(tasks))
     if gpus:
@@ -40,15 +48,19 @@ def places(launcher: Local | Slurm, tasks: Sequence[Task], folder: SweepFolder, 
     ]
 
 
-def check_fit(launcher: Launcher, tasks: Sequence[Task]) -> None:
-    """Raise UserError if these runs cannot be had from this launcher."""
+def check_fit(launcher: Launcher, tasks: Sequence[SweepTask]) -> None:
+    """Check that a launcher can carry out these runs.
+
+    Raises:
+        UserError: why it cannot.
+    """
     if isinstance(launcher, Slurm):
         return
-    for nodes in {task.config["hardware"]["nodes"] for task in tasks}:
+    for nodes in {task.hardware.nodes for task in tasks}:
         check_nodes(nodes)
     if not isinstance(launcher, Local):
         return
-    on_gpus = any(task.config["hardware"]["device"] == "cuda" for task in tasks)
+    on_gpus = any(task.hardware.device == "cuda" for task in tasks)
     if launcher.gpus is not None and not on_gpus:
         raise UserError(
             "launcher.gpus hands out GPUs, but the runs train on the CPU: add hardware=gpu, or leave it out"
@@ -59,10 +71,15 @@ def check_fit(launcher: Launcher, tasks: Sequence[Task]) -> None:
 
 
 def conduct(folder: SweepFolder, say: Say) -> None:
-    """Carry out a sweep by what its launcher says."""
+    """Carry out a sweep here by what its launcher says.
+
+    Args:
+        folder: of the sweep.
+        say: told one line about every run.
+    """
     values, tasks = folder.read()
     settings = describe_sweep(values)
-    launcher: Launcher = settings.launcher
+    launcher = settings.launcher
     with folder.conducted(tasks):
         if isinstance(launcher, Serial):
             one_after_the_other(tasks, settings, say)
@@ -70,9 +87,15 @@ def conduct(folder: SweepFolder, say: Say) -> None:
             Pool(places(launcher, tasks, folder), Failures(tasks, settings.max_failures), say).run(tasks)
 
 
-def one_after_the_other(tasks: Sequence[Task], settings: SweepSettings, say: Say) -> None:
-    """In this process: for a debugger."""
-    from chtexp.experiments.run import RunFailed, execute
+def one_after_the_other(tasks: Sequence[SweepTask], settings: SweepSettings, say: Say) -> None:
+    """Carry out runs in this process, e.g. under a debugger.
+
+    Args:
+        tasks: the runs.
+        settings: of the sweep.
+        say: told one line about every run.
+    """
+    from chtexp.run.execute import RunFailed, execute
     from chtexp.store import RunLocked
 
     failures = Failures(tasks, settings.max_failures)

@@ -18,11 +18,11 @@ from types import FrameType
 from typing import IO
 
 from chtexp.launch.failures import Failures
-from chtexp.launch.sweep_folder import Task
+from chtexp.launch.sweep_folder import SweepTask
 from chtexp.launch.worker import Reply
-from chtexp.memory_kills import memory_kills
-from chtexp.stopping import listens
 from chtexp.store import condition
+from chtexp.system.oom import memory_kills
+from chtexp.system.signals import listens
 
 Say = Callable[[str], None]
 LISTENED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -30,7 +30,14 @@ LISTENED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @dataclass(frozen=True)
 class Place:
-    """What one worker has for itself. gpus: as CUDA_VISIBLE_DEVICES names them; None: whatever is visible."""
+    """What one worker has for itself.
+
+    Attributes:
+        label: its name in the log.
+        threads: on the CPU.
+        gpus: as CUDA_VISIBLE_DEVICES names them; None: whatever is visible.
+        log: the file of what its runs print.
+    """
 
     label: str
     threads: int
@@ -41,9 +48,12 @@ class Place:
 class Pool:
     """Carries out tasks on places.
 
-    failures: of the sweep; no further task starts once there are too many. say: told when a run begins and what became
-    of it. is_open: asked before a task is given out; one that is not is passed over. through: told of every task that was
-    given out and is at an end, with what was said of it.
+    Args:
+        places: one for each worker.
+        failures: of the sweep; no further task starts once there are too many.
+        say: told when a run begins and what became of it.
+        is_open: asked before a task is given out; a task that is not open is passed over.
+        through: told of every task that was given out and has ended, with what was said of it.
     """
 
     def __init__(
@@ -52,16 +62,16 @@ class Pool:
         failures: Failures,
         say: Say,
         *,
-        is_open: Callable[[Task], bool] = lambda task: True,
-        through: Callable[[Task, str], object] = lambda task, said: None,
+        is_open: Callable[[SweepTask], bool] = lambda task: True,
+        through: Callable[[SweepTask, str], object] = lambda task, said: None,
     ) -> None:
         self._places, self._failures, self._say = places, failures, say
         self._is_open, self._tell = is_open, through
         self._workers: list[_Worker] = []
         self._asked: int | None = None
 
-    def run(self, tasks: Sequence[Task]) -> None:
-        """Every task that is not done, being done, or awaited elsewhere; returns when all workers have ended.
+    def run(self, tasks: Sequence[SweepTask]) -> None:
+        """Carry out every task that is not done, being done, or awaited elsewhere; returns when all workers have ended.
 
         Signals that ask to stop are passed on: the runs save themselves; a second one ends them at once.
         """
@@ -87,18 +97,22 @@ class Pool:
 
     @property
     def asked(self) -> int | None:
-        """The signal that it was last asked to stop by."""
+        """The signal that the pool was last asked to stop by; None: it was not."""
         return self._asked
 
     def stop(self, number: int) -> None:
-        """Have every run save itself and end, as by this signal; a second Ctrl-C ends it at once."""
+        """Have every run save itself and end. A second Ctrl-C ends it at once.
+
+        Args:
+            number: of the signal that the workers get.
+        """
         at_once = number == signal.SIGINT and self._asked == signal.SIGINT
         for worker in list(self._workers):
             worker.send(signal.SIGKILL if at_once else number)
         self._asked = number
 
     def wait(self) -> None:
-        """Until every worker's process has ended."""
+        """Wait until every worker's process has ended."""
         for worker in list(self._workers):
             with suppress(ChildProcessError):  # reaped; not by Popen.wait, whose lock a signal may have come upon
                 os.waitid(os.P_PID, worker.process.pid, os.WEXITED | os.WNOWAIT)
@@ -108,7 +122,7 @@ class Pool:
     def _goes_on(self) -> bool:
         return self._asked is None and not self._failures.too_many()
 
-    def _employ(self, place: Place, waiting: deque[tuple[int, Task]], selector: selectors.BaseSelector) -> None:
+    def _employ(self, place: Place, waiting: deque[tuple[int, SweepTask]], selector: selectors.BaseSelector) -> None:
         worker = _Worker(place)
         self._workers.append(worker)
         selector.register(worker.replies, selectors.EVENT_READ, worker)
@@ -116,7 +130,7 @@ class Pool:
         if self._asked is not None:  # while it was being made
             worker.send(self._asked)
 
-    def _next(self, worker: _Worker, waiting: deque[tuple[int, Task]]) -> None:
+    def _next(self, worker: _Worker, waiting: deque[tuple[int, SweepTask]]) -> None:
         while waiting and self._goes_on():
             number, task = waiting.popleft()
             if self._is_open(task):
@@ -135,23 +149,23 @@ class Pool:
         found = condition(task.run_folder)
         said = found.reason
         if result := found.result:
-            value = result["last"] if result["reported"] is None else result["reported"]
-            said = f"{result['metric']} {value:.2f} in {result['seconds']:.0f} s"
+            value = result.last if result.reported is None else result.reported
+            said = f"{result.metric} {'–' if value is None else format(value, '.2f')} in {result.seconds:.0f} s"
         self._say_through(number, task, found.state + (f" ({said})" if said else ""))
 
-    def _say_through(self, number: int, task: Task, said: str) -> None:
+    def _say_through(self, number: int, task: SweepTask, said: str) -> None:
         self._say(f"[{number}/{self._total}] {task.label}: {said}")
         self._tell(task, said)
 
     def _ended(self, worker: _Worker) -> None:
         """A worker's process has ended: dismissed, asked to stop, or taken down by its run."""
-        code = worker.bury()
+        code = worker.reap()
         self._workers.remove(worker)
         if worker.task is None:
             return
         start = worker.task.run_folder.last_start()
         begun = start is not None and start.is_of(worker.process.pid)
-        if begun and start and start.ending is None:
+        if begun and start and not start.end_path.exists():
             start.end("failed", reason=_cause(code, worker.kills_before), traceback="", step=None)
         if not begun:
             self._say_through(worker.number, worker.task, f"not begun; its worker ended with {code}")
@@ -182,7 +196,7 @@ class _Worker:
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self.number, self.task = 0, None  # type: tuple[int, Task | None]
+        self.number, self.task = 0, None  # type: tuple[int, SweepTask | None]
         ours, theirs = os.pipe()
         place.log.parent.mkdir(parents=True, exist_ok=True)
         with place.log.open("ab") as log:
@@ -199,12 +213,14 @@ class _Worker:
         os.close(theirs)
         self.replies: IO[str] = os.fdopen(ours)
 
-    def give(self, number: int, task: Task) -> None:
+    def give(self, number: int, task: SweepTask) -> None:
+        """Have the worker carry out a task."""
         self.number, self.task = number, task
         self.kills_before, self.starts_before = memory_kills(), task.run_folder.starts
         self._write(json.dumps(asdict(task)) + "\n")
 
     def dismiss(self) -> None:
+        """Let the worker end."""
         self.task = None
         assert self.process.stdin
         with suppress(BrokenPipeError):
@@ -217,12 +233,12 @@ class _Worker:
             self.process.stdin.flush()
 
     def read(self) -> Reply | None:
-        """What it says when it is through with its task; None: it has ended."""
+        """Read the worker's reply when it is through with its task; None: it has ended."""
         line = self.replies.readline()
         return Reply(**json.loads(line)) if line else None
 
-    def bury(self) -> int:
-        """After its end: close what led to it; returns its exit code."""
+    def reap(self) -> int:
+        """Close what led to a worker that has ended, and return its exit code."""
         self.replies.close()
         assert self.process.stdin
         with suppress(BrokenPipeError):
@@ -230,6 +246,7 @@ class _Worker:
         return self.process.wait()
 
     def send(self, number: int) -> None:
+        """Send the worker a signal, unless it has ended."""
         if self.process.poll() is None:
             self.process.send_signal(number)
 

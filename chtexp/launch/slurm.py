@@ -8,34 +8,40 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import submitit
 
+from chtexp.config.launcher import Slurm, describe_sweep
 from chtexp.errors import UserError
 from chtexp.launch.conduct import places
 from chtexp.launch.failures import Failures
 from chtexp.launch.pool import Pool, Say
-from chtexp.launch.settings import Slurm, describe_sweep
 from chtexp.launch.slurm_queue import queue_of
 from chtexp.launch.snapshot import snapshot
-from chtexp.launch.sweep_folder import SweepFolder, Task
+from chtexp.launch.sweep_folder import SweepFolder, SweepTask
 from chtexp.store import DAMAGED, OPEN, Job, condition
 
 LOOK_SECONDS = 5.0
 
 
 @dataclass
-class Share:
-    """What one job does: the runs of some numbers. Unfinished when the time is up, the same again in the next job."""
+class JobShare:
+    """What one job does: some runs of a sweep. Those unfinished when the time is up are the share of the next job.
+
+    Attributes:
+        folder: of the sweep.
+        numbers: of the runs in it.
+    """
 
     folder: str
     numbers: list[int]
 
     def __call__(self) -> None:
+        """Carry out the runs, on the node that the job has."""
         folder = SweepFolder(Path(self.folder))
         values, tasks = folder.read()
         settings = describe_sweep(values)
+        assert isinstance(settings.launcher, Slurm)
         mine = [tasks[number] for number in self.numbers]
         job = submitit.JobEnvironment().job_id
         self._pool = Pool(
@@ -46,17 +52,33 @@ class Share:
         self._pool.run(mine)
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:
-        """Called by submitit on the signal before the time is up: save the runs, and ask for another job."""
+        """Save the runs, and ask for another job; submitit calls it on the signal before the time is up.
+
+        Returns:
+            What submitit queues again.
+        """
         self._pool.stop(signal.SIGUSR2)
         self._pool.wait()
         _, tasks = SweepFolder(Path(self.folder)).read()
         over = ("done", "failed", DAMAGED)
         left = [number for number in self.numbers if condition(tasks[number].run_folder).state not in over]
-        return submitit.helpers.DelayedSubmission(Share(self.folder, left))
+        return submitit.helpers.DelayedSubmission(JobShare(self.folder, left))
 
 
-def submit(folder: SweepFolder, launcher: Slurm, tasks: Sequence[Task]) -> list[str]:
-    """Submit the sweep as one array, and write into every run's folder which job has it; returns the jobs' names."""
+def submit(folder: SweepFolder, launcher: Slurm, tasks: Sequence[SweepTask]) -> list[str]:
+    """Submit a sweep as one array, and write into every run's folder which job has it.
+
+    Args:
+        folder: of the sweep.
+        launcher: what each job gets.
+        tasks: the runs.
+
+    Returns:
+        The names of the jobs.
+
+    Raises:
+        UserError: there is no Slurm, it refused the sweep, or the runs need jobs of different sizes.
+    """
     code = snapshot(folder.path.parents[1] / ".code")
     shares = [
         list(range(first, min(first + launcher.runs_per_job, len(tasks))))
@@ -66,17 +88,24 @@ def submit(folder: SweepFolder, launcher: Slurm, tasks: Sequence[Task]) -> list[
     executor = _executor(folder, launcher, code, len(shares), _nodes(tasks, launcher))
     try:
         with executor.batch():
-            jobs = [executor.submit(Share(str(folder.path), numbers)) for numbers in shares]
+            jobs = [executor.submit(JobShare(str(folder.path), numbers)) for numbers in shares]
     except submitit.core.utils.FailedJobError as error:
         raise UserError(f"Slurm refused the sweep: {' '.join(str(error).split())}") from None
     for job, numbers in zip(jobs, shares, strict=True):
         for number in numbers:
-            tasks[number].run_folder.submit(Job(job.job_id, before[number], str(folder.path), tasks[number].command))
+            tasks[number].run_folder.submit(
+                Job.given(job.job_id, before[number], str(folder.path), tasks[number].command)
+            )
     return [job.job_id for job in jobs]
 
 
-def follow(tasks: Sequence[Task], say: Say) -> None:
-    """Say what becomes of the runs until none of them is open; Ctrl-C ends the looking on, not the jobs."""
+def follow(tasks: Sequence[SweepTask], say: Say) -> None:
+    """Say what becomes of the runs until none of them is open. Ctrl-C ends the watching, not the jobs.
+
+    Args:
+        tasks: the runs.
+        say: told one line about every change.
+    """
     known = {task.folder: "pending" for task in tasks}
     while True:
         left = [task for task in tasks if known[task.folder] != "done"]
@@ -92,19 +121,19 @@ def follow(tasks: Sequence[Task], say: Say) -> None:
         time.sleep(LOOK_SECONDS)
 
 
-def _nodes(tasks: Sequence[Task], launcher: Slurm) -> int:
+def _nodes(tasks: Sequence[SweepTask], launcher: Slurm) -> int:
     """Of every job."""
-    wanted = sorted({task.config["hardware"]["nodes"] for task in tasks})
+    wanted = sorted({task.hardware.nodes for task in tasks})
     if len(wanted) > 1:
         raise UserError(
             f"the runs of one sweep need jobs of one size, not hardware.nodes {', '.join(map(str, wanted))}"
         )
     if wanted[0] > 1 and launcher.parallel > 1:
         raise UserError("runs over several nodes take a whole job: use launcher.parallel=1, or hardware.nodes=1")
-    return int(wanted[0])
+    return wanted[0]
 
 
-def _executor(folder: SweepFolder, launcher: Slurm, code: Path, jobs: int, nodes: int) -> Any:
+def _executor(folder: SweepFolder, launcher: Slurm, code: Path, jobs: int, nodes: int) -> submitit.SlurmExecutor:
     try:
         executor = submitit.SlurmExecutor(folder=folder.path / "slurm", max_num_timeout=launcher.requeues)
     except RuntimeError as error:

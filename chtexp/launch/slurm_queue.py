@@ -8,14 +8,20 @@ import subprocess
 from collections.abc import Iterable
 from contextlib import suppress
 
-from chtexp.store import RunFolder, Said
-from chtexp.store.damage import UNREADABLE
+from chtexp.store import Damaged, RunFolder, Said
 
 PATIENCE_SECONDS = 30
 
 
 def queue_of(folders: Iterable[RunFolder]) -> dict[str, Said] | None:
-    """The state of every job that has one of these runs, by name; None where there is no scheduler, or no such job."""
+    """Ask Slurm for the state of the jobs that have runs.
+
+    Args:
+        folders: of the runs.
+
+    Returns:
+        The state by job name; None where there is no scheduler, or no such job.
+    """
     jobs = {name for folder in folders if not folder.result.exists() and (name := _job_of(folder)) is not None}
     if not jobs or shutil.which("squeue") is None:
         return None
@@ -31,7 +37,7 @@ def queue_of(folders: Iterable[RunFolder]) -> dict[str, Said] | None:
 
 
 def _job_of(folder: RunFolder) -> str | None:
-    with suppress(*UNREADABLE):  # `condition` will say so
+    with suppress(Damaged):  # `condition` will say so
         job = folder.job()
         return job.name if job else None
     return None

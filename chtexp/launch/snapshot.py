@@ -9,14 +9,18 @@ import tempfile
 from pathlib import Path
 
 import chtexp
-from chtexp.experiments.environment import PROVENANCE, provenance
-from chtexp.resources import conf_dir
+from chtexp.config.resources import conf_dir
+from chtexp.run.environment import PROVENANCE, provenance
 
 
 def snapshot(below: Path) -> Path:
-    """The folder, to go first on the Python path, that holds package and configuration as they are; made if there is none.
+    """Copy package and configuration as they are now, if no copy of the same code is there.
 
-    Equal code has one folder, named by its digest: compiled kernels in it are compiled once.
+    Args:
+        below: the folder of copies. Equal code has one folder in it, named by its digest: kernels in it are compiled once.
+
+    Returns:
+        The folder of the copy, to go first on the Python path.
     """
     package = Path(chtexp.__file__).parent
     origin = provenance()

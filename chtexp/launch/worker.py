@@ -12,31 +12,37 @@ import os
 import sys
 from dataclasses import asdict, dataclass
 
-from chtexp.cores import share_cores
-from chtexp.stopping import Stopped, stop_with_parent
+from chtexp.system.cores import share_cores
+from chtexp.system.signals import Stopped, stop_with_parent
 
 
 @dataclass(frozen=True)
 class Reply:
-    """error: what kept the run from being done, in words. locked: it was that somebody else is at work on it."""
+    """What a worker says when it is through with a task.
+
+    Attributes:
+        error: what kept the run from being done, in words; "" if nothing did.
+        locked: whether it was that somebody else is at work on the run.
+    """
 
     error: str = ""
     locked: bool = False
 
 
 def main() -> None:
+    """Carry out the tasks that come in, one after the other, until there are no more."""
     stop_with_parent(int(sys.argv[2]))
     share_cores()
     from chtexp.errors import UserError
-    from chtexp.experiments.environment import provenance
-    from chtexp.experiments.run import RunFailed, execute
-    from chtexp.launch.sweep_folder import Task
+    from chtexp.launch.sweep_folder import SweepTask
+    from chtexp.run.environment import provenance
+    from chtexp.run.execute import RunFailed, execute
     from chtexp.store import RunLocked
 
     provenance()  # of the code as it was loaded, whatever is edited from now on
     with os.fdopen(int(sys.argv[1]), "w") as replies:
         for line in sys.stdin:
-            task = Task(**json.loads(line))
+            task = SweepTask(**json.loads(line))
             reply = Reply()
             try:
                 execute(task.run(), task.command)

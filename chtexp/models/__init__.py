@@ -1,6 +1,5 @@
 """Models that know nothing of masks; each says which of its linear maps may be sparse and how they feed each other."""
 
-from chtexp.models.mlp import MLP, MLPConfig
-from chtexp.models.transformer import TransformerConfig
+from chtexp.models.mlp import MLP
 
-__all__ = ["MLP", "MLPConfig", "TransformerConfig"]
+__all__ = ["MLP"]

@@ -15,10 +15,18 @@ if TYPE_CHECKING:
 
 
 def source_attention(model: PegasusForConditionalGeneration, source_BS: Tensor, target_BT: Tensor) -> Tensor:
-    """How much the last decoder layer attends to every source token where it says a target token: [B, T, S], rows sum to 1.
+    """Compute how much the last decoder layer attends to every source token where it predicts a target token.
 
-    The mean over its heads [choice: OpenNMT takes the first head alone]. source_BS, target_BT: token ids, padded at their ends;
-    the model is left as it was, and should be in evaluation mode.
+    The mean over its heads [choice: OpenNMT takes the first head alone]. The model is left as it was, and should be in evaluation
+    mode.
+
+    Args:
+        model: the network.
+        source_BS: int64 [B, S], token ids, padded at their ends.
+        target_BT: int64 [B, T], token ids, padded at their ends.
+
+    Returns:
+        [B, T, S]; rows sum to 1.
     """
     config = model.config
     inputs_BT = pad(target_BT[:, :-1], (1, 0), value=config.decoder_start_token_id)

@@ -26,18 +26,22 @@ def translate(
     extra_tokens: int = 50,
     most_tokens: int = 4096,
 ) -> list[list[int]]:
-    """The best translation of every source that beam search finds: token ids without start, eos and padding.
+    """Find the best translation of every source by beam search.
 
     Each is a function of the model and its source alone, whatever is translated beside it; the model is left as it was.
     The search of a sentence ends once `beam` translations ended and no open one, as it stands, beats the worst of them.
 
     Args:
-        source_NS: token ids, each sentence ended by eos and padded at its end.
+        model: the network.
+        source_NS: int64 [N, S], token ids, each sentence ended by eos and padded at its end.
         beam: hypotheses kept for each sentence; 1 is greedy search.
         length_penalty: a translation's log-probability is divided by (its tokens with eos) to this power; 0 compares
             sums, 1 means [choice: the paper names a length penalty, not which].
         extra_tokens: a translation has at most so many tokens more than its source, both with eos [choice].
         most_tokens: of the sources of one batch, padded and counted once for each beam: speed and memory, not results.
+
+    Returns:
+        The token ids of every translation, without start, eos and padding.
 
     Raises:
         UserError: `beam` or `most_tokens` below 1, a source longer than the network has positions.
@@ -113,7 +117,12 @@ class _Words:
         self.eos, self.never = eos, never
 
     def __call__(self, tokens_RL: Tensor, scores_RV: Tensor) -> Tensor:
-        """In place: the scores are the search's own, and as large as a batch's logits."""
+        """Forbid tokens, in place: the scores are the search's own, and as large as a batch's logits.
+
+        Args:
+            tokens_RL: int64 [R, L], the hypotheses so far.
+            scores_RV: [R, V], scores of the tokens to come.
+        """
         scores_RV[:, self.never] = -torch.inf
         coming = tokens_RL.shape[1]  # the start token counts for the one to come
         if coming >= self.first_limit:

@@ -8,19 +8,16 @@ Shapes: B batch, T tokens, V vocabulary, E width.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from chtexp.errors import UserError
-from chtexp.typed import Description
+from chtexp.config.models import LlamaConfig
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM
 
-PositiveInt = Annotated[int, Field(ge=1)]
 
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 FEED_FORWARD = ("gate_proj", "up_proj", "down_proj")
@@ -28,44 +25,16 @@ LAYER = (*(f"self_attn.{name}" for name in ATTENTION), *(f"mlp.{name}" for name 
 STD = 0.02
 
 
-class LlamaConfig(Description):
-    """width: of embeddings and residual stream. feed_forward: of the gated feed-forward maps. layers, heads: how many.
-
-    tied: input and output embeddings are one [choice: not, as in LLaMA]. steps, batch, warmup, peak, peak_dense: how the
-    paper trains a network of this size, sparse and (peak_dense) fully connected; the task's configuration refers to them.
-    """
-
-    name: Literal["llama"] = "llama"
-    width: PositiveInt
-    feed_forward: PositiveInt
-    layers: PositiveInt
-    heads: PositiveInt
-    tied: bool = False
-    steps: PositiveInt = Field(json_schema_extra={"identity": False})
-    batch: PositiveInt = Field(json_schema_extra={"identity": False})
-    warmup: PositiveInt = Field(json_schema_extra={"identity": False})
-    peak: Annotated[float, Field(gt=0, json_schema_extra={"identity": False})]
-    peak_dense: Annotated[float, Field(gt=0, json_schema_extra={"identity": False})]
-
-    @model_validator(mode="after")
-    def _heads_share_the_width(self) -> LlamaConfig:
-        if self.width % (2 * self.heads):
-            raise UserError(
-                f"model.width {self.width} must be a multiple of twice model.heads {self.heads}: heads turn numbers in pairs"
-            )
-        return self
-
-    def parameters(self, vocabulary: int) -> int:
-        """Of the dense network."""
-        layer = 4 * self.width**2 + 3 * self.width * self.feed_forward + 2 * self.width
-        return self.layers * layer + self.width + (1 if self.tied else 2) * vocabulary * self.width
-
-
 def build_llama(config: LlamaConfig, vocabulary: int, positions: int) -> LlamaForCausalLM:
-    """The network on torch's default device, in training mode; on `meta` it has shapes only.
+    """Build the network on torch's default device, in training mode; on `meta` it has shapes only.
 
-    positions: the longest sequence in tokens. Matrices and embeddings start at N(0, 0.02^2), norms at 1, as LLaMA's do in
-    Hugging Face. Draws from torch's global generator, as `nn` modules do.
+    Matrices and embeddings start at N(0, 0.02^2), norms at 1, as LLaMA's do in Hugging Face. Draws from torch's global generator,
+    as `nn` modules do.
+
+    Args:
+        config: of the network.
+        vocabulary: entries, V.
+        positions: the longest sequence, in tokens.
     """
     from transformers import LlamaConfig as HuggingFaceConfig
     from transformers import LlamaForCausalLM
@@ -96,7 +65,7 @@ def build_llama(config: LlamaConfig, vocabulary: int, positions: int) -> LlamaFo
 
 @torch.no_grad()
 def initialise(model: LlamaForCausalLM) -> None:
-    """Give every parameter of `model` its first value; see `build_llama`."""
+    """Draw the first value of every parameter; see `build_llama`."""
     for name, parameter in model.named_parameters():
         if parameter.dim() == 1:
             nn.init.ones_(parameter)
@@ -105,17 +74,30 @@ def initialise(model: LlamaForCausalLM) -> None:
 
 
 class Llama(nn.Module):
-    """The network as training calls it: logits [B, T, V] of the tokens after each of [B, T]. `network` generates and exports."""
+    """The network as training calls it. `network` generates and exports.
+
+    Args:
+        config: of the network.
+        vocabulary: entries, V.
+        positions: the longest sequence, in tokens.
+    """
 
     def __init__(self, config: LlamaConfig, vocabulary: int, *, positions: int) -> None:
         super().__init__()
         self.network = build_llama(config, vocabulary, positions)
 
     def forward(self, tokens_BT: Tensor) -> Tensor:
-        """Every token sees all before it, and needs no mask: padding stands behind the text alone.
+        """Compute the logits of the tokens after each of a sequence.
 
-        The layers are called one by one: Hugging Face's own forward pass looks for sequences packed by position, and waits for
-        the device to say that there are none.
+        Every token sees all before it; padding stands behind the text alone, so no mask is needed. The layers are called one by
+        one: Hugging Face's own forward pass looks for sequences packed by position, and waits for the device to say that there
+        are none.
+
+        Args:
+            tokens_BT: int64 [B, T], token ids.
+
+        Returns:
+            [B, T, V] logits.
         """
         network = self.network.model
         hidden_BTE = network.embed_tokens(tokens_BT)
@@ -127,13 +109,16 @@ class Llama(nn.Module):
         return logits_BTV
 
     def sparse_layers(self) -> list[str]:
-        """The linear maps that may be sparse, in forward order: all but the embedding and the head."""
+        """The names of the linear maps that may be sparse, in forward order: all but the embedding and the head."""
         return [f"{layer}.{name}" for layer in self._layers() for name in LAYER]
 
     def junctions(self) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
-        """Layers whose outputs are active together only, and those whose inputs they are, neuron by neuron.
+        """Which layers meet at which neurons.
 
         Queries meet keys in a dot product, gates what they let pass in a product; both feed what follows.
+
+        Returns:
+            Pairs: layers whose outputs are active together only, and the layers whose inputs they are, neuron by neuron.
         """
         return [
             junction

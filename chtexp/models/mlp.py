@@ -6,27 +6,23 @@ Shapes: B batch, C channels, H height, W width, F = C H W input features, K clas
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor, nn
 
-from chtexp.typed import Description
-
 Width = Annotated[int, Field(ge=1)]
-
-
-class MLPConfig(Description):
-    """hidden: widths of the hidden layers. The paper: [1568] * 3 on the MNIST family, [3072] * 3 on CIFAR."""
-
-    name: Literal["mlp"] = "mlp"
-    hidden: Annotated[tuple[Width, ...], Field(min_length=1)]
 
 
 class MLP(nn.Module):
     """Linear maps with ReLU between; the last one maps to the classes and stays dense.
 
     Weights start at N(0, 2 / fan_in) (Kaiming), biases at 0.
+
+    Args:
+        features: F.
+        hidden: widths of the hidden layers.
+        classes: K.
     """
 
     def __init__(self, features: int, hidden: tuple[int, ...], classes: int) -> None:
@@ -42,13 +38,21 @@ class MLP(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits [B, K] of images [B, C, H, W] or features [B, F]."""
-        return self.layers(images.flatten(1))
+        """Compute the logits.
+
+        Args:
+            images: [B, C, H, W], or features [B, F].
+
+        Returns:
+            [B, K] logits.
+        """
+        logits_BK: Tensor = self.layers(images.flatten(1))
+        return logits_BK
 
     def sparse_layers(self) -> list[str]:
-        """The linear maps that may be sparse: all but the last."""
+        """The names of the linear maps that may be sparse: all but the last."""
         return [f"layers.{index}" for index, module in enumerate(self.layers) if isinstance(module, nn.Linear)][:-1]
 
     def chains(self) -> list[list[str]]:
-        """The hidden layers feed each other in order."""
+        """The sequences of layers that feed each other: all hidden layers in order."""
         return [self.sparse_layers()]

@@ -11,20 +11,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from chtexp.config.models import TransformerConfig
 from chtexp.errors import UserError
-from chtexp.typed import Description
 
 if TYPE_CHECKING:
     from transformers import PegasusForConditionalGeneration
 
-PositiveInt = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, lt=1)]
 
 ATTENTION = ("q_proj", "k_proj", "v_proj", "out_proj")
 ENCODER_LAYER = (*(f"self_attn.{name}" for name in ATTENTION), "fc1", "fc2")
@@ -33,45 +30,23 @@ FEEDS = {"v_proj": "out_proj", "fc1": "fc2"}
 MEETS = {"q_proj": "k_proj"}
 
 
-class TransformerConfig(Description):
-    """width: of embeddings and residual stream. feed_forward: hidden width of the feed-forward maps (Table 11).
-
-    embeddings: `separate` matrices for source [U, E], target [V, E] and generator [V, E] [choice: as the paper's released code;
-    the paper is silent], or one matrix `shared` by all three, where the vocabulary is joint.
-    dropout: of embeddings and of what is added to the residual stream; attention_dropout: of attention weights. Between the
-    feed-forward maps there is none [choice]. max_positions: the longest source or target in tokens [choice: 512].
-    """
-
-    name: Literal["transformer"] = "transformer"
-    width: PositiveInt = 512
-    feed_forward: PositiveInt
-    encoder_layers: PositiveInt = 6
-    decoder_layers: PositiveInt = 6
-    heads: PositiveInt = 8
-    embeddings: Literal["separate", "shared"] = "separate"
-    dropout: Share = 0.1
-    attention_dropout: Share = 0.1
-    max_positions: PositiveInt = 512
-
-    @model_validator(mode="after")
-    def _heads_share_the_width(self) -> TransformerConfig:
-        if self.width % self.heads or self.width % 2:
-            raise UserError(f"model.width {self.width} must be even and a multiple of model.heads {self.heads}")
-        return self
-
-
 def build_transformer(
     config: TransformerConfig, vocabulary: tuple[int, int], pad_id: int, eos_id: int, start_id: int
 ) -> PegasusForConditionalGeneration:
-    """The network on torch's default device, in training mode; on `meta` it has shapes only.
+    """Build the network on torch's default device, in training mode; on `meta` it has shapes only.
 
-    vocabulary: entries of source and target, U and V. Draws from torch's global generator, as `nn` modules do.
+    Draws from torch's global generator, as `nn` modules do. Matrices start by Glorot's uniform rule, biases at 0, the padding's
+    embedding at 0. Embeddings are scaled by sqrt(width) before positions are added. Separate ones start by Glorot's rule, too, so
+    that words enter at first with a variance of 2 width / (width + U), well below that of the positions, 1/2; the generator is a
+    linear map with a bias [choice: both as in OpenNMT, on which the paper's released code is built]. A shared one starts at
+    N(0, 1 / width), so that words enter with variance 1; the generator has no bias then.
 
-    Matrices start by Glorot's uniform rule, biases at 0, the padding's embedding at 0. Embeddings are scaled by sqrt(width)
-    before positions are added. Separate ones start by Glorot's rule, too, so that words enter at first with a variance of
-    2 width / (width + U), well below that of the positions, 1/2; the generator is a linear map with a bias [choice: both as
-    in OpenNMT, on which the paper's released code is built]. A shared one starts at N(0, 1 / width), so that words enter with
-    variance 1; the generator has no bias then.
+    Args:
+        config: of the network.
+        vocabulary: entries of source and target, U and V.
+        pad_id: the token that fills up sentences.
+        eos_id: the token that ends them.
+        start_id: the token that a translation starts from.
 
     Raises:
         UserError: shared embeddings of two vocabularies.
@@ -122,7 +97,7 @@ def build_transformer(
 
 @torch.no_grad()
 def initialise(model: PegasusForConditionalGeneration) -> None:
-    """Give every parameter and buffer of `model` its first value; see `build_transformer`."""
+    """Draw the first value of every parameter and buffer; see `build_transformer`."""
     embeddings = [side.embed_tokens.weight for side in (model.model.encoder, model.model.decoder)]
     shared = embeddings[0] is embeddings[1]
     for module in model.modules():
@@ -145,17 +120,32 @@ def initialise(model: PegasusForConditionalGeneration) -> None:
 
 
 def sinusoids(positions: int, width: int) -> Tensor:
-    """Positions [P, E]: the sines of all frequencies 10000^(-2i / E), then the cosines (Vaswani et al. 2017)."""
+    """The sines of all frequencies 10000^(-2i / E), then the cosines (Vaswani et al. 2017).
+
+    Args:
+        positions: P.
+        width: E.
+
+    Returns:
+        [P, E] float32.
+    """
     frequencies = torch.exp(torch.arange(0, width, 2, dtype=torch.double) * (-math.log(10000) / width))
     angles = torch.arange(positions, dtype=torch.double)[:, None] * frequencies
     return torch.cat([angles.sin(), angles.cos()], 1).float()
 
 
 def target_logits(model: PegasusForConditionalGeneration, source_BS: Tensor, target_BT: Tensor) -> Tensor:
-    """Logits [B, T, V] of every target token, given the source and the target tokens before it (teacher forcing).
+    """Compute the logits of every target token, given the source and the target tokens before it (teacher forcing).
 
-    source_BS, target_BT: token ids, each sentence ended by eos and padded at its end; no source is padding only.
     Reads no value back from the device for the source's padding, and leaves out transformers' own buffer of biases: it is 0.
+
+    Args:
+        model: the network.
+        source_BS: int64 [B, S], token ids, each sentence ended by eos and padded at its end; no source is padding only.
+        target_BT: int64 [B, T], token ids, likewise.
+
+    Returns:
+        [B, T, V] logits.
 
     Raises:
         UserError: a sentence is longer than the network has positions.
@@ -185,11 +175,18 @@ def _decoded(
     hidden_BTE = nn.functional.dropout(hidden_BTE, decoder.dropout, decoder.training)
     for layer in decoder.layers:  # no mask of its own: causal
         hidden_BTE = layer(hidden_BTE, None, memory_BSE, encoder_attention_mask=present_B11S)
-    return decoder.layer_norm(hidden_BTE)
+    normed_BTE: Tensor = decoder.layer_norm(hidden_BTE)
+    return normed_BTE
 
 
 class Transformer(nn.Module):
-    """The network as training calls it: logits [B, T, V] of source and target tokens. `network` searches, caches, exports."""
+    """The network as training calls it. `network` searches, caches and exports.
+
+    Args:
+        config: of the network.
+        vocabulary: entries of source and target, U and V.
+        pad_id, eos_id, start_id: special tokens; see `build_transformer`.
+    """
 
     def __init__(
         self, config: TransformerConfig, vocabulary: tuple[int, int], *, pad_id: int, eos_id: int, start_id: int
@@ -198,24 +195,24 @@ class Transformer(nn.Module):
         self.network = build_transformer(config, vocabulary, pad_id, eos_id, start_id)
 
     def forward(self, source_BS: Tensor, target_BT: Tensor) -> Tensor:
-        """See `target_logits`."""
+        """Compute the logits [B, T, V] of source [B, S] and target [B, T] tokens; see `target_logits`."""
         return target_logits(self.network, source_BS, target_BT)
 
     def sparse_layers(self) -> list[str]:
-        """See `sparse_layers`."""
+        """The names of the linear maps that may be sparse; see `sparse_layers`."""
         return [f"network.{name}" for name in sparse_layers(self.network)]
 
     def chains(self) -> list[list[str]]:
-        """See `chains`."""
+        """The sequences of layers that feed each other; see `chains`."""
         return [[f"network.{name}" for name in chain] for chain in chains(self.network)]
 
     def meetings(self) -> list[list[str]]:
-        """See `meetings`."""
+        """The layers whose outputs meet; see `meetings`."""
         return [[f"network.{name}" for name in meeting] for meeting in meetings(self.network)]
 
 
 def sparse_layers(model: PegasusForConditionalGeneration) -> list[str]:
-    """The linear maps that may be sparse, in forward order: all of encoder and decoder, not embeddings nor generator."""
+    """The names of the linear maps that may be sparse, in forward order: all of encoder and decoder."""
     sides = (
         ("encoder", model.config.encoder_layers, ENCODER_LAYER),
         ("decoder", model.config.decoder_layers, DECODER_LAYER),
@@ -229,12 +226,16 @@ def sparse_layers(model: PegasusForConditionalGeneration) -> list[str]:
 
 
 def chains(model: PegasusForConditionalGeneration) -> list[list[str]]:
-    """Sparse layers whose outputs are, neuron by neuron, the next one's inputs: values to out, feed-forward in to out."""
+    """Which sparse layers feed each other: values to out, feed-forward in to out.
+
+    Returns:
+        Pairs of names; the outputs of the first are, neuron by neuron, the inputs of the second.
+    """
     return _partners(model, FEEDS)
 
 
 def meetings(model: PegasusForConditionalGeneration) -> list[list[str]]:
-    """Sparse layers whose outputs meet in a dot product, neuron by neuron: queries and keys."""
+    """Pairs of sparse layers whose outputs meet in a dot product, neuron by neuron: queries and keys."""
     return _partners(model, MEETS)
 
 

@@ -4,7 +4,6 @@ from chtexp.report.claims import Claim
 from chtexp.report.formats import FORMATS, render
 from chtexp.report.layout import CellResults, Layout
 from chtexp.report.means import MeanOver
-from chtexp.report.paper_numbers import paper_means, paper_numbers
 from chtexp.report.table import Row, Table, build_table
 
 __all__ = [
@@ -16,7 +15,5 @@ __all__ = [
     "Row",
     "Table",
     "build_table",
-    "paper_means",
-    "paper_numbers",
     "render",
 ]

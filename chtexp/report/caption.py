@@ -1,17 +1,17 @@
-"""What must be said with the numbers of a table, a sentence a line."""
+"""The caption of a table: what must be said about its numbers, a sentence a line."""
 
 from __future__ import annotations
 
+from chtexp.report.number_format import DISTURBED, GAP, MARK
 from chtexp.report.table import Table
 from chtexp.report.verdict import RULE
-from chtexp.report.words import DISTURBED, GAP, MARK
 from chtexp.store import LAST
 
 
 def caption(table: Table) -> list[str]:
-    """The sentences under the cells of `table`."""
+    """Write the sentences that stand below the cells of a table."""
     if not table.selected_by:
-        return [*_without_results(table), *table.notes]
+        return [*_without_results(table), *_damaged(table), *table.notes]
     lines = [
         f"Budget: {table.budget}{table.budget_said}. Every cell is measured at this budget"
         + (
@@ -37,7 +37,12 @@ def caption(table: Table) -> list[str]:
     for head, facts in (("Data", table.sources), ("Hardware", _hardware(table)), ("Code", table.code)):
         if facts:
             lines.append(f"{head}: {'; '.join(facts)}.")
-    return [*lines, *table.notes]
+    return [*lines, *_damaged(table), *table.notes]
+
+
+def _damaged(table: Table) -> list[str]:
+    """That results are left out, if any are."""
+    return [f"Damaged, and not shown: {len(table.damaged)} of its results."] if table.damaged else []
 
 
 def _without_results(table: Table) -> list[str]:

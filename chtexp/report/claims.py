@@ -22,9 +22,13 @@ CLAIMS_RULE = (
 
 @dataclass(frozen=True)
 class Claim:
-    """The number of the row `above` is higher than that of `below`. column: of the table, or the name of one of its means.
+    """The claim that the number of one row is higher than that of another.
 
-    exact: test it by the exact permutation of signs instead of the t-test; for a mean it is exact as it is.
+    Attributes:
+        above: the row with the higher number.
+        below: the row with the lower number.
+        column: a column of the table, or the name of one of its means.
+        exact: whether it is tested by the exact permutation of signs instead of the t-test; for a mean it always is.
     """
 
     above: str
@@ -35,9 +39,17 @@ class Claim:
 
 @dataclass(frozen=True)
 class CheckedClaim:
-    """A claim, the paper's numbers for it, and what the results say: `said` in words, with p and what it is over.
+    """A claim, the paper's numbers for it, and what the results say.
 
-    difference: above minus below, in the metric's unit; marks: how the runs differ from the paper's.
+    Attributes:
+        claim: the claim.
+        paper_above: the paper's number of the row above, in the metric's unit; None where it reports none.
+        paper_below: the paper's number of the row below.
+        word: whether the claim holds, fails or is open.
+        difference: our difference, above minus below, in the metric's unit.
+        p: the two-sided p-value.
+        said: the outcome in words, with p and what it is over.
+        marks: how the runs differ from the paper's.
     """
 
     claim: Claim
@@ -51,7 +63,7 @@ class CheckedClaim:
 
     @property
     def significant(self) -> bool:
-        """Whether chance is an unlikely reason for the difference."""
+        """Whether the difference is statistically significant, p < SIGNIFICANT."""
         return self.p is not None and self.p < SIGNIFICANT
 
 
@@ -62,7 +74,18 @@ def check_claim(
     paper: Mapping[tuple[str, str], float],
     marks: Mapping[tuple[str, str], tuple[str, ...]],
 ) -> CheckedClaim:
-    """`claim` by the results. seeds: values by seed of each (row, column); paper: its means; marks: of each cell's runs."""
+    """Check a claim against the results.
+
+    Args:
+        claim: the claim.
+        seeds: our values by seed, of each (row, column).
+        means: the compared means over columns.
+        paper: the paper's mean of each (row, column).
+        marks: how the runs of each (row, column) differ from the paper's.
+
+    Returns:
+        The claim with its outcome.
+    """
     places = (claim.above, claim.column), (claim.below, claim.column)
     mean = next((mean for mean in means if mean.name == claim.column), None)
     if mean is None:
@@ -96,5 +119,5 @@ def _in_words(compared: Comparison) -> tuple[Literal["holds", "fails", "open"], 
 
 
 def p_in_words(p: float) -> str:
-    """`p = 0.031`, to three digits after the point."""
+    """A p-value to three digits after the decimal point, e.g. `p = 0.031`."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"

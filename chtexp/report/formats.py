@@ -13,10 +13,10 @@ from dataclasses import asdict
 from tabulate import tabulate
 
 from chtexp.errors import unknown
+from chtexp.report.number_format import DISTURBED, GAP, MARK
 from chtexp.report.records import records
 from chtexp.report.sections import Section, ordered, sections
 from chtexp.report.table import Table
-from chtexp.report.words import DISTURBED, GAP, MARK
 
 LATEX = {letter: "\\" + letter for letter in "&%_#${}"} | {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "×": r"$\times$", GAP: "--",
@@ -25,7 +25,18 @@ LATEX = {letter: "\\" + letter for letter in "&%_#${}"} | {
 
 
 def render(table: Table, style: str) -> str:
-    """`table` as text in one of FORMATS."""
+    """Render a table as text.
+
+    Args:
+        table: the table.
+        style: one of FORMATS.
+
+    Returns:
+        The text, which ends with a line break.
+
+    Raises:
+        UserError: an unknown format.
+    """
     if style not in FORMATS:
         raise unknown("format", style, FORMATS)
     return FORMATS[style](table).rstrip("\n") + "\n"
@@ -52,7 +63,7 @@ def _markdown_section(section: Section, level: str) -> str:
 
 
 def _csv(table: Table) -> str:
-    """One record a line, of three kinds: cell, mean and claim; what a kind does not know is empty."""
+    """Write one record a line, of three kinds: cell, mean and claim; fields that a kind does not have are empty."""
     lines = list(records(table))
     text = io.StringIO()
     writer = csv.DictWriter(text, list(dict.fromkeys(key for line in lines for key in line)), lineterminator="\n")
@@ -76,7 +87,7 @@ def _json(table: Table) -> str:
 
 
 def _latex(table: Table) -> str:
-    """Tables that may be longer than a page, in small print, as wide as a page with narrow margins."""
+    """Write long tables in small print, for a page with narrow margins."""
     return "\n".join(
         [
             "% \\usepackage{booktabs,longtable}",
@@ -126,7 +137,7 @@ def _html_section(section: Section) -> str:
 
 
 def _emphasised(section: Section, plain: Callable[[str], str], bold: Callable[[str], str]) -> list[list[str]]:
-    """The rows of `section`, all made `plain`, and the best ones `bold` as well."""
+    """The texts of a section, each made `plain`, and the best ones `bold` as well."""
     return [
         [bold(plain(text)) if (row, column) in section.bold else plain(text) for column, text in enumerate(texts)]
         for row, texts in enumerate(section.rows)
@@ -143,7 +154,7 @@ FORMATS: dict[str, Callable[[Table], str]] = {
 
 
 def lines_of(rows: Sequence[Sequence[object]], heads: Sequence[str]) -> str:
-    """A plain table for a terminal."""
+    """Lay out rows as a plain table for a terminal."""
     return tabulate(
         [list(map(str, row)) for row in rows], headers=list(heads), tablefmt="simple", disable_numparse=True
     )

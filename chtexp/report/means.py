@@ -1,11 +1,11 @@
-"""Two rows compared over several columns, as the paper's Table 16 compares CHTs and CHTss over six sizes of LLaMA."""
+"""Two rows compared over several columns, as in the paper's Table 16: CHTs and CHTss over six sizes of LLaMA."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chtexp.report.paper_numbers import PaperMeans
+from chtexp.report.expected import PaperMeans
 from chtexp.report.statistics import Comparison, mean_and_error, wilcoxon
 
 MEANS_RULE = (
@@ -16,7 +16,13 @@ MEANS_RULE = (
 
 @dataclass(frozen=True)
 class MeanOver:
-    """name: what the columns have in common, e.g. a sparsity. rows: the two that are compared, the first minus the second."""
+    """A comparison of two rows over several columns.
+
+    Attributes:
+        name: what the columns have in common, e.g. a sparsity.
+        rows: the two rows; the second is subtracted from the first.
+        columns: the columns that are averaged over.
+    """
 
     name: str
     rows: tuple[str, str]
@@ -25,9 +31,18 @@ class MeanOver:
 
 @dataclass(frozen=True)
 class MeanRow:
-    """means, paper: of the two rows, in the metric's unit; None without results, or of what the paper does not report.
+    """The outcome of such a comparison.
 
-    columns: how many of `of` columns have results of both; comparison: over these; marks: how their runs differ from the paper's.
+    Attributes:
+        name: what the columns have in common.
+        rows: the two rows.
+        means: our means of the two rows, in the metric's unit; None without results.
+        paper: the paper's means; None where it reports none.
+        paper_p: the paper's p-value.
+        columns: how many columns have results of both rows.
+        of: how many columns there are.
+        comparison: the test over the columns that have results.
+        marks: how the runs differ from the paper's.
     """
 
     name: str
@@ -47,7 +62,17 @@ def compare_over(
     marks: Mapping[tuple[str, str], tuple[str, ...]],
     paper: PaperMeans | None,
 ) -> MeanRow:
-    """The two rows of `wanted` over its columns. cells: a mean over seeds by (row, column); marks: likewise, of their runs."""
+    """Compare two rows over several columns.
+
+    Args:
+        wanted: the rows and the columns.
+        cells: the mean over seeds of each (row, column), in the metric's unit.
+        marks: how the runs of each (row, column) differ from the paper's.
+        paper: what the paper reports, if it does.
+
+    Returns:
+        The comparison over the columns in which both rows have results.
+    """
     first, second = wanted.rows
     both = [column for column in wanted.columns if (first, column) in cells and (second, column) in cells]
     one, other = ([cells[row, column] for column in both] for row in wanted.rows)

@@ -1,4 +1,4 @@
-"""A table as flat records: one a cell, one a row of a mean, one a claim; `kind` tells them apart."""
+"""A table as flat records: one a cell, one a row of a mean, one a claim; the field `kind` distinguishes them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Record = dict[str, object]
 
 
 def records(table: Table) -> Iterator[Record]:
-    """Every cell in reading order, then means and claims; each knows its table, budget and metric."""
+    """Yield every cell in reading order, then means and claims; each record names its table, budget and metric."""
     common: Record = {"table": table.layout.name, "budget": table.budget, "metric": table.metric}
     for row in ordered(table):
         yield {**common, "kind": "cell", **_cell(row)}

@@ -1,4 +1,4 @@
-"""The parts of a table as a reader sees them, in plain words: its cells, means over columns, and claims."""
+"""The sections of a table in plain text: its cells, means over columns, and claims."""
 
 from __future__ import annotations
 
@@ -8,15 +8,24 @@ from dataclasses import dataclass
 from chtexp.report.caption import caption, of_the_paper
 from chtexp.report.claims import CLAIMS_RULE, CheckedClaim
 from chtexp.report.means import MEANS_RULE, MeanRow
+from chtexp.report.number_format import DISTURBED, GAP, MARK, number, rounded, with_error
 from chtexp.report.table import Row, Table
-from chtexp.report.words import DISTURBED, GAP, MARK, number, rounded, with_error
 
 PAPER_COLUMNS = ("paper", "difference", "verdict", "paper ANP %")
 
 
 @dataclass(frozen=True)
 class Section:
-    """Rows of words under `heads`, of which the first `left` are of text. bold: places (row, column). lines: said below."""
+    """A part of a table as text.
+
+    Attributes:
+        title: of the section.
+        heads: the heads of the columns.
+        rows: the texts, by row and column.
+        left: how many of the first columns are text, aligned left.
+        lines: sentences below.
+        bold: the places (row, column) of the best numbers.
+    """
 
     title: str
     heads: list[str]
@@ -27,7 +36,7 @@ class Section:
 
 
 def sections(table: Table) -> Iterator[Section]:
-    """The cells of `table`, then its means and its claims where it has any."""
+    """Yield the cells of a table, then its means and its claims where it has any."""
     yield _cells(table)
     if table.means:
         yield _means(table)
@@ -36,7 +45,7 @@ def sections(table: Table) -> Iterator[Section]:
 
 
 def ordered(table: Table) -> list[Row]:
-    """Column by column, groups and rows as in the layout."""
+    """The rows column by column, with groups and rows in the order of the layout."""
     return sorted(table.rows, key=lambda row: table.layout.columns.index(row.column))
 
 
@@ -74,14 +83,14 @@ def _fields(row: Row, table: Table) -> dict[str, str]:
 
 
 def _on(hardware: Sequence[str], table: Table) -> str:
-    """The numbers of a cell's hardware in the caption, where a table is of several."""
+    """The numbers that the caption gives to a cell's hardware, where the table has several kinds."""
     if not hardware or len(table.hardware) == 1:
         return ""
     return f" [{', '.join(str(table.hardware.index(kind) + 1) for kind in hardware)}]"
 
 
 def _verdict(row: Row) -> str:
-    """Its word, and why where no mark beside the number says so already."""
+    """The verdict in words, with the reason where no mark beside the number tells it already."""
     return row.verdict if row.verdict_reason is None or row.marks else f"{row.verdict} ({row.verdict_reason})"
 
 

@@ -10,23 +10,46 @@ from statistics import fmean
 
 from chtexp.errors import UserError
 from chtexp.report.claims import CheckedClaim, check_claim
-from chtexp.report.layout import CellResults, Layout, Result, is_disturbed
+from chtexp.report.expected import PaperMeans, PaperNumber
+from chtexp.report.layout import CellResults, Layout, is_disturbed
 from chtexp.report.means import MeanRow, compare_over
-from chtexp.report.paper_numbers import PaperMeans, PaperNumber
+from chtexp.report.number_format import LOWER_IS_BETTER
 from chtexp.report.statistics import mean_and_error
 from chtexp.report.verdict import Word, marks, verdict
-from chtexp.report.words import LOWER_IS_BETTER
-from chtexp.store import run_id
+from chtexp.store import Result
 
 
 @dataclass(frozen=True)
 class Row:
-    """One cell of the paper's table, as one row with all that is known of it.
+    """One cell of the paper's table, with all that is known of it.
 
-    values (of the seeds, None of one that reports nothing), mean, standard_error (None below two seeds), last: in the metric's
-    unit; anp, paper_anp in percent; seconds: mean training time of a run, on this hardware; disturbed: that of any of them was
-    measured beside other work, or with pauses (None: not known of all); best: the best of its group; above:
-    better than the reference; marks: in what the runs are not the paper's; verdict: by `chtexp.report.verdict.RULE`.
+    Attributes:
+        column: the column of the cell.
+        group: the group of its row.
+        row: its row.
+        n: how many seeds have a value.
+        seeds: the seeds with results.
+        values: the value of each seed, in the metric's unit; None where a run reports none.
+        mean: the mean over seeds.
+        standard_error: of the mean; None below two seeds.
+        last: the mean at the last evaluation.
+        paper: the paper's mean.
+        paper_standard_error: the paper's standard error.
+        difference: our mean minus the paper's.
+        verdict: by `chtexp.report.verdict.RULE`.
+        verdict_reason: why it is that, where the word does not say it.
+        marks: how the runs differ from the paper's.
+        anp: percent of active neurons (ANP).
+        paper_anp: the paper's percent of active neurons.
+        nonzeros: the mean number of non-zero parameters.
+        density: the mean density, in [0, 1].
+        seconds: the mean training time of a run, on this hardware.
+        disturbed: whether any of these times was measured beside other work, or with pauses; None where that is not known of all.
+        hardware: what the runs were made on.
+        id: the identity of the runs.
+        commands: the commands that made them.
+        best: whether it is the best of its group.
+        above: whether it is better than the reference.
     """
 
     column: str
@@ -59,7 +82,24 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows in reading order, and what must be said with them."""
+    """Rows in reading order, and what must be said with them.
+
+    Attributes:
+        layout: the arrangement of the table.
+        metric: what the numbers are.
+        budget: the name of the budget of all runs.
+        budget_said: its length in words; empty without results.
+        higher_is_better: whether higher values of the metric are better.
+        rows: one a cell.
+        means: comparisons over columns.
+        claims: the checked claims.
+        selected_by: how the reported evaluations were selected.
+        hardware: each kind that runs were made on.
+        code: each commit, or version, that made runs.
+        sources: where the data come from.
+        notes: further sentences for the caption.
+        damaged: what is wrong with results that are not shown.
+    """
 
     layout: Layout
     metric: str
@@ -74,6 +114,7 @@ class Table:
     code: tuple[str, ...]
     sources: tuple[str, ...]
     notes: tuple[str, ...]
+    damaged: tuple[str, ...] = ()
 
 
 def build_table(
@@ -85,13 +126,25 @@ def build_table(
     paper_means: Mapping[str, PaperMeans] | None = None,
     notes: Sequence[str] = (),
 ) -> Table:
-    """The table of `cells`; cells without results stay gaps.
+    """Build a table from results; cells without results stay gaps.
 
-    Raises UserError when the runs of a cell do not belong together: another config than the cell's, or other data files.
+    Args:
+        layout: the arrangement of the table.
+        cells: the results of each cell.
+        paper: the paper's numbers by (row, column).
+        budget: the name of the budget of all runs.
+        paper_means: the paper's means over columns, by name.
+        notes: further sentences for the caption.
+
+    Returns:
+        The table.
+
+    Raises:
+        UserError: results of different metrics, or a cell with runs of another configuration, or on different data files.
     """
     results = [result for cell in cells for result in cell.results]
     unmeasured = (layout.metric, layout.metric not in LOWER_IS_BETTER)
-    metrics = {(result["metric"], result["higher_is_better"]) for result in results} or {unmeasured}
+    metrics = {(result.metric, result.higher_is_better) for result in results} or {unmeasured}
     if len(metrics) > 1:
         raise UserError(f"table '{layout.name}' mixes metrics: {', '.join(sorted(name for name, _ in metrics))}")
     metric, higher = metrics.pop()
@@ -107,18 +160,19 @@ def build_table(
         rows=tuple(_marked(rows, layout.reference, higher, mixed)),
         means=means,
         claims=_claims(layout, rows, means, paper),
-        selected_by=tuple(sorted({result["selected_by"] for result in results})),
+        selected_by=tuple(sorted({result.selected_by for result in results})),
         hardware=_hardware_of(results),
         code=tuple(sorted({_code(result) for result in results})),
-        sources=tuple(sorted({f"{result['data']}: {result['data_source']}" for result in results})),
+        sources=tuple(sorted({f"{result.data}: {result.data_source}" for result in results})),
         notes=(*layout.notes, *notes, *(_said_of_mixed(column) for column in mixed)),
+        damaged=tuple(dict.fromkeys(why for cell in cells for why in cell.damaged)),
     )
 
 
 def _row(cell: CellResults, paper: PaperNumber | None, digits: int) -> Row:
-    results = sorted(cell.results, key=lambda result: result["seed"])
+    results = sorted(cell.results, key=lambda result: result.seed)
     _refuse_mixed(cell, results)
-    values = [result["reported"] for result in results if result["reported"] is not None]
+    values = [result.reported for result in results if result.reported is not None]
     ours = mean_and_error(values)
     marked = marks(results, cell.changed)
     judged = verdict(ours, len(values), paper, marked, digits)
@@ -127,8 +181,8 @@ def _row(cell: CellResults, paper: PaperNumber | None, digits: int) -> Row:
         group=cell.group,
         row=cell.row,
         n=len(values),
-        seeds=tuple(result["seed"] for result in results),
-        values=tuple(result["reported"] for result in results),
+        seeds=tuple(result.seed for result in results),
+        values=tuple(result.reported for result in results),
         mean=ours.mean,
         standard_error=ours.standard_error,
         last=_mean(results, "last"),
@@ -138,7 +192,7 @@ def _row(cell: CellResults, paper: PaperNumber | None, digits: int) -> Row:
         verdict=judged.word,
         verdict_reason=judged.reason,
         marks=marked,
-        anp=None if not results else 100 * fmean(result["anp"] for result in results),
+        anp=None if not results else 100 * fmean(result.anp for result in results),
         paper_anp=paper.anp if paper else None,
         nonzeros=_mean(results, "nonzeros"),
         density=_mean(results, "density"),
@@ -146,7 +200,7 @@ def _row(cell: CellResults, paper: PaperNumber | None, digits: int) -> Row:
         disturbed=_any_disturbed(results),
         hardware=_hardware_of(results),
         id=cell.id,
-        commands=tuple(result["command"] for result in results),
+        commands=tuple(result.command for result in results),
     )
 
 
@@ -174,29 +228,29 @@ def _claims(
 
 
 def _mean(results: Sequence[Result], key: str) -> float | None:
-    values = [result[key] for result in results if result[key] is not None]
+    values = [value for result in results if (value := getattr(result, key)) is not None]
     return fmean(values) if values else None
 
 
 def _refuse_mixed(cell: CellResults, results: Sequence[Result]) -> None:
     where = f"cell {cell.row} / {cell.column}"
     for result in results:
-        if run_id(result["science"]) != cell.id or result["id"] != cell.id:
+        if result.id != cell.id:
             raise UserError(
-                f"{where}: the result of seed {result['seed']} was made by another config than the cell's ({cell.id}); remove "
+                f"{where}: the result of seed {result.seed} was made by another config than the cell's ({cell.id}); remove "
                 "its run folder or train it again with overwrite=true"
             )
-    sources = {result["data_source"] for result in results}
+    sources = {result.data_source for result in results}
     if len(sources) > 1:
         found = ", ".join(sorted(sources))
         raise UserError(f"{where} mixes runs on different data files: {found}; train all seeds on the same")
 
 
 def _mixed(cells: Sequence[CellResults]) -> list[str]:
-    """Columns whose rows were trained on different data files."""
+    """The columns whose rows were trained on different data files."""
     sources: dict[str, set[str]] = {}
     for cell in cells:
-        sources.setdefault(cell.column, set()).update(result["data_source"] for result in cell.results)
+        sources.setdefault(cell.column, set()).update(result.data_source for result in cell.results)
     return [column for column, found in sources.items() if len(found) > 1]
 
 
@@ -205,7 +259,7 @@ def _said_of_mixed(column: str) -> str:
 
 
 def _marked(rows: Sequence[Row], reference: str | None, higher: bool, mixed: Sequence[str]) -> list[Row]:
-    """Rows with the best of each group marked, and those above the reference; none of `mixed` columns."""
+    """Mark the best row of each group and the rows above the reference, but none in `mixed` columns."""
     sign = 1 if higher else -1
     best: dict[tuple[str, str], float] = {}
     measured = Counter((row.column, row.group) for row in rows if row.mean is not None)
@@ -231,33 +285,33 @@ def _marked(rows: Sequence[Row], reference: str | None, higher: bool, mixed: Seq
 
 
 def _budget_said(results: Sequence[Result]) -> str:
-    """How long the runs were, in words, or nothing where none is there to tell."""
-    budgets = [result["science"]["budget"] for result in results]
-    if not budgets:
+    """The length of the runs in words; empty without results."""
+    if not results:
         return ""
+    budget = results[0].science.budget
     limits = [
-        f"{budgets[0][f'{part}_limit']:,} {name} items"
-        for part, name in (("train", "training"), ("test", "test"))
-        if budgets[0][f"{part}_limit"] is not None
+        f"{limit:,} {name} items"
+        for limit, name in ((budget.train_limit, "training"), (budget.test_limit, "test"))
+        if limit is not None
     ]
     on = f", on at most {' and '.join(limits)}" if limits else ""
-    return f" ({budgets[0]['fraction']:.0%} of the paper's training length{on})"
+    return f" ({budget.fraction:.0%} of the paper's training length{on})"
 
 
 def _code(result: Result) -> str:
-    made_by = result["environment"]
-    commit = f"commit {made_by['commit'][:10]}" if made_by["commit"] else f"version {made_by['chtexp']}"
-    return commit + (" with uncommitted changes" if made_by["uncommitted_changes"] else "")
+    made_by = result.environment
+    commit = f"commit {made_by.commit[:10]}" if made_by.commit else f"version {made_by.chtexp}"
+    return commit + (" with uncommitted changes" if made_by.uncommitted_changes else "")
 
 
 def _hardware_of(results: Sequence[Result]) -> tuple[str, ...]:
-    """What these runs were made on, each kind once: seconds of one kind cannot be compared with those of another."""
+    """The kinds of hardware that the runs were made on, each once: seconds on different kinds cannot be compared."""
     return tuple(sorted({_hardware(result) for result in results}))
 
 
 def _hardware(result: Result) -> str:
-    made_by = result["environment"]
-    gpus = f", {', '.join(made_by['gpus'])}" if made_by["gpus"] else ""
-    threads = f"{made_by['threads']} thread{'s' if made_by['threads'] > 1 else ''}"
-    processes = f"{made_by['processes']} processes of " if made_by.get("processes", 1) > 1 else ""
-    return f"{made_by['cpu']}, {processes}{threads}{gpus}, torch {made_by['libraries']['torch']}"
+    made_by = result.environment
+    gpus = f", {', '.join(made_by.gpus)}" if made_by.gpus else ""
+    threads = f"{made_by.threads} thread{'s' if made_by.threads > 1 else ''}"
+    processes = f"{made_by.processes} processes of " if made_by.processes > 1 else ""
+    return f"{made_by.cpu}, {processes}{threads}{gpus}, torch {made_by.libraries.torch}"

@@ -1,23 +1,22 @@
-"""How a cell stands to the paper's: one rule, whose text the tables print."""
+"""How a cell compares with the paper's: one rule, whose text the tables print."""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from chtexp.report.paper_numbers import PaperNumber
+from chtexp.report.expected import PaperNumber
 from chtexp.report.statistics import Mean
+from chtexp.store import Result
+from chtexp.store.records import Length
 
 Word = Literal["consistent", "higher", "lower", "not comparable", "no result"]
 
 WIDTH = 2
 PAPER_SEEDS = 3  # of every number for which the paper gives a standard error
 LISTED = 4  # settings of changed runs that are named
-# by which results tell of data that are not the paper's, a part of them standing in for all, too
-STAND_IN = re.compile(r"stand-in|JPEG|\d+ of \d+ (training|validation) files")
 
 RULE = (
     f"Verdict: consistent where |difference| <= {WIDTH} sqrt(e^2 + p^2), otherwise higher or lower than the paper; e and p are "
@@ -30,19 +29,32 @@ RULE = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """word: higher and lower are of the numbers, whichever is better. reason: why a cell is not comparable."""
+    """How a cell compares with the paper's.
+
+    Attributes:
+        word: higher and lower are of the numbers, whichever is better.
+        reason: why a cell is not comparable, or has no result.
+    """
 
     word: Word
     reason: str | None = None
 
 
-def marks(results: Sequence[Mapping[str, Any]], changed: Sequence[str]) -> tuple[str, ...]:
-    """In what the runs of a cell are not the paper's: budget, data, settings. changed: the names of those settings."""
-    budgets = [result["science"]["budget"] for result in results]
-    said = [f"budget {budget['name']}" for budget in budgets if not _whole(budget)]
-    said += [f"stand-in data ({name})" for result in results if (name := _stand_in(str(result["data_source"])))]
-    said += [f"the first {limit} items of a task" for r in results if (limit := r.get("item_limit")) is not None]
-    said += [part for result in results for part in result.get("parts", ())]
+def marks(results: Sequence[Result], changed: Sequence[str]) -> tuple[str, ...]:
+    """Say how the runs of a cell differ from the paper's: in budget, data or settings.
+
+    Args:
+        results: the results of the cell.
+        changed: the names of the settings that differ.
+
+    Returns:
+        Each difference once, in words.
+    """
+    budgets = [result.science.budget for result in results]
+    said = [f"budget {budget.name}" for budget in budgets if not _whole(budget)]
+    said += [deviation for result in results for deviation in result.deviations]
+    said += [f"the first {limit} items of a task" for r in results if (limit := r.item_limit) is not None]
+    said += [part for result in results for part in result.parts]
     if results and changed:
         more = f" and {len(changed) - LISTED} more" if len(changed) > LISTED else ""
         said.append(f"changed runs ({', '.join(changed[:LISTED])}{more})")
@@ -50,9 +62,17 @@ def marks(results: Sequence[Mapping[str, Any]], changed: Sequence[str]) -> tuple
 
 
 def verdict(ours: Mean, seeds: int, paper: PaperNumber | None, marked: Sequence[str], digits: int = 2) -> Verdict:
-    """RULE, of the mean of `seeds` seeds against the paper's. marked: from `marks`.
+    """Compare a cell with the paper's, by RULE.
 
-    digits: that the paper prints after the point.
+    Args:
+        ours: the mean over seeds and its standard error, in the metric's unit.
+        seeds: how many seeds it is over.
+        paper: the paper's number, if it reports one.
+        marked: how the runs differ from the paper's, from `marks`.
+        digits: that the paper prints after the decimal point.
+
+    Returns:
+        The verdict.
     """
     if ours.mean is None:
         return Verdict("no result", None if ours.reason == "no values" else ours.reason)
@@ -74,11 +94,6 @@ def verdict(ours: Mean, seeds: int, paper: PaperNumber | None, marked: Sequence[
     return Verdict("higher" if difference > 0 else "lower")
 
 
-def _whole(budget: Mapping[str, Any]) -> bool:
-    """Whether it is the paper's training, whatever its name: all of its length, on all of the data."""
-    return budget["fraction"] == 1 and budget["train_limit"] is None and budget["test_limit"] is None
-
-
-def _stand_in(source: str) -> str | None:
-    """The beginning of a source that is not the paper's data, as far as its colon."""
-    return source.partition(":")[0] if STAND_IN.search(source) else None
+def _whole(budget: Length) -> bool:
+    """Whether a budget is the paper's training, whatever its name: all of its length, on all of the data."""
+    return budget.fraction == 1 and budget.train_limit is None and budget.test_limit is None

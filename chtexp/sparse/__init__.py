@@ -1,14 +1,14 @@
 """Dynamic sparse training: methods as data, and the engine that owns the masks."""
 
+from chtexp.config.method import Method, load_method, method_names
+from chtexp.config.schedules import DensitySchedule, density_schedule
 from chtexp.sparse.checkpoint import load_training_state, training_state
+from chtexp.sparse.cpu.execution import Choice
+from chtexp.sparse.diagnostics import UpdateRecord
 from chtexp.sparse.engine import DynamicSparsity
-from chtexp.sparse.execution import Choice
 from chtexp.sparse.growth import GROWTH
-from chtexp.sparse.layer import UpdateRecord
-from chtexp.sparse.method import Method, load_method, method_names
 from chtexp.sparse.portable import dense_weights, portable_weights
-from chtexp.sparse.schedules import DensitySchedule, density_schedule
-from chtexp.topology.compiled import clock, threads_for_kernels
+from chtexp.system.kernels_cache import clock, threads_for_kernels
 
 __all__ = [
     "GROWTH",

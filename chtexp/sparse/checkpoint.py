@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypedDict
+
+from torch import Tensor
 
 from chtexp.errors import UserError
-from chtexp.sparse.engine import DynamicSparsity
+from chtexp.sparse.engine import DynamicSparsity, SparsityState
 from chtexp.sparse.optimizer_state import state_without
 
 
-def training_state(sparsity: DynamicSparsity) -> dict[str, Any]:
-    """All that a checkpoint needs of the three; each link's weight and buffers are in it once, under `sparsity`."""
+class ModelState(TypedDict):
+    """The state of a model in training.
+
+    Attributes:
+        model: its state dict without the sparse weights.
+        optimizer: the optimizer's state dict without what it holds for the sparse weights.
+        sparsity: the sparse layers.
+    """
+
+    model: dict[str, Tensor]
+    optimizer: dict[str, object]
+    sparsity: SparsityState
+
+
+def training_state(sparsity: DynamicSparsity) -> ModelState:
+    """Collect what a checkpoint needs of model, optimizer and sparsity.
+
+    Args:
+        sparsity: of the model in training.
+
+    Returns:
+        The state, in which the weight of every link and its optimizer buffers occur once, under `sparsity`.
+
+    Raises:
+        UserError: the optimizer's state does not mirror the weights.
+    """
     weights = {f"{layer.name}.weight": layer.weight for layer in sparsity.layers}
     return {
         "model": {name: value for name, value in sparsity.model.state_dict().items() if name not in weights},
@@ -20,8 +45,16 @@ def training_state(sparsity: DynamicSparsity) -> dict[str, Any]:
     }
 
 
-def load_training_state(sparsity: DynamicSparsity, state: dict[str, Any]) -> None:
-    """Continue from `training_state`. Raises UserError, and changes nothing, when it is another training's."""
+def load_training_state(sparsity: DynamicSparsity, state: ModelState) -> None:
+    """Continue from a state that `training_state` returned.
+
+    Args:
+        sparsity: of the model to be trained.
+        state: the state.
+
+    Raises:
+        UserError: it is the state of another training; nothing has been changed.
+    """
     sparsity.check_state(state["sparsity"])
     own = sparsity.model.state_dict()
     reshaped = [name for name, value in state["model"].items() if name in own and value.shape != own[name].shape]
@@ -41,6 +74,7 @@ def load_training_state(sparsity: DynamicSparsity, state: dict[str, Any]) -> Non
     sparsity.load_state_dict(state["sparsity"])
 
 
-def _layout(groups: Sequence[Mapping[str, Any]]) -> list[tuple[list[str], int]]:
-    """Of each group: the names of its settings, and how many parameters it has."""
+def _layout(groups: object) -> list[tuple[list[str], int]]:
+    """Of each of an optimizer's `param_groups`: the names of its settings, and how many parameters it has."""
+    assert isinstance(groups, list)
     return [(sorted(key for key in group if key != "params"), len(group["params"])) for group in groups]

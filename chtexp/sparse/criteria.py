@@ -1,5 +1,8 @@
 """Scores of links for removal and pruning: high means keep (arXiv:2501.19107, removal criteria; Table 12).
 
+Every criterion takes the weights and the gradients of the links, both [K] float32, and the links themselves; it returns scores,
+[K] float32. Criteria that do not read gradients may be given anything in their place.
+
 Shapes: O outputs, I inputs, K links, in row-major order.
 """
 
@@ -10,6 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from chtexp.config.rules import READ_GRADIENT, REMOVAL, Registry
 from chtexp.errors import unknown
 from chtexp.sparse.links import Links
 
@@ -17,12 +21,12 @@ TINY = 1e-12  # keeps the two sensitivities finite where a weight or a gradient 
 
 
 def magnitude(weight_K: Tensor, gradient_K: Tensor, links: Links) -> Tensor:
-    """`wm`: |W|."""
+    """Score links by `wm`: |W|."""
     return weight_K.abs()
 
 
 def relative_importance(weight_K: Tensor, gradient_K: Tensor, links: Links) -> Tensor:
-    """`ri`: |W_ij| / sum of row i + |W_ij| / sum of column j (a row or column without weight counts 0)."""
+    """Score links by `ri`: |W_ij| / sum of row i + |W_ij| / sum of column j (a row or column without weight counts 0)."""
     size_K = weight_K.abs()
     shares = []
     for side, lines_K in enumerate((links.rows_K, links.columns_K)):
@@ -31,7 +35,7 @@ def relative_importance(weight_K: Tensor, gradient_K: Tensor, links: Links) -> T
 
 
 def _sums(size_K: Tensor, links: Links, side: int, lines_K: Tensor) -> Tensor:
-    """The sum of every row (side 0) or column (side 1), in an order that is always the same."""
+    """The sum of every row (side 0) or column (side 1), always added up in the same order."""
     if size_K.device.type == "cpu":
         return torch.zeros(links.shape[side], dtype=size_K.dtype).index_add_(0, lines_K, size_K)
     matrix_OI = torch.zeros(links.shape, dtype=size_K.dtype, device=size_K.device)  # index_add_ has no order there
@@ -40,7 +44,7 @@ def _sums(size_K: Tensor, links: Links, side: int, lines_K: Tensor) -> Tensor:
 
 
 def sign_balanced(weight_K: Tensor, gradient_K: Tensor, links: Links) -> Tensor:
-    """`set`: the rank of |W| among the links of the same sign, in (0, 1]; 0 for a weight of zero.
+    """Score links by `set`: the rank of |W| among the links of the same sign, in (0, 1]; 0 for a weight of zero.
 
     Keeping the highest of these ranks removes the smallest positive and the largest negative weights in equal
     shares, as the original SET does (Mocanu et al., 2018).
@@ -54,45 +58,59 @@ def sign_balanced(weight_K: Tensor, gradient_K: Tensor, links: Links) -> Tensor:
 
 
 def mest(weight_K: Tensor, gradient_K: Tensor, links: Links) -> Tensor:
-    """`mest`: |W| + 0.01 |g| (Yuan et al., 2021)."""
+    """Score links by `mest`: |W| + 0.01 |g| (Yuan et al., 2021)."""
     return weight_K.abs() + 0.01 * gradient_K.abs()
 
 
 def snip(weight_K: Tensor, gradient_K: Tensor, links: Links) -> Tensor:
-    """`snip`: |W g| (Lee et al., 2019)."""
+    """Score links by `snip`: |W g| (Lee et al., 2019)."""
     return (weight_K * gradient_K).abs()
 
 
 def sensitivity(weight_K: Tensor, gradient_K: Tensor, links: Links) -> Tensor:
-    """`sensitivity`: |g| / |W|."""
+    """Score links by `sensitivity`: |g| / |W|."""
     return gradient_K.abs() / weight_K.abs().clamp_min(TINY)
 
 
 def reciprocal_sensitivity(weight_K: Tensor, gradient_K: Tensor, links: Links) -> Tensor:
-    """`rsensitivity`: |W| / |g|."""
+    """Score links by `rsensitivity`: |W| / |g|."""
     return weight_K.abs() / gradient_K.abs().clamp_min(TINY)
 
 
-CRITERIA: dict[str, Callable[[Tensor, Tensor, Links], Tensor]] = {
-    "wm": magnitude,
-    "ri": relative_importance,
-    "set": sign_balanced,
-    "mest": mest,
-    "snip": snip,
-    "sensitivity": sensitivity,
-    "rsensitivity": reciprocal_sensitivity,
-}
-GRADIENT_CRITERIA = {"mest", "snip", "sensitivity", "rsensitivity"}
+# From the weights [K] and gradients [K] of links, float32, to scores [K], float32.
+CRITERIA = Registry[Callable[[Tensor, Tensor, Links], Tensor]](
+    REMOVAL,
+    {
+        "wm": magnitude,
+        "ri": relative_importance,
+        "set": sign_balanced,
+        "mest": mest,
+        "snip": snip,
+        "sensitivity": sensitivity,
+        "rsensitivity": reciprocal_sensitivity,
+    },
+)
 
 
 def link_scores(rule: str, weight_K: Tensor, gradient_OI: Tensor | None, links: Links) -> Tensor:
-    """Scores [K] of `links` by `rule`, a name in CRITERIA, in float32.
+    """Score links by a removal rule.
 
-    weight_K: their weights. gradient_OI: the loss's dense gradient; only the rules in GRADIENT_CRITERIA read it.
+    Args:
+        rule: a name in `CRITERIA`.
+        weight_K: [K] float, the links' weights.
+        gradient_OI: [O, I] float, the loss's dense gradient; only the rules in `READ_GRADIENT` read it, others take None.
+        links: the links.
+
+    Returns:
+        [K] float32; links of low score are removed.
+
+    Raises:
+        UserError: an unknown rule.
+        ValueError: the rule reads the gradient, and it is None.
     """
     if rule not in CRITERIA:
         raise unknown("removal rule", rule, CRITERIA)
-    if rule not in GRADIENT_CRITERIA:
+    if rule not in READ_GRADIENT:
         gradient_K = weight_K  # not read
     elif gradient_OI is None:
         raise ValueError(f"rule '{rule}' reads the gradient, and none was given")

@@ -1,4 +1,4 @@
-"""How one overall density is shared out between layers."""
+"""How one overall density is distributed over layers."""
 
 from __future__ import annotations
 
@@ -10,10 +10,19 @@ DISTRIBUTIONS = ("uniform", "erk")
 
 
 def layer_densities(shapes: Sequence[tuple[int, int]], density: float, distribution: str) -> list[float]:
-    """The density of every layer of shape (outputs, inputs) for the overall `density` in (0, 1].
+    """Distribute an overall density over layers.
 
-    `uniform`: the same everywhere. `erk`: proportional to (O + I) / (O I), layers that would pass 1 stay full and the
-    others share the rest (Evci et al., 2020; Mocanu et al., 2018).
+    Args:
+        shapes: of the layers, each (outputs, inputs).
+        density: links / pairs of all layers together, in (0, 1].
+        distribution: `uniform`, the same density everywhere; `erk`, densities proportional to (O + I) / (O I), where layers
+            that would exceed 1 are full and the others share the rest (Evci et al., 2020; Mocanu et al., 2018).
+
+    Returns:
+        The density of every layer, in (0, 1].
+
+    Raises:
+        UserError: an unknown distribution.
     """
     if distribution not in DISTRIBUTIONS:
         raise unknown("distribution", distribution, DISTRIBUTIONS)

@@ -8,18 +8,24 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
 
 from torch import Tensor, nn
 
+from chtexp.config.method import Topology
 from chtexp.errors import UserError
 from chtexp.randomness import generator
-from chtexp.sparse.method import Topology
 from chtexp.topology import Junction, feature_correlation, init_mask, topology_parameters
 
 
 def initialise_weights(linears: Mapping[str, nn.Linear], densities: Sequence[float], rule: str, seed: int) -> None:
-    """`swi`: N(0, 2 / (density fan_in)); `kaiming`: N(0, 2 / fan_in); `own`: as the model made them."""
+    """Draw the first weights of the sparse layers, in place.
+
+    Args:
+        linears: the layers by name.
+        densities: of the layers, in (0, 1].
+        rule: `swi`: N(0, 2 / (density fan_in)); `kaiming`: N(0, 2 / fan_in); `own`: the weights stay as the model made them.
+        seed: decides the weights, together with the layer's name.
+    """
     if rule == "own":
         return
     for (name, linear), density in zip(linears.items(), densities, strict=True):
@@ -35,17 +41,31 @@ def initial_masks(
     chains: Sequence[Sequence[str] | Junction],
     features_NF: Tensor | None,
 ) -> dict[str, Tensor]:
-    """A bool mask [O, I] for every layer. The first layer is the one that sees the network's input.
+    """Lay out the first links of every sparse layer.
 
-    Rules that correlate inputs (`csti`) get the correlation of `features_NF`; rules that arrange hidden neurons (`bsf`)
-    get the output degrees of the layer before in its chain.
+    The first layer is the one that sees the network's input. Rules that correlate inputs (`csti`) get the correlation of
+    `features_NF`. Rules that arrange hidden neurons (`bsf`) get the output degrees of the layer before in its chain.
+
+    Args:
+        linears: the layers by name, in order.
+        densities: of the layers, in (0, 1].
+        topology: the rule and its parameters, and the rule of hidden layers.
+        seed: decides the masks, together with the layer's name.
+        chains: which layers feed which.
+        features_NF: [N, F] float, training inputs; None: there are none.
+
+    Returns:
+        [O, I] bool for every layer, by name.
+
+    Raises:
+        UserError: the rule needs features and there are none, or they have another shape than the first layer's input.
     """
     before = {second: first for chain in chains if not isinstance(chain, Junction) for first, second in pairwise(chain)}
     correlation: Tensor | None = None
     masks: dict[str, Tensor] = {}
     for (name, linear), density in zip(linears.items(), densities, strict=True):
         rule = topology if topology.hidden is None or not masks else topology.hidden
-        context: dict[str, Any] = {}
+        context: dict[str, Tensor] = {}
         accepted = topology_parameters(rule.rule)
         if "correlation" in accepted:
             if correlation is None:

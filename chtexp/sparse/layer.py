@@ -1,76 +1,67 @@
-"""One sparse layer: a linear map of a model, its links, and the two ways in which they can be executed.
+"""One sparse layer: a linear map of a model, its links, and the two ways to execute it.
 
-`dense`: the weight is an ordinary matrix, exactly zero where a link is absent, and gradients are masked; what a GPU
-wants. `csr`: the weight holds the values of the links alone (`chtexp.sparse.csr`). What the links carry is the same in
-both, a `LinkState`: updates, checkpoints and the change from one execution to the other go through it.
+`dense`: the weight is an ordinary matrix, exactly zero where a link is absent, and gradients are masked; this is fast on a
+GPU. `csr`: the weight holds the values of the links alone (`chtexp.sparse.cpu.csr`). What the links carry is the same in
+both, a `LinkState`: updates, checkpoints and changes of the execution go through it.
 
 Shapes: O outputs, I inputs, K links.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from chtexp.errors import UserError
 from chtexp.sparse import bits
-from chtexp.sparse.csr import CsrLinear, execute_dense, execute_links
-from chtexp.sparse.execution import Execution
+from chtexp.sparse.cpu.csr import CsrLinear, execute_dense, execute_links
+from chtexp.sparse.cpu.execution import Execution
 from chtexp.sparse.links import Links
 from chtexp.sparse.optimizer_state import mirrors
-from chtexp.topology.neighbours import count
-
-
-@dataclass(frozen=True)
-class UpdateRecord:
-    """What one topology update did. All rates are in [0, 1].
-
-    density: links / pairs after it. anp: active neurons post-percolation. overlap: |removed and regrown| / |regrown|,
-    None when nothing was regrown (an epitopological local minimum shows as an overlap near 1). itop: pairs that were
-    ever a link / pairs. zeta: the share of links that was to be removed. layers: density, overlap, whether the early stop
-    has flagged it, and its neurons (`chtexp.topology.neuron_record`), by layer.
-    """
-
-    step: int
-    density: float
-    anp: float
-    overlap: float | None
-    itop: float
-    zeta: float
-    layers: dict[str, dict[str, Any]]
+from chtexp.topology.neighbours import Degrees, degrees
 
 
 @dataclass(frozen=True, eq=False)
 class LinkState:
-    """What the links of a layer carry: weight, gradient (None: none yet) and the optimizer's buffers, each [K].
+    """What the links of a layer carry.
 
-    rest: what the optimizer holds for the weight as a whole, such as a count of steps.
+    Attributes:
+        links: the links.
+        weight_K: [K], their weights.
+        gradient_K: [K], their gradients; None: there are none yet.
+        buffers: the optimizer's buffers by name, each [K].
+        rest: what the optimizer holds for the weight as a whole, such as a step count, by name.
     """
 
     links: Links
     weight_K: Tensor
     gradient_K: Tensor | None
     buffers: dict[str, Tensor]
-    rest: dict[str, Any]
+    rest: dict[str, object]
 
     def weight_at(self, links: Links) -> Tensor:
-        """The weight of every one of `links`; zero where this state has no such link."""
+        """Return the weights [L] of `links`, L of them; zero for links that this state does not have."""
         return _carried(self.weight_K, *self.links.find(links))
 
-    def moved(self, links: Links, *, carried_OI: Tensor | None = None, weight_K: Tensor | None = None) -> LinkState:
-        """The state on other links: those that this state has keep their weight and buffers, others start from zero.
+    def moved(self, links: Links, *, carried: Links | None = None, weight_K: Tensor | None = None) -> LinkState:
+        """Make the state of other links: links that stay keep their weight and buffers, new ones start from zero.
 
         Args:
-            links: the links to be, L of them.
-            carried_OI: bool mask of the only links that keep what they have; None: all that both have.
-            weight_K: [L], the weights to be, where they are not simply carried.
+            links: the new links, L of them.
+            carried: the only links that keep what they have; None: all that are in both.
+            weight_K: [L], the new weights; None: they are kept, or zero.
+
+        Returns:
+            The state of the new links.
         """
         place, there = self.links.find(links)
-        if carried_OI is not None:
-            there &= links.take(carried_OI)
+        if carried is not None:
+            there &= carried.find(links)[1]
         return LinkState(
             links,
             _carried(self.weight_K, place, there) if weight_K is None else weight_K,
@@ -80,37 +71,88 @@ class LinkState:
         )
 
 
+class SavedLayer(TypedDict):
+    """A layer in a checkpoint, the same whatever its execution.
+
+    Attributes:
+        shape: O and I.
+        mask: uint8 [ceil(O * I / 8)], the links as bits.
+        ever: uint8 [ceil(O * I / 8)], the pairs that were ever a link, as bits.
+        weight: [K].
+        buffers: the optimizer's buffers by name, each [K].
+        rest: what the optimizer holds for the weight as a whole, by name.
+        history: [O, I], the last weight of every pair; None unless the method keeps it.
+        flagged: whether the early stop has flagged the layer.
+    """
+
+    shape: list[int]
+    mask: Tensor
+    ever: Tensor
+    weight: Tensor
+    buffers: dict[str, Tensor]
+    rest: dict[str, object]
+    history: Tensor | None
+    flagged: bool
+
+
 def _carried(values_K: Tensor, place: Tensor, there: Tensor) -> Tensor:
     if not values_K.numel():
         return torch.zeros(place.numel(), dtype=values_K.dtype, device=values_K.device)
     return torch.where(there, values_K[place], 0)
 
 
-def _copied(values: dict[str, Any]) -> dict[str, Any]:
+def _copied(values: Mapping[str, object]) -> dict[str, object]:
     return {key: value.clone() if isinstance(value, Tensor) else value for key, value in values.items()}
 
 
-class SparseLayer:
-    """One sparse linear map: its links, where the numbers on them are, and what is known of its past.
+def _check_trained(name: str, linear: nn.Linear, optimizer: torch.optim.Optimizer) -> None:
+    if not any(linear.weight is held for group in optimizer.param_groups for held in group["params"]):
+        raise UserError(
+            f"the weight of sparse layer '{name}' is not in the optimizer; pass it model.parameters(), or name the layers "
+            "that are to be sparse, without it: layers=[...]"
+        )
+    if not linear.weight.requires_grad:
+        raise UserError(
+            f"sparse layer '{name}' is frozen (requires_grad is False), and links that cannot learn cannot be rewired; name "
+            "the layers that are to be sparse, without it: layers=[...]"
+        )
 
-    linear: the module of the model. history_OI: the value that every pair last held, where a method wants it.
-    flagged: its overlap passed the early stop's bound once. count: how many links it has.
+
+class SparseLayer:
+    """One sparse linear map: its links, what they carry, and what is known of its past.
+
+    Args:
+        name: of the layer in its model.
+        linear: the module, which is masked in place.
+        optimizer: it must hold the weight.
+        links: the first links.
+        history: whether to keep the last weight of every pair.
+
+    Attributes:
+        history_OI: [O, I], the last weight of every pair; None unless it is kept.
+        flagged: whether the early stop has flagged the layer: its overlap exceeded the bound once.
+        count: the number of links.
+
+    Raises:
+        UserError: the optimizer does not hold the weight, or the weight is frozen.
     """
 
     def __init__(
-        self, name: str, linear: nn.Linear, optimizer: torch.optim.Optimizer, mask_OI: Tensor, *, history: bool
+        self, name: str, linear: nn.Linear, optimizer: torch.optim.Optimizer, links: Links, *, history: bool
     ) -> None:
+        _check_trained(name, linear, optimizer)
         self.name, self.linear, self.optimizer = name, linear, optimizer
         self.flagged = False
-        self._end_of_backward: Any = None
+        self._end_of_backward: RemovableHandle | None = None
         if not linear.weight.is_contiguous():
             linear.weight.data = linear.weight.data.contiguous()
         self._mask_OI: Tensor | None
         self._factor_OI: Tensor | None
-        self._ever = bits.pack(mask_OI)
-        self.linear.weight.mul_(mask_OI)
+        self._ever = links.bits()
+        self._set_dense_mask(links.mask())
+        self.linear.weight.mul_(self.mask_OI)
         self.history_OI = linear.weight.detach().clone() if history else None
-        self._set_dense_mask(mask_OI)
+        self.count = len(links)
 
     @property
     def weight(self) -> Tensor:
@@ -119,43 +161,59 @@ class SparseLayer:
 
     @property
     def execution(self) -> Execution:
+        """How the layer is executed now: `csr` or `dense`."""
         return "csr" if isinstance(self.linear, CsrLinear) else "dense"
 
     @property
     def shape(self) -> tuple[int, int]:
+        """O and I."""
         return self.linear.out_features, self.linear.in_features
 
     @property
     def links(self) -> Links:
+        """The links, as a list."""
         return self.linear.compressed.links if isinstance(self.linear, CsrLinear) else Links.of_mask(self.mask_OI)
 
     @property
     def mask_OI(self) -> Tensor:
-        """The bool mask; made anew from the links in csr execution."""
+        """The mask, [O, I] bool; made from the links in csr execution."""
         return self.links.mask() if self._mask_OI is None else self._mask_OI
 
     @property
+    def degrees(self) -> Degrees:
+        """How many links every output and every input has."""
+        return self.linear.compressed.degrees if isinstance(self.linear, CsrLinear) else degrees(self.mask_OI)
+
+    @property
     def density(self) -> float:
+        """Links / pairs, in [0, 1]."""
         return self.count / (self.shape[0] * self.shape[1])
 
     @property
     def factor_OI(self) -> Tensor:
-        """The mask as what gradients are multiplied by in every dense step.
+        """The mask [O, I] by which gradients are multiplied in every step of dense execution.
 
-        On the CPU it is of the weight's own type, four times as fast there as a bool (1.2 against 4.7 ms for the three
+        On the CPU it has the weight's own type, which is four times as fast there as bool (1.2 against 4.7 ms for the three
         layers of the MNIST MLP, one core); elsewhere it is the mask itself.
         """
         assert self._factor_OI is not None
         return self._factor_OI
 
     def ever_linked(self) -> int:
-        """Pairs that were ever a link."""
+        """Count the pairs that were ever a link."""
         return bits.count(self._ever)
 
     # ------------------------------------------------------------------ what the links carry
 
     def state(self) -> LinkState:
-        """What the links carry now. Raises UserError where the optimizer's state does not mirror the weight."""
+        """Collect what the links carry now.
+
+        Returns:
+            The state; in csr execution it shares the memory of weight, gradient and buffers.
+
+        Raises:
+            UserError: the optimizer's state does not mirror the weight.
+        """
         links, weight = self.links, self.weight.detach()
         buffers, rest = mirrors(self.optimizer, self.weight)
         if self.execution == "csr":
@@ -166,16 +224,21 @@ class SparseLayer:
         )
 
     def install(self, state: LinkState, execution: Execution) -> None:
-        """Make `state` what this layer is, executed in this way. The weight stays the same parameter."""
+        """Give this layer other links, and what they carry. The weight stays the same parameter.
+
+        Args:
+            state: the new links and what they carry.
+            execution: how to execute the layer.
+        """
         if execution == "csr":
             self._install_links(state)
         else:
             self._install_dense(state)
         self.count = len(state.links)
 
-    def mark_ever(self) -> None:
-        """Note that all present links were once one."""
-        self._ever |= bits.pack(self.mask_OI)
+    def mark_ever(self, links: Links) -> None:
+        """Note that the pairs of `links` were once a link."""
+        self._ever |= links.bits()
 
     def _install_links(self, state: LinkState) -> None:
         self._mask_OI = self._factor_OI = None
@@ -204,7 +267,7 @@ class SparseLayer:
         matrix_OI.zero_()
         links.put(matrix_OI, values_K)
 
-    def _set_optimizer_state(self, state: dict[str, Any]) -> None:
+    def _set_optimizer_state(self, state: dict[str, object]) -> None:
         if state or self.weight in self.optimizer.state:
             self.optimizer.state[self.weight] = state
 
@@ -212,12 +275,11 @@ class SparseLayer:
         self._mask_OI = mask_OI
         on_cpu = mask_OI.device.type == "cpu"
         self._factor_OI = mask_OI.to(self.weight.dtype) if on_cpu else mask_OI
-        self.count = count(mask_OI)
 
     # ------------------------------------------------------------------ the gradient of all pairs
 
     def want_dense_gradient(self, wanted: bool) -> None:
-        """Whether the next backward pass must leave the gradient of absent links, too."""
+        """Choose whether the next backward pass keeps the gradient of all pairs, absent links included."""
         if self._end_of_backward is not None:
             self._end_of_backward.remove()
             self._end_of_backward = None
@@ -233,7 +295,17 @@ class SparseLayer:
             self._end_of_backward = linear.weight.register_post_accumulate_grad_hook(ended)
 
     def dense_gradient(self, method: str) -> Tensor:
-        """The gradient [O, I] of all pairs by the last backward pass; UserError when there was none."""
+        """Return the gradient of all pairs, as the last backward pass computed it.
+
+        Args:
+            method: the name of the method, for the message.
+
+        Returns:
+            [O, I] float.
+
+        Raises:
+            UserError: there is no gradient.
+        """
         linear = self.linear
         gradient_OI = linear.dense_gradient_OI if isinstance(linear, CsrLinear) else linear.weight.grad
         if self.weight.grad is None or gradient_OI is None:
@@ -247,12 +319,12 @@ class SparseLayer:
 
     # ------------------------------------------------------------------ save and resume
 
-    def state_dict(self) -> dict[str, Any]:
-        """Links as bits and all that they carry but their gradients: a copy, the same whatever the execution."""
+    def state_dict(self) -> SavedLayer:
+        """Return a copy of the links, as bits, and of all that they carry but gradients; it does not depend on the execution."""
         state = self.state()
         return {
             "shape": list(self.shape),
-            "mask": bits.pack(self.mask_OI).cpu(),
+            "mask": state.links.bits().cpu(),
             "ever": self._ever.cpu().clone(),
             "weight": state.weight_K.clone(),
             "buffers": {key: value.clone() for key, value in state.buffers.items()},
@@ -261,8 +333,15 @@ class SparseLayer:
             "flagged": self.flagged,
         }
 
-    def check_state(self, saved: dict[str, Any]) -> None:
-        """Raise UserError unless `saved` is a `state_dict` of a layer of this shape and method."""
+    def check_state(self, saved: Mapping[str, object]) -> None:
+        """Check that a saved layer fits this one.
+
+        Args:
+            saved: what `state_dict` returned.
+
+        Raises:
+            UserError: it has another shape, or is of another method or version.
+        """
         whole = {"weight", "flagged"} <= saved.keys() and saved.get("shape") == list(self.shape)
         if not whole or (saved["history"] is None) != (self.history_OI is None):
             raise UserError(
@@ -270,7 +349,13 @@ class SparseLayer:
                 "start"
             )
 
-    def load_state_dict(self, saved: dict[str, Any], execution: Execution) -> None:
+    def load_state_dict(self, saved: SavedLayer, execution: Execution) -> None:
+        """Continue from a state that `state_dict` returned, and that `check_state` accepts.
+
+        Args:
+            saved: the state.
+            execution: how to execute the layer.
+        """
         device, dtype = self.weight.device, self.weight.dtype
         links = Links.of_mask(bits.unpack(saved["mask"].to(device), self.shape))
         buffers = {key: value.to(device).clone() for key, value in saved["buffers"].items()}
@@ -278,5 +363,5 @@ class SparseLayer:
         self.install(LinkState(links, weight_K, None, buffers, _copied(saved["rest"])), execution)
         self._ever = saved["ever"].to(device).clone()
         self.flagged = saved["flagged"]
-        if self.history_OI is not None:
+        if self.history_OI is not None and saved["history"] is not None:
             self.history_OI.copy_(saved["history"])

@@ -1,13 +1,12 @@
-"""What an optimizer holds for a weight: numbers that mirror it, link by link, and others.
+"""What an optimizer holds for a weight: buffers of the weight's shape, and other values.
 
-Absent links have no momentum: whatever mirrors a sparse weight is kept for its links alone.
+Absent links have no momentum: the buffers of a sparse weight are kept for its links alone.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Collection
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +21,14 @@ ELEMENTWISE = (
 
 
 def check_step(optimizer: torch.optim.Optimizer) -> None:
-    """Raises UserError for an optimizer whose step must call the loss again, as a line search does."""
+    """Check that an optimizer makes steps from the gradient alone.
+
+    Args:
+        optimizer: the optimizer.
+
+    Raises:
+        UserError: its step must evaluate the loss again, as a line search does.
+    """
     for parameter in inspect.signature(optimizer.step).parameters.values():
         if parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
             raise UserError(
@@ -32,18 +38,25 @@ def check_step(optimizer: torch.optim.Optimizer) -> None:
 
 
 def is_elementwise(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether a step of `optimizer` leaves a weight at zero whose gradient and state are zero."""
+    """Tell whether a step of `optimizer` leaves a weight at zero whose gradient and state are zero."""
     return type(optimizer) in ELEMENTWISE
 
 
-def mirrors(optimizer: torch.optim.Optimizer, weight: Tensor) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The buffers of `weight` that have its shape, and the rest (step counts and the like).
+def mirrors(optimizer: torch.optim.Optimizer, weight: Tensor) -> tuple[dict[str, Tensor], dict[str, object]]:
+    """Split what an optimizer holds for a weight.
 
-    Raises UserError for any other layout (factored or flattened state): which of its entries belong to an absent link
-    cannot be told.
+    Args:
+        optimizer: the optimizer.
+        weight: of any shape.
+
+    Returns:
+        The buffers that have the weight's shape, and the rest (such as a step count), each by name.
+
+    Raises:
+        UserError: any other layout (factored or flattened state), where the entries of absent links cannot be found.
     """
     buffers: dict[str, Tensor] = {}
-    rest: dict[str, Any] = {}
+    rest: dict[str, object] = {}
     for key, value in optimizer.state.get(weight, {}).items():
         if isinstance(value, Tensor) and value.shape == weight.shape:
             buffers[key] = value
@@ -61,8 +74,8 @@ def mirrors(optimizer: torch.optim.Optimizer, weight: Tensor) -> tuple[dict[str,
     return buffers, rest
 
 
-def state_without(optimizer: torch.optim.Optimizer, weights: Collection[Tensor]) -> dict[str, Any]:
-    """`optimizer.state_dict()` without what it holds for `weights`."""
+def state_without(optimizer: torch.optim.Optimizer, weights: Collection[Tensor]) -> dict[str, object]:
+    """Return `optimizer.state_dict()` without what it holds for `weights`."""
     everything = optimizer.state_dict()
     held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     left_out = {id(weight) for weight in weights}

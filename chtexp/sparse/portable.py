@@ -1,9 +1,11 @@
-"""The weights of a model alone, small on disk and free of masks when read: to test, translate or export with."""
+"""The weights of a model alone, small on disk and without masks when read: for tests, translation and export.
+
+Shapes: O outputs, I inputs, K links.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -13,8 +15,41 @@ from chtexp.sparse.engine import DynamicSparsity
 from chtexp.sparse.links import Links
 
 
-def portable_weights(sparsity: DynamicSparsity) -> dict[str, Any]:
-    """A copy of all parameters and buffers: sparse weights as the bits of their mask and the values of their links."""
+class SparseMatrix(TypedDict):
+    """A sparse weight.
+
+    Attributes:
+        shape: O and I.
+        mask: uint8 [ceil(O * I / 8)], its links as bits.
+        weight: [K], the weights of the links.
+    """
+
+    shape: list[int]
+    mask: Tensor
+    weight: Tensor
+
+
+class PortableWeights(TypedDict):
+    """All parameters and buffers of a model.
+
+    Attributes:
+        dense: those that are not sparse, by name.
+        sparse: the sparse weights, by name.
+    """
+
+    dense: dict[str, Tensor]
+    sparse: dict[str, SparseMatrix]
+
+
+def portable_weights(sparsity: DynamicSparsity) -> PortableWeights:
+    """Copy all parameters and buffers of a model; of sparse weights, the links alone.
+
+    Args:
+        sparsity: of the model.
+
+    Returns:
+        The copy.
+    """
     sparse = {f"{layer.name}.weight": layer for layer in sparsity.layers}
     return {
         "dense": {
@@ -23,7 +58,7 @@ def portable_weights(sparsity: DynamicSparsity) -> dict[str, Any]:
         "sparse": {
             name: {
                 "shape": list(layer.shape),
-                "mask": bits.pack(layer.mask_OI),
+                "mask": layer.links.bits(),
                 "weight": layer.state().weight_K.clone(),
             }
             for name, layer in sparse.items()
@@ -31,8 +66,15 @@ def portable_weights(sparsity: DynamicSparsity) -> dict[str, Any]:
     }
 
 
-def dense_weights(portable: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The state dict of a plain model: absent links are zeros in ordinary matrices."""
+def dense_weights(portable: PortableWeights) -> dict[str, Tensor]:
+    """Make the state dict of a plain model, in which absent links are zeros in ordinary matrices.
+
+    Args:
+        portable: what `portable_weights` returned.
+
+    Returns:
+        Tensors by name.
+    """
     found = dict(portable["dense"])
     for name, saved in portable["sparse"].items():
         outputs, inputs = saved["shape"]

@@ -1,4 +1,4 @@
-"""Which links an update takes away and which it brings: prune, remove, percolate, regrow.
+"""Which links an update removes and which it grows: prune, remove, percolate, regrow.
 
 Shapes: O outputs, I inputs, K links of a layer.
 """
@@ -11,26 +11,30 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from chtexp.config.method import Method
+from chtexp.config.schedules import DensitySchedule, soft_exponent, step_at, zeta_at
 from chtexp.errors import UserError
 from chtexp.randomness import generator
 from chtexp.sparse.criteria import link_scores
 from chtexp.sparse.distribution import layer_densities
 from chtexp.sparse.layer import LinkState, SparseLayer
 from chtexp.sparse.links import Links
-from chtexp.sparse.method import Method
-from chtexp.sparse.schedules import DensitySchedule, soft_exponent, step_at, zeta_at
 from chtexp.sparse.update import keep_highest, keep_highest_overall, regrow, remove
-from chtexp.topology import Junction, link_budget, percolate
-from chtexp.topology.neighbours import count
-
-Chain = Sequence[str] | Junction
+from chtexp.sparse.wiring import Chain
+from chtexp.topology import link_budget
+from chtexp.topology.percolation import percolate_links
 
 
 @dataclass(frozen=True)
-class Before:
-    """The layers as an update finds them after `step` steps.
+class UpdateInputs:
+    """The layers before an update.
 
-    gradients: the dense ones [O, I] that some rules read, of the last backward pass, before the last optimizer step; or none.
+    Attributes:
+        step: optimizer steps so far.
+        layers: the sparse layers.
+        states: what their links carry.
+        gradients: [O, I] of each layer, the dense gradients that some rules read, by the last backward pass, before the last
+            optimizer step; None: no rule reads them.
     """
 
     step: int
@@ -39,10 +43,19 @@ class Before:
     gradients: Sequence[Tensor] | None
 
     def gradient(self, index: int) -> Tensor | None:
+        """Return the dense gradient [O, I] of the layer at `index`, if there is one."""
         return self.gradients[index] if self.gradients is not None else None
 
     def weight_at(self, index: int, links: Links) -> Tensor:
-        """The weights [K] of `links` and, of layers that keep them, those that absent links last had."""
+        """Look up the weights of links in one layer.
+
+        Args:
+            index: of the layer.
+            links: the links, K of them; some may be absent.
+
+        Returns:
+            [K]; of absent links the last weight, where the layer keeps it, or else zero.
+        """
         layer, state = self.layers[index], self.states[index]
         if layer.history_OI is not None:
             return links.take(layer.history_OI)
@@ -50,10 +63,20 @@ class Before:
 
 
 class Rewiring:
-    """A method's decisions over a training of `total_steps` on layers of these shapes.
+    """The decisions of a method in the course of a training.
 
-    chains: which layers feed which. seed: decides every draw, together with the layer's name and the step.
-    stopped: every layer is flagged by the early stop, so that links move no more; a falling density still takes some.
+    Args:
+        method: the method.
+        shapes: of the layers, each (outputs, inputs).
+        chains: which layers feed which.
+        total_steps: optimizer steps of the whole training.
+        update_interval: optimizer steps between two topology updates.
+        seed: decides every random choice, together with the layer's name and the step.
+
+    Attributes:
+        schedule: the overall density as a function of the step.
+        stopped: whether the early stop has flagged every layer. Then no link moves any more, but a falling density still
+            removes links.
     """
 
     def __init__(
@@ -74,23 +97,33 @@ class Rewiring:
         self.stopped = False
 
     def due(self, step: int) -> bool:
-        """Updates happen every `update_interval` steps, while links evolve or density falls, never after the last step."""
+        """Tell whether an update comes after `step` steps.
+
+        Updates come every `update_interval` steps while links evolve or the density falls, but never after the last step.
+        """
         if step % self._update_interval or not 0 < step < self._total_steps:
             return False
         return self.evolves(step) or self.schedule(step) < self.schedule(step - self._update_interval)
 
     def evolves(self, step: int) -> bool:
-        """Whether links move, besides those that a falling density takes."""
+        """Tell whether an update after `step` steps moves links, besides removing those that a falling density takes."""
         if self._method.removal is None or self.stopped or step > self._update_end:
             return False
         return self.schedule.core is None or step <= self.schedule.end_step
 
     def last_update(self, newest: int) -> int:
-        """No update comes after so many steps. newest: the steps before the newest update so far."""
+        """Find the number of steps after which no more update comes.
+
+        Args:
+            newest: optimizer steps before the newest update so far.
+
+        Returns:
+            Optimizer steps, as far as is known now.
+        """
         return max(newest, self.schedule.end_step) if self.stopped else self._last_update
 
     def zeta(self, step: int) -> float:
-        """The share of links that an update removes."""
+        """Return the share of links, in [0, 1], that an update after `step` steps removes."""
         method, core = self._method, self.schedule.core
         if not self.evolves(step):
             return 0.0
@@ -99,11 +132,19 @@ class Rewiring:
         return zeta_at(method.zeta, method.zeta_schedule, step, self._update_end)
 
     def budgets(self, step: int) -> list[int]:
-        """Links that every layer has after an update."""
+        """Count the links that every layer has after an update at `step`."""
         return self._links_at(self.schedule(step))
 
     def kept(self, step: int, budgets: Sequence[int]) -> list[int]:
-        """Links that every layer with these budgets keeps where an update removes: all but zeta of them, or the core."""
+        """Count the links that every layer keeps when an update removes: all but a share of zeta, or the core.
+
+        Args:
+            step: optimizer steps before the update.
+            budgets: the links that every layer has after the update.
+
+        Returns:
+            The number for every layer.
+        """
         if self.schedule.core is None:
             zeta = self.zeta(step)
             return [budget - round(zeta * budget) for budget in budgets]
@@ -113,31 +154,50 @@ class Rewiring:
         densities = layer_densities(self._shapes, density, self._method.distribution)
         return [link_budget(*shape, share) for shape, share in zip(self._shapes, densities, strict=True)]
 
-    def changed(self, before: Before) -> tuple[list[Tensor], list[Tensor]]:
-        """Masks [O, I] of the links that stay, and of those that come."""
+    def changed(self, before: UpdateInputs) -> tuple[list[Links], list[Links]]:
+        """Decide on an update: prune, remove, percolate and regrow.
+
+        Args:
+            before: the layers before it.
+
+        Returns:
+            The links of every layer that stay, and those that are grown.
+
+        Raises:
+            UserError: a layer would be left without a link.
+        """
         budgeted = self._pruned(before)
-        kept = [links.mask() for links in budgeted]
         if not self.evolves(before.step):
-            return kept, [torch.zeros_like(mask) for mask in kept]
+            return budgeted, [Links.none(links.shape, links.positions_K.device) for links in budgeted]
         budgets = [len(links) for links in budgeted]
         kept = self._removed(before, budgeted)
         if self._method.percolation:
             kept = self.percolated(before.layers, kept, before.step)
         return kept, self._regrown(before, kept, budgets)
 
-    def percolated(self, layers: Sequence[SparseLayer], masks: Sequence[Tensor], step: int) -> list[Tensor]:
-        """Masks without the links of inactive neurons.
+    def percolated(self, layers: Sequence[SparseLayer], kept: Sequence[Links], step: int) -> list[Links]:
+        """Take away the links of inactive neurons.
 
-        Raises UserError where that leaves a layer without a link.
+        Args:
+            layers: the sparse layers.
+            kept: the links of every layer.
+            step: optimizer steps so far, for the message.
+
+        Returns:
+            The links of every layer that are left.
+
+        Raises:
+            UserError: a layer would be left without a link.
         """
-        active = percolate({layer.name: mask for layer, mask in zip(layers, masks, strict=True)}, self._chains)
-        self._not_empty(layers, [count(mask) for mask in active.values()], "percolation", step)
-        return list(active.values())
+        active = percolate_links({layer.name: links for layer, links in zip(layers, kept, strict=True)}, self._chains)
+        percolated = [Links(active[layer.name], layer.shape) for layer in layers]
+        self._not_empty(layers, percolated, "percolation", step)
+        return percolated
 
     # ------------------------------------------------------------------ the stages
 
-    def _pruned(self, before: Before) -> list[Links]:
-        """Links at the density wanted now: pruned if it fell, untouched if not."""
+    def _pruned(self, before: UpdateInputs) -> list[Links]:
+        """The links at the present density of the schedule: pruned if it fell, or else unchanged."""
         layers, states, step = before.layers, before.states, before.step
         budgets = self.budgets(step)
         if sum(budgets) >= sum(len(state.links) for state in states):
@@ -158,7 +218,7 @@ class Rewiring:
                 for score, budget, layer in zip(scores, budgets, layers, strict=True)
             ]
         pruned = [links.only(chosen_K) for links, chosen_K in zip(candidates, chosen, strict=True)]
-        self._not_empty(layers, [len(links) for links in pruned], "global pruning", step)
+        self._not_empty(layers, pruned, "global pruning", step)
         return pruned
 
     def _pruning_rule(self) -> str:
@@ -166,7 +226,7 @@ class Rewiring:
         assert rule is not None  # Method checks it
         return rule
 
-    def _removed(self, before: Before, budgeted: Sequence[Links]) -> list[Tensor]:
+    def _removed(self, before: UpdateInputs, budgeted: Sequence[Links]) -> list[Links]:
         removal, step = self._method.removal, before.step
         assert removal is not None
         keeps = self.kept(step, [len(links) for links in budgeted])
@@ -174,43 +234,43 @@ class Rewiring:
             links.only(
                 remove(
                     links,
-                    before.weight_at(index, links),  # without what was pruned just before
+                    before.weight_at(index, links),  # without those that were just pruned
                     before.gradient(index),
                     rule=removal.rule,
                     exponent=self._exponent(step),
                     keep=keep,
                     generator=self._generator("remove", layer, step),
                 )
-            ).mask()
+            )
             for index, (layer, links, keep) in enumerate(zip(before.layers, budgeted, keeps, strict=True))
         ]
 
     def _exponent(self, step: int) -> float | None:
-        """The exponent of soft removal; None where removal is not soft."""
+        """The exponent of soft removal; None if removal is not soft."""
         soft = self._method.removal.soft if self._method.removal else None
         if soft is None:
             return None
         over = self._update_end if soft.schedule == "exponent" else self._total_steps
         return soft_exponent(soft.schedule, soft.delta_start, soft.delta_end, min(step / over, 1.0))
 
-    def _regrown(self, before: Before, kept: Sequence[Tensor], budgets: Sequence[int]) -> list[Tensor]:
+    def _regrown(self, before: UpdateInputs, kept: Sequence[Links], budgets: Sequence[int]) -> list[Links]:
         regrowth = self._method.regrowth
         assert regrowth is not None
         return [
             regrow(
-                mask,
+                links,
                 before.gradient(index),
                 rule=regrowth.rule,
                 soft=regrowth.soft,
-                count=budget - count(mask),
+                count=budget - len(links),
                 generator=self._generator("regrow", layer, before.step),
             )
-            for index, (layer, mask, budget) in enumerate(zip(before.layers, kept, budgets, strict=True))
+            for index, (layer, links, budget) in enumerate(zip(before.layers, kept, budgets, strict=True))
         ]
 
-    def _not_empty(self, layers: Sequence[SparseLayer], counts: Sequence[int], cause: str, step: int) -> None:
-        for layer, links in zip(layers, counts, strict=True):
-            if not links:
+    def _not_empty(self, layers: Sequence[SparseLayer], left: Sequence[Links], cause: str, step: int) -> None:
+        for layer, links in zip(layers, left, strict=True):
+            if not len(links):
                 raise UserError(
                     f"{cause} leaves layer '{layer.name}' without a link after step {step}: nothing passes it; use "
                     f"wider layers or a sparsity below {self._method.sparsity:g}"

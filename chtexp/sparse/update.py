@@ -1,7 +1,7 @@
-"""The stages of one topology update, each a pure function of masks: prune, remove, regrow (arXiv:2501.19107).
+"""The stages of one topology update, each a pure function of links: prune, remove, regrow (arXiv:2501.19107).
 
-What is removed is chosen among links, in row-major order; what is grown, among all free pairs of a mask. Every function
-leaves its arguments as they are.
+Removal chooses among links, in row-major order; regrowth chooses among all free pairs, which have no link. No function changes
+its arguments.
 
 Shapes: O outputs, I inputs, K links.
 """
@@ -16,16 +16,35 @@ from torch import Tensor
 from chtexp.sparse.criteria import link_scores
 from chtexp.sparse.growth import GROWTH
 from chtexp.sparse.links import Links
-from chtexp.topology import gumbel_top_k, sample_links, uniform_links
+from chtexp.topology import gumbel_top_k, sample_links
+from chtexp.topology.selection import sample_pairs, uniform_pairs
 
 
 def keep_highest(score_K: Tensor, keep: int, generator: torch.Generator) -> Tensor:
-    """Bool [K]: the `keep` of highest score; ties are broken by the generator."""
+    """Keep the links of highest score.
+
+    Args:
+        score_K: [K] float.
+        keep: the number of links to keep.
+        generator: breaks ties.
+
+    Returns:
+        [K] bool, True for links that stay.
+    """
     return sample_links(score_K.unsqueeze(0), keep, soft=False, generator=generator).squeeze(0)
 
 
 def keep_highest_overall(scores: Sequence[Tensor], keep: int, generator: torch.Generator) -> list[Tensor]:
-    """As `keep_highest`, comparing the scores of all layers with each other (global pruning)."""
+    """Keep the links of highest score over all layers (global pruning).
+
+    Args:
+        scores: of every layer, each [K] float.
+        keep: the number of links to keep, of all layers together.
+        generator: breaks ties.
+
+    Returns:
+        For every layer [K] bool, True for links that stay.
+    """
     return list(keep_highest(torch.cat(list(scores)), keep, generator).split([score.numel() for score in scores]))
 
 
@@ -39,10 +58,23 @@ def remove(
     keep: int,
     generator: torch.Generator,
 ) -> Tensor:
-    """Bool [K]: the `keep` links that stay.
+    """Choose the links that stay when others are removed.
 
-    exponent None: those of highest score. Otherwise they are drawn without replacement with probability proportional
-    to score^exponent, in the log domain, so that exponent 9 does not underflow.
+    Args:
+        links: the links.
+        weight_K: [K] float, their weights.
+        gradient_OI: [O, I] float, the loss's dense gradient, for rules that read it.
+        rule: a name in `CRITERIA`.
+        exponent: None: the links of highest score stay. Otherwise they are drawn without replacement, with probability
+            proportional to score^exponent, in the log domain, so that exponent 9 does not underflow.
+        keep: the number of links that stay.
+        generator: decides every random choice.
+
+    Returns:
+        [K] bool, True for links that stay.
+
+    Raises:
+        UserError: an unknown rule.
     """
     score_K = link_scores(rule, weight_K, gradient_OI, links)
     if exponent is None:
@@ -55,20 +87,33 @@ def remove(
 
 
 def regrow(
-    mask_OI: Tensor,
+    links: Links,
     gradient_OI: Tensor | None,
     *,
     rule: str,
     soft: bool,
     count: int,
     generator: torch.Generator,
-) -> Tensor:
-    """`count` new links among the free pairs of `mask_OI`, by score or drawn in proportion to it.
+) -> Links:
+    """Choose new links among the free pairs.
 
-    rule: `random`, or a name in GROWTH. Where fewer free pairs than `count`
-    score above zero, the rest is drawn uniformly from the free pairs.
+    Args:
+        links: the present links.
+        gradient_OI: [O, I] float, the loss's dense gradient, for rules that read it.
+        rule: `random`, or a name in `GROWTH`. If fewer than `count` free pairs score above zero, the rest is drawn uniformly
+            from the free pairs.
+        soft: whether links are drawn with probability proportional to the score; otherwise the highest scores win.
+        count: the number of new links, at most the number of free pairs.
+        generator: decides every random choice.
+
+    Returns:
+        The new links alone.
     """
     if rule == "random":
-        return uniform_links(~mask_OI, count, generator=generator)
+        pairs = links.shape[0] * links.shape[1]
+        return Links(uniform_pairs(links.positions_K, pairs, count, generator=generator), links.shape)
+    mask_OI = links.mask()
     score_OI = GROWTH[rule](mask_OI, gradient_OI)
-    return sample_links(score_OI, count, soft=soft, generator=generator, free_OI=~mask_OI)
+    free_OI = mask_OI.logical_not_()
+    grown = sample_pairs(score_OI, count, soft=soft, generator=generator, free_OI=free_OI)
+    return Links(grown.sort().values, links.shape)

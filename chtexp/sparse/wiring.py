@@ -6,8 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from torch import nn
 
+from chtexp.config.method import Method
 from chtexp.errors import UserError, unknown
+from chtexp.topology import Junction
 
+Chain = Sequence[str] | Junction
 KEEPS_NEURONS = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Sigmoid, nn.Tanh,
     nn.Softplus, nn.Hardswish, nn.Dropout, nn.AlphaDropout, nn.Identity, nn.LayerNorm, nn.RMSNorm, nn.BatchNorm1d,
@@ -15,9 +18,17 @@ KEEPS_NEURONS = (
 
 
 def sparse_linears(model: nn.Module, layers: Sequence[str] | None) -> dict[str, nn.Linear]:
-    """The linear maps named by `layers`, in that order; by default every `nn.Linear` but the last, the output head.
+    """Find the linear maps of a model that are to be sparse.
 
-    Raises UserError for a name that is no `nn.Linear` of the model, for a name given twice, and when none are left.
+    Args:
+        model: the network.
+        layers: their names; None: every `nn.Linear` but the last, the output head.
+
+    Returns:
+        The modules by name, in the order of `layers`.
+
+    Raises:
+        UserError: a name that is no `nn.Linear` of the model or is given twice, two layers that share a weight, or no layer.
     """
     linears = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     if layers is None:
@@ -39,11 +50,17 @@ def sparse_linears(model: nn.Module, layers: Sequence[str] | None) -> dict[str, 
 
 
 def plain_chains(model: nn.Module, layers: Sequence[str]) -> list[list[str]]:
-    """Chains of sparse layers that feed each other inside `nn.Sequential`s.
+    """Find the chains of sparse layers that feed each other inside `nn.Sequential`s.
 
-    Between them stands nothing but modules that keep every neuron at its position.
-    The outputs of each layer of a chain are the inputs of the next. What lies outside a Sequential cannot be seen
-    from the modules alone and is left to the caller.
+    The outputs of each layer of a chain are the inputs of the next: between them are only modules that keep every neuron at its
+    position. What happens outside a Sequential cannot be seen from the modules alone.
+
+    Args:
+        model: the network.
+        layers: the names of its sparse layers.
+
+    Returns:
+        Every chain of at least two layers, as layer names.
     """
     names, chains = {id(model.get_submodule(name)): name for name in layers}, []
     nested = {child for outer in _sequentials(model) for child in _sequentials(outer) if child is not outer}
@@ -57,6 +74,35 @@ def plain_chains(model: nn.Module, layers: Sequence[str]) -> list[list[str]]:
                 chain = []
         chains.append(chain)
     return [chain for chain in chains if len(chain) > 1]
+
+
+def layers_feeding_each_other(
+    model: nn.Module, layers: Sequence[str], chains: Sequence[Chain] | None, method: Method
+) -> list[Chain]:
+    """Find out which sparse layers feed which.
+
+    Args:
+        model: the network.
+        layers: the names of its sparse layers.
+        chains: the answer, where the caller knows it; None: as the model shows it.
+        method: whether this matters: only if it percolates.
+
+    Returns:
+        The chains.
+
+    Raises:
+        UserError: the method percolates, and the model does not show what some layer feeds or is fed by.
+    """
+    if chains is not None:
+        return list(chains)
+    found = plain_chains(model, layers)
+    unknown_of = sorted(set(layers).difference(*found))
+    if unknown_of and method.percolation and len(layers) > 1:
+        raise UserError(
+            f"method '{method.name}' percolates and needs to know which layers feed which, which {type(model).__name__} "
+            f"does not show for {', '.join(unknown_of)}: pass chains=[['first', 'second'], ...], or chains=() if none does"
+        )
+    return list(found)
 
 
 def _sequentials(model: nn.Module) -> list[nn.Sequential]:

@@ -1,14 +1,15 @@
-"""The state of a run, read off its folder and, where one is in charge, off the scheduler. Nobody has to report anything."""
+"""The state of a run, read from its folder and, where there is one, from the scheduler; nobody has to report anything."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from chtexp.errors import UserError
-from chtexp.store.damage import UNREADABLE, whole_result
+from chtexp.store.damage import Damaged
+from chtexp.store.files import cannot_be_read
 from chtexp.store.folder import RunFolder, is_conducted
+from chtexp.store.results import Result
 from chtexp.store.starts import SIGN_SECONDS, Start
 
 DAMAGED = "damaged"  # what is in its folder cannot be read
@@ -25,7 +26,12 @@ WITHOUT_A_WORD = "its process is gone without a word: killed (SIGKILL, out of me
 
 
 class Said(NamedTuple):
-    """The scheduler's word for a job's state, and for why it waits (or ended) where it gives one."""
+    """What the scheduler says of a job.
+
+    Attributes:
+        state: the job's state, in the scheduler's word.
+        reason: why it waits, or why it ended, where the scheduler gives a reason.
+    """
 
     state: str
     reason: str = ""
@@ -39,32 +45,42 @@ Queue = Mapping[str, Said]  # of each job by its name
 
 @dataclass(frozen=True)
 class Condition:
-    """state: one of STATES. reason: why, where it is not plain. step: how far it had come when it said so.
+    """The state of a run.
 
-    result: of a run that is done.
+    Attributes:
+        state: one of STATES.
+        reason: why, where that is not plain.
+        step: the last optimizer step that it reported when it ended.
+        result: the result of a run that is done.
     """
 
     state: str
     reason: str = ""
     step: int | None = None
-    result: dict[str, Any] | None = field(default=None, compare=False, repr=False)
+    result: Result | None = field(default=None, compare=False, repr=False)
 
 
 def condition(
     folder: RunFolder, queue: Queue | None = None, conducted: Callable[[str], bool] = is_conducted
 ) -> Condition:
-    """What is known of a run.
+    """Find out the state of a run.
 
-    queue: what the scheduler says of the jobs it still knows, by name; None where there is no scheduler to ask.
-    conducted: whether the sweep in a folder is at work.
+    Args:
+        folder: the run's folder.
+        queue: what the scheduler says of the jobs that it still knows, by name; None where no scheduler can be asked.
+        conducted: tells whether the sweep in a folder is at work.
+
+    Returns:
+        The state; DAMAGED where the folder cannot be read.
     """
     try:
-        if (result := whole_result(folder)) is not None:
+        if (result := folder.evaluated()) is not None:
             return Condition("done", result=result)
         return _unfinished(folder, queue, conducted)
-    except UNREADABLE as error:
-        said = " ".join(str(error).split())
-        return Condition(DAMAGED, said if isinstance(error, UserError) else f"its records cannot be read ({said})")
+    except Damaged as damage:
+        return Condition(DAMAGED, str(damage))
+    except OSError as error:  # of a look at a folder, and not into a file
+        return Condition(DAMAGED, str(cannot_be_read(folder.path, error)))
 
 
 def _unfinished(folder: RunFolder, queue: Queue | None, conducted: Callable[[str], bool]) -> Condition:
@@ -92,7 +108,7 @@ def _unfinished(folder: RunFolder, queue: Queue | None, conducted: Callable[[str
     if said in WAITING:
         return Condition("pending", f"job {job.name if job else ''} is {word}")  # queued again
     ending = start.ending
-    if said in AT_WORK and ending is not None and ending["state"] in ("timed-out", "preempted"):
+    if said in AT_WORK and ending is not None and ending.state in ("timed-out", "preempted"):
         return Condition("pending", f"job {job.name if job else ''} is {word}, and has not begun it again")
     # a queue may be another user's or cluster's: signs of life count more
     left = queue is not None and said not in AT_WORK and start.silence() > SILENT_SIGNS * SIGN_SECONDS
@@ -102,11 +118,11 @@ def _unfinished(folder: RunFolder, queue: Queue | None, conducted: Callable[[str
 
 
 def _ended(start: Start, said: str | None) -> Condition:
-    """How a start ended: by its own word, by the scheduler's, or by what is left of it."""
+    """How a start ended: by its own report, by the scheduler's, or by what is left of it."""
     if (ending := start.ending) is not None:
-        if ending["state"] == "done":
+        if ending.state == "done":
             return Condition("missing", "its result was removed")
-        return Condition(ending["state"], ending["reason"], ending.get("step"))
+        return Condition(ending.state, ending.reason, ending.step)
     if said is not None and said not in (*AT_WORK, "COMPLETED"):
         return Condition(ENDINGS.get(said, "failed"), f"the scheduler says {said}")
     if start.is_gone():

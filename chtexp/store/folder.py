@@ -21,30 +21,31 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from chtexp.errors import UserError
-from chtexp.store.evaluations import scores_in, with_scores
-from chtexp.store.files import last_line, read_json_if_any, read_lines, write_json
+from chtexp.store.damage import Damaged
+from chtexp.store.evaluations import evaluated_by
+from chtexp.store.files import (
+    as_read,
+    cannot_be_read,
+    last_line,
+    read_lines,
+    read_record_if_any,
+    read_records_if_any,
+    read_text,
+    write_json,
+)
+from chtexp.store.identity import ID_LENGTH
+from chtexp.store.records import Cleared, Environment, Job, Moment, Plain
+from chtexp.store.results import Result
+from chtexp.store.seal import file_checksum, sealed
 from chtexp.store.starts import SignsOfLife, Start
 
+OF_AN_ID, OF_A_SEED = re.compile(rf"[0-9a-f]{{{ID_LENGTH}}}"), re.compile(r"seed-(0|[1-9][0-9]*)")
 KEPT_WHEN_CLEARED = ("starts", "submitted.json", "command.txt", "cleared.json")
-
-
-@dataclass(frozen=True)
-class Job:
-    """What was given the run, after `starts_before` starts: a scheduler's job, or the process of a sweep (name: None).
-
-    sweep: the folder of the sweep, with `starts/` of that process. command: what to type for the run alone.
-    """
-
-    name: str | None
-    starts_before: int
-    sweep: str
-    command: str | None = None
 
 
 def is_conducted(sweep: str) -> bool:
@@ -60,23 +61,37 @@ def slug(name: str) -> str:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of one run: one id, one seed."""
+    """The files of one run: one id, one seed.
+
+    Attributes:
+        path: the folder.
+    """
 
     path: Path
 
     @classmethod
     def of(cls, runs: Path, labels: tuple[str, ...], identity: str, seed: int) -> RunFolder:
-        """The folder of a run; `labels` only make its name readable."""
+        """The folder of a run.
+
+        Args:
+            runs: the folder of all runs.
+            labels: words that make its name readable, and nothing else.
+            identity: the identity of the run.
+            seed: its seed.
+
+        Returns:
+            The folder, which need not exist.
+        """
         return cls(runs / "-".join([*(slug(label) for label in labels), identity]) / f"seed-{seed}")
 
     @classmethod
     def every(cls, runs: Path) -> list[RunFolder]:
-        """All run folders below `runs` that were ever started or submitted, in the order of their names."""
+        """All run folders below `runs` that were ever started or submitted, ordered by name."""
         return cls._begun(runs.glob("*/seed-*"))
 
     @classmethod
     def of_every_seed(cls, path: Path) -> list[RunFolder]:
-        """Those that lie in `path` itself, the folder that runs share which differ in their seeds alone."""
+        """The run folders in `path`, the folder that is shared by runs which differ only in their seeds."""
         return cls._begun(path.glob("seed-*"))
 
     @classmethod
@@ -92,18 +107,22 @@ class RunFolder:
 
     @property
     def config(self) -> Path:
+        """The resolved configuration."""
         return self.path / "config.yaml"
 
     @property
     def metrics(self) -> Path:
+        """One line for each evaluation and each topology update."""
         return self.path / "metrics.jsonl"
 
     @property
     def checkpoints(self) -> Path:
+        """The folder of the last two checkpoints."""
         return self.path / "checkpoints"
 
     @cached_property
     def result(self) -> Path:
+        """The result, written last: the run is done."""
         return self.path / "result.json"
 
     @property
@@ -113,104 +132,214 @@ class RunFolder:
 
     @property
     def log(self) -> Path:
+        """What was printed."""
         return self.path / "log.txt"
 
     @property
     def environment(self) -> Path:
+        """Versions, commit, hardware and threads of every start."""
         return self.path / "environment.json"
 
     @property
     def diff(self) -> Path:
+        """The uncommitted changes of the working tree."""
         return self.path / "uncommitted.diff"
 
     @property
     def commands(self) -> Path:
+        """Every command that worked on this run."""
         return self.path / "command.txt"
 
     def last_start(self) -> Start | None:
+        """The last start of the run, or None."""
         return Start.last(self.path / "starts")
 
     def job(self) -> Job | None:
-        """What was last given the run by a sweep."""
-        job = read_json_if_any(self.path / "submitted.json")
-        return None if job is None else Job(**job)
+        """The job, or the sweep's process, that was last given the run; None without one.
+
+        Raises:
+            Damaged: `submitted.json` cannot be read whole.
+        """
+        return read_record_if_any(self.path / "submitted.json", Job)
 
     @property
     def starts(self) -> int:
-        """How often it was started."""
+        """How often the run was started."""
         start = self.last_start()
         return start.number if start else 0
 
     @property
     def cleared_by(self) -> int:
-        """The start that last removed what was there; 0: none."""
-        cleared = read_json_if_any(self.path / "cleared.json")
-        return 0 if cleared is None else int(cleared["start"])
+        """The start that last removed what was there; 0 for none.
+
+        Raises:
+            Damaged: `cleared.json` cannot be read whole.
+        """
+        cleared = read_record_if_any(self.path / "cleared.json", Cleared)
+        return 0 if cleared is None else cleared.start
 
     def submit(self, job: Job) -> None:
-        """Write down that a job, or a sweep's process, was given the run."""
-        write_json(self.path / "submitted.json", asdict(job))
+        """Record that a job, or a sweep's process, was given the run."""
+        write_json(self.path / "submitted.json", job.plain)
 
-    def read_result(self) -> dict[str, Any] | None:
-        """What `result.json` says, or None when the run is not done."""
-        result: dict[str, Any] | None = read_json_if_any(self.result)
+    def finished(self) -> Result | None:
+        """Read the result of the run, or None when it is not done.
+
+        Raises:
+            Damaged: the result cannot be read whole, or is another run's.
+        """
+        result = read_record_if_any(self.result, Result)
+        if result is not None and self.is_of_a_run and self._name != (result.id, f"seed-{result.seed}"):
+            raise Damaged(self.result, f"is the result of another run: {result.id} seed {result.seed}")
         return result
 
-    def evaluated_result(self) -> Mapping[str, Any] | None:
-        """`read_result`, with the scores of evaluations since; see `chtexp.store.evaluations`."""
-        result = self.read_result()
-        return None if result is None else with_scores(result, scores_in(self.path))
+    def evaluated(self) -> Result | None:
+        """Read the result with the scores of later evaluations (`chtexp.store.evaluations`), or None when the run is not done.
 
-    def read_metrics(self) -> list[dict[str, Any]]:
-        """Every whole line of `metrics.jsonl`."""
-        return list(read_lines(self.metrics))
+        Raises:
+            Damaged: the result or the scores cannot be read whole, or are another run's.
+        """
+        result = self.finished()
+        return None if result is None else evaluated_by(result, self.path)
 
-    def last_evaluation(self) -> dict[str, Any]:
-        """The last evaluation in `metrics.jsonl`, or nothing."""
-        return last_line(self.metrics, kind="evaluation") or {}
+    def read_result(self) -> dict[str, object] | None:
+        """Read the result as plain values, or None when the run is not done.
+
+        Raises:
+            Damaged: the result cannot be read whole, or is another run's.
+        """
+        result = self.finished()
+        return None if result is None else result.said
+
+    @property
+    def is_of_a_run(self) -> bool:
+        """Whether the folder is named as a run's is; a copy may have any other name."""
+        identity, seed = self._name
+        return OF_AN_ID.fullmatch(identity) is not None and OF_A_SEED.fullmatch(seed) is not None
+
+    @property
+    def _name(self) -> tuple[str, str]:
+        return self.path.parent.name.rpartition("-")[2], self.path.name
+
+    def read_metrics(self) -> list[Plain]:
+        """Read every whole line of `metrics.jsonl`.
+
+        Raises:
+            Damaged: a line is no whole record, or a finished run's file is not the one that it wrote.
+        """
+        moments = read_lines(self.metrics, Moment)
+        self.check(self.metrics)
+        return [moment.plain for moment in moments]
+
+    def check(self, path: Path) -> None:
+        """Check that a file of a finished run is what it was when the run was done; older results have no checksums.
+
+        Raises:
+            Damaged: it has changed, or cannot be read.
+        """
+        result = self.finished()
+        wanted = result.environment.files.get(path.name) if result else None
+        try:
+            if wanted is not None and file_checksum(path) != wanted:
+                raise Damaged(path, "is damaged: it is not what its checksum says")
+        except OSError as error:
+            raise cannot_be_read(path, error) from None
+
+    def environments(self) -> list[Environment]:
+        """Read the environment of every start.
+
+        Raises:
+            Damaged: `environment.json` cannot be read whole.
+        """
+        return read_records_if_any(self.environment, Environment)
+
+    def last_evaluation(self) -> Plain:
+        """Read the last evaluation in `metrics.jsonl`; empty where there is none.
+
+        Raises:
+            Damaged: a line is not a whole record.
+        """
+        moment = last_line(self.metrics, Moment, kind="evaluation")
+        return moment.plain if moment else {}
 
     def last_step(self) -> int | None:
-        """The step of the last record in `metrics.jsonl`, an evaluation or a topology update; None without any."""
-        record = last_line(self.metrics)
-        return None if record is None else record.get("step")
+        """Read the step of the last record in `metrics.jsonl`, an evaluation or an update; None without any.
+
+        Raises:
+            Damaged: a line is not a whole record.
+        """
+        moment = last_line(self.metrics, Moment)
+        return None if moment is None else moment.step
 
     def last_command(self) -> str | None:
-        """What to type to work on this run: as the last time, or as its sweep would have."""
-        with suppress(FileNotFoundError, NotADirectoryError):
-            if lines := self.commands.read_text().splitlines():
-                return lines[-1]
+        """Find the command that works on this run: the last one, or the one that its sweep would use; None without either.
+
+        Raises:
+            Damaged: `command.txt` or `submitted.json` cannot be read.
+        """
+        if lines := read_text(self.commands).splitlines():
+            return lines[-1]
         job = self.job()
         return job.command if job else None
 
     def log_tail(self, lines: int) -> list[str]:
-        """The last lines of the log."""
-        if not self.log.exists():
-            return []
-        with self.log.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - 200 * lines))
-            return file.read().decode(errors="replace").splitlines()[-lines:]
+        """Read the last `lines` lines of the log.
 
-    def finish(self, result: Mapping[str, Any]) -> None:
-        """Write `result.json`, the mark of a finished run."""
-        write_json(self.result, result)
+        Raises:
+            Damaged: the log cannot be read.
+        """
+        try:
+            with self.log.open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - 200 * lines))
+                return file.read().decode(errors="replace").splitlines()[-lines:]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise cannot_be_read(self.log, error) from None
+
+    def finish(self, result: Plain, beside: Iterable[str] = ()) -> Result:
+        """Write `result.json`, the mark of a finished run, with checksums of the result and of the files that go with it.
+
+        Args:
+            result: what the run says, as plain values.
+            beside: names of such files, in addition to metrics and weights.
+
+        Returns:
+            The result as it will be read.
+
+        Raises:
+            ValueError: a number is out of bounds.
+        """
+        paths = (self.metrics, self.selected, *(self.path / name for name in beside))
+        files = {path.name: file_checksum(path) for path in paths if path.exists()}
+        made = Result.of(as_read(sealed(result, files=files)))
+        write_json(self.result, made.plain)
+        return made
 
     def clear(self) -> None:
-        """Remove all that former starts left, but the record of them and of this.
+        """Remove everything that former starts left, except the record of these starts and of this removal.
 
-        First the mark of being done, then the checkpoints: cut off at any point, what is left is a run to start anew.
+        The mark of being done goes first, then the checkpoints: interrupted at any point, it leaves a run to start anew.
         """
         write_json(self.path / "cleared.json", {"start": self.starts})
-        self.result.unlink(missing_ok=True)
+        remove(self.result)
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         for path in self.path.iterdir():
             if path.name not in KEPT_WHEN_CLEARED:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                remove(path)
 
     @contextmanager
     def claimed(self) -> Iterator[SignsOfLife]:
-        """Keep other processes off this run; raises RunLocked at once when one is at work.
+        """Keep other processes off this run.
 
-        Whoever claims it says how it ended (`start.end`); a process that dies without a word is seen to be gone.
+        Whoever claims it records how it ended (`start.end`); a process that dies without doing so is seen to be gone.
+
+        Yields:
+            The signs of life of this start.
+
+        Raises:
+            RunLocked: another process is at work on the run.
+            UserError: the folder cannot be written.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -228,6 +357,14 @@ class RunFolder:
                         start.end("failed", reason=_unsaid(sys.exc_info()[1]), step=None, traceback="")
 
 
+def remove(path: Path) -> None:
+    """Remove whatever lies at `path`, a folder in a file's place as well."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def _by_name_and_seed(path: Path) -> tuple[str, int, str]:
     seed = path.name.removeprefix("seed-")
     return path.parent.name, int(seed) if seed.isdecimal() else -1, seed
@@ -241,9 +378,14 @@ class MetricLines:
     """Appends records to a JSON-lines file; each line is whole once `write` returns."""
 
     def __init__(self, path: Path, size: int = 0) -> None:
-        """Continue at `size` bytes: what a killed process wrote after its last checkpoint is cut off.
+        """Open the file and cut off what a killed process wrote after its last checkpoint.
 
-        Raises RuntimeError when the file is shorter than its checkpoint says.
+        Args:
+            path: the file.
+            size: the bytes to keep.
+
+        Raises:
+            RuntimeError: the file is shorter than its checkpoint says.
         """
         self._file = path.open("ab")
         if self.size < size:
@@ -251,18 +393,20 @@ class MetricLines:
             raise RuntimeError(f"{path} has lost lines since its checkpoint; overwrite=true trains the run again")
         self._file.truncate(size)
 
-    def write(self, record: Mapping[str, Any]) -> None:
+    def write(self, record: Mapping[str, object]) -> None:
+        """Append one record."""
         self._file.write(json.dumps(record, allow_nan=False).encode() + b"\n")
         self._file.flush()
 
     def sync(self) -> None:
-        """See that what was written is on disk."""
+        """Wait until everything written is on disk."""
         os.fsync(self._file.fileno())
 
     @property
     def size(self) -> int:
-        """Bytes written so far, in all."""
+        """The size of the file in bytes."""
         return self._file.seek(0, os.SEEK_END)
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()

@@ -1,25 +1,46 @@
-"""A run's identity is a hash of its scientific config: what is learned, by what, how and how long."""
+"""A run's identity is a hash of its scientific configuration: what is learned, by what, how and for how long."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
 
 ID_LENGTH = 10
 
 
-def run_id(science: Mapping[str, Any]) -> str:
-    """Ten hexadecimal digits that are equal when and only when the config is (2^40 of them).
+def run_id(science: Mapping[str, object]) -> str:
+    """Compute the identity of a run: ten hexadecimal digits (2^40 values), equal for equal configurations.
 
-    science: nested mappings of plain values. The order of keys, and 1 against 1.0, make no difference.
+    Args:
+        science: nested mappings of plain values. The order of keys, and 1 or 1.0, make no difference.
+
+    Returns:
+        The identity.
     """
     canonical = json.dumps(_canonical(science), sort_keys=True, allow_nan=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:ID_LENGTH]
 
 
-def _canonical(value: Any) -> Any:
+def known_run_id(science: Mapping[str, object]) -> str:
+    """`run_id`, computed once for the many runs that differ only in their seeds.
+
+    Args:
+        science: nested mappings of values as JSON has them.
+
+    Returns:
+        The identity.
+    """
+    return _id_of(json.dumps(science, allow_nan=False))
+
+
+@lru_cache(maxsize=4096)
+def _id_of(text: str) -> str:
+    return run_id(json.loads(text))
+
+
+def _canonical(value: object) -> object:
     if isinstance(value, Mapping):
         return {str(key): _canonical(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,11 +1,11 @@
-"""Who is at work on a run: a numbered file a start, of which only the last can be going on.
+"""Who works on a run: a numbered file for each start, of which only the last can be alive.
 
     starts/0001.json       who: host, process, the scheduler's job; the time of its last change is its sign of life
     starts/0001.end.json   how it ended, if it could say: state, reason, step, traceback
 
-A start claims the next number by creating its file, which every file system, a network one too, lets exactly one process
-do; and only once the last start is over. Nothing is removed or renamed, so no claim can be lost to a race. A start that
-was taken for dead and is not (a frozen machine) sees the higher number at its next sign of life, and stops.
+A start claims the next number by creating its file, which every file system, network ones included, lets exactly one process
+do; and only once the last start is over. Nothing is removed or renamed, so no claim can be lost to a race. A start that was
+taken for dead and is not (a frozen machine) sees the higher number at its next sign of life, and stops.
 """
 
 from __future__ import annotations
@@ -16,11 +16,15 @@ import socket
 import tempfile
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from chtexp.store.files import read_json_if_any, write_json
+from pydantic import Field, StrictStr
+
+from chtexp.store.damage import Damaged
+from chtexp.store.files import read_record_if_any, write_json
+from chtexp.store.records import Count, Ending, Record
 
 SIGN_SECONDS = 10.0  # between two signs of life
 STALE_SECONDS = 180.0  # without one, seen from another machine: file attributes may be cached there for a minute
@@ -33,24 +37,40 @@ class RunLocked(RuntimeError):
 
 
 class TakenOver(RuntimeError):
-    """Another process took this one for dead and works on its run."""
+    """Another process took this one for dead, and works on its run."""
 
 
-@dataclass(frozen=True)
-class Process:
-    """Who makes a start. machine: host, boot and process namespace; born: when, in the machine's own ticks."""
+class Process(Record):
+    """The process that makes a start (`starts/0001.json`).
 
-    host: str
-    machine: str
-    pid: int
-    born: str
-    job: str | None
-    restarts: int
+    Attributes:
+        host: the name of the machine.
+        machine: host, boot and process namespace.
+        pid: the process number.
+        born: when the process began, in the machine's own ticks.
+        job: the scheduler's job, if any.
+        restarts: how often that job was requeued.
+    """
+
+    host: StrictStr
+    machine: StrictStr
+    pid: Annotated[int, Field(strict=True, ge=1, lt=2**31)]
+    born: StrictStr
+    job: StrictStr | None
+    restarts: Count
 
     @classmethod
     def this(cls) -> Process:
+        """This process."""
         job, restarts = _scheduler_job()
-        return cls(socket.gethostname(), _machine(), os.getpid(), _born(os.getpid()), job, restarts)
+        return cls(
+            host=socket.gethostname(),
+            machine=_machine(),
+            pid=os.getpid(),
+            born=_born(os.getpid()),
+            job=job,
+            restarts=restarts,
+        )
 
     def is_gone(self) -> bool | None:
         """Whether the process has ended; None where that cannot be seen from here."""
@@ -67,25 +87,34 @@ class Process:
 
 @dataclass(frozen=True)
 class Start:
-    """One start of a run. number: from 1."""
+    """One start of a run.
+
+    Attributes:
+        folder: the folder of starts.
+        number: from 1.
+    """
 
     folder: Path
     number: int
 
     @classmethod
     def last(cls, folder: Path) -> Start | None:
-        """The last of the starts in `folder` (`starts/`)."""
+        """The last start in `folder` (`starts/`), or None."""
         try:
-            numbers = [
-                int(name[:-5]) for name in os.listdir(folder) if name[:-5].isdecimal() and name.endswith(".json")
-            ]
+            begun = [name.partition(".")[0] for name in os.listdir(folder) if name.endswith(".json")]
         except (FileNotFoundError, NotADirectoryError):
             return None
+        numbers = [int(number) for number in begun if number.isdecimal()]  # an ending tells of a start, too
         return cls(folder, max(numbers)) if numbers else None
 
     @classmethod
     def claim(cls, folder: Path) -> Start:
-        """Begin the next start; raises RunLocked while another is going on."""
+        """Begin the next start in `folder`.
+
+        Raises:
+            RunLocked: another start is alive.
+            OSError: its file cannot be written.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         last = cls.last(folder)
         if last is not None and not last.is_over():
@@ -97,7 +126,7 @@ class Start:
             raise RunLocked(f"another process has just begun to work on {folder.parent}") from None
         try:
             with file:
-                json.dump({**asdict(Process.this()), "began": _now()}, file)
+                json.dump({**Process.this().plain, "began": _now()}, file)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:  # a full disk
@@ -107,29 +136,33 @@ class Start:
 
     @property
     def path(self) -> Path:
+        """The file that says who makes the start."""
         return self.folder / f"{self.number:04d}.json"
 
     @property
     def end_path(self) -> Path:
+        """The file that says how it ended."""
         return self.folder / f"{self.number:04d}.end.json"
 
     @property
     def process(self) -> Process | None:
         """Who made it; None while its file is not whole (or for ever, if a full disk or a crash cut it off)."""
         try:
-            values = json.loads(self.path.read_text())
-            return Process(**{name: values[name] for name in Process.__dataclass_fields__})
-        except (ValueError, KeyError):
+            return read_record_if_any(self.path, Process)
+        except Damaged:
             return None
 
     @property
-    def ending(self) -> dict[str, Any] | None:
-        """What it said when it ended."""
-        ending: dict[str, Any] | None = read_json_if_any(self.end_path)
-        return ending
+    def ending(self) -> Ending | None:
+        """How it ended, by its own report; None without one.
+
+        Raises:
+            Damaged: the report cannot be read whole.
+        """
+        return read_record_if_any(self.end_path, Ending)
 
     def is_over(self) -> bool:
-        """Whether it ended, was killed, or gave no sign of life for long."""
+        """Whether it ended, was killed, or has given no sign of life for STALE_SECONDS."""
         if self.end_path.exists():
             return True
         process = self.process
@@ -137,12 +170,12 @@ class Start:
         return self.silence() > STALE_SECONDS if gone is None else gone
 
     def is_of(self, pid: int) -> bool:
-        """Whether this process of this machine made it."""
+        """Whether the process `pid` of this machine made it."""
         process = self.process
         return process is not None and (process.machine, process.pid) == (_machine(), pid)
 
     def is_gone(self) -> bool:
-        """Whether its process ended without a word, for certain."""
+        """Whether its process has certainly ended without a report."""
         process = self.process
         return not self.end_path.exists() and process is not None and process.is_gone() is True
 
@@ -150,18 +183,28 @@ class Start:
         """Seconds since its last sign of life, by the clock of the file system; a jump of that clock counts as silence."""
         return abs(_clock_of(self.folder) - self.path.stat().st_mtime)
 
-    def end(self, state: str, **details: Any) -> None:
-        """Say how it ended."""
+    def end(self, state: str, **details: object) -> None:
+        """Record how it ended.
+
+        Args:
+            state: one of `chtexp.store.records.State`.
+            details: further fields of `chtexp.store.records.Ending`.
+        """
         write_json(self.end_path, {"state": state, "at": _now(), **details})
 
     def is_last(self) -> bool:
-        """Whether nobody has taken over."""
+        """Whether no other start has taken over."""
         return not Start(self.folder, self.number + 1).path.exists()
 
 
 @dataclass
 class SignsOfLife:
-    """A thread that shows that a start goes on, and sees when another took it over."""
+    """A thread that shows that a start is alive, and notices when another took it over.
+
+    Attributes:
+        start: the start.
+        taken_over: whether another start was seen.
+    """
 
     start: Start
     taken_over: bool = False
@@ -185,7 +228,11 @@ class SignsOfLife:
                 pass  # a file system out of reach: the next sign may pass
 
     def check(self) -> None:
-        """Raise TakenOver if this start must not go on; before writing what others may write."""
+        """Check that this start may go on, before writing what others may write.
+
+        Raises:
+            TakenOver: another start has taken over.
+        """
         if self.taken_over or not self.start.is_last():
             raise TakenOver(
                 f"another process has taken over {self.start.folder.parent}, thinking that this one was dead"
@@ -221,7 +268,7 @@ def _machine() -> str:
 
 
 def _born(pid: int) -> str:
-    """When the process began, in ticks of the machine; empty when there is none (one that only awaits burial counts so)."""
+    """When the process began, in ticks of the machine; empty when there is none (a zombie counts as none)."""
     stat = _read(f"/proc/{pid}/stat")
     if stat:
         fields = stat.rpartition(")")[2].split()

@@ -7,115 +7,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Annotated, Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from chtexp.config.budget import Budget
+from chtexp.config.images import ImageClassificationRecipe, ImageDataConfig, ImageLength
+from chtexp.config.models import MLPConfig
 from chtexp.data import ImageData, PixelScale, random_crop_flip
+from chtexp.distributed.group import ALONE, Processes
 from chtexp.errors import UserError
-from chtexp.models.mlp import MLP, MLPConfig
-from chtexp.processes import ALONE, Processes
+from chtexp.models.mlp import MLP
 from chtexp.randomness import derive_seed, generator
-from chtexp.tasks.base import Budget, Built, Tested
-from chtexp.typed import Description
+from chtexp.tasks.base import Built, Tested
+from chtexp.tasks.selection import Selection
 
-PositiveInt = Annotated[int, Field(ge=1)]
-PositiveFloat = Annotated[float, Field(gt=0)]
 CROP_PADDING = 4
 EVALUATION_BATCH = 2000
 
 
-class ImageDataConfig(Description):
-    """A data set: sizes, per-channel mean and std of pixels in [0, 1], and the paper's MLP widths on it.
-
-    stands_in_for: the data set of the paper whose cells this one fills, marked, where it is asked for by name.
-    """
-
-    name: str
-    shape: tuple[PositiveInt, PositiveInt, PositiveInt]
-    classes: Annotated[int, Field(ge=2)]
-    train_examples: PositiveInt
-    test_examples: PositiveInt
-    mean: tuple[float, ...]
-    std: tuple[PositiveFloat, ...]
-    augment: Literal["none", "crop_flip"] = "none"
-    mlp_hidden: tuple[PositiveInt, ...] = Field(default=(), json_schema_extra={"identity": False})
-    stands_in_for: str | None = Field(default=None, json_schema_extra={"identity": False})
-
-    @model_validator(mode="after")
-    def _one_number_a_channel(self) -> ImageDataConfig:
-        for name, values in (("mean", self.mean), ("std", self.std)):
-            if len(values) != self.shape[0]:
-                raise UserError(f"data.{name} needs one number for each of {self.shape[0]} channels, not {len(values)}")
-        return self
-
-
-class Optimizer(Description):
-    name: Literal["sgd"] = "sgd"
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
-
-
-class LearningRate(Description):
-    """Linear from `start` to `end`, reached at the fraction `until` of training [choice: 0.9], then constant."""
-
-    schedule: Literal["linear"] = "linear"
-    start: PositiveFloat = 0.025
-    end: Annotated[float, Field(ge=0)] = 2.5e-4
-    until: Annotated[float, Field(gt=0, le=1)] = 0.9
-
-
-class ImageClassificationRecipe(Description):
-    """epochs: passes over the training set at the full budget. update_epochs: passes between topology updates.
-
-    selection: `test` is the paper's protocol (best test accuracy over epochs); `validation` holds out
-    `validation_fraction` of the training set and reports test accuracy at the best validation epoch.
-    """
-
-    name: Literal["image_classification"] = "image_classification"
-    epochs: PositiveInt = 100
-    batch_size: PositiveInt = 32
-    update_epochs: PositiveInt = 1
-    optimizer: Optimizer = Optimizer()
-    learning_rate: LearningRate = LearningRate()
-    selection: Literal["test", "validation"] = "test"
-    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    cpu_fraction: Annotated[float, Field(gt=0, le=1, json_schema_extra={"identity": False})] = 0.1
-
-
-class ImageLength:
-    """How long a training is, before any data is read: a pure function of the descriptions."""
-
-    def __init__(self, recipe: ImageClassificationRecipe, data: ImageDataConfig, budget: Budget) -> None:
-        examples = min(data.train_examples, budget.train_limit or data.train_examples)
-        self.validation_examples = (
-            round(recipe.validation_fraction * examples) if recipe.selection == "validation" else 0
-        )
-        self.train_examples = examples - self.validation_examples
-        if self.train_examples < 1 or (recipe.selection == "validation" and self.validation_examples < 1):
-            raise UserError(
-                f"task.validation_fraction {recipe.validation_fraction:g} of {examples} examples leaves "
-                f"{self.validation_examples} to validate and {self.train_examples} to train on; both need at least 1"
-            )
-        self.test_examples = min(data.test_examples, budget.test_limit or data.test_examples)
-        self.epochs = budget.of(recipe.epochs)
-        self.said = budget.said("task.epochs", recipe.epochs)
-        self.batch_size = recipe.batch_size
-        self.steps_per_epoch = math.ceil(self.train_examples / recipe.batch_size)
-        self.total_steps = self.epochs * self.steps_per_epoch
-        self.update_interval = recipe.update_epochs * self.steps_per_epoch
-
-    def positions(self, step: int) -> int:
-        """Images that the first `step` steps process."""
-        epochs, steps = divmod(step, self.steps_per_epoch)
-        return epochs * self.train_examples + min(steps * self.batch_size, self.train_examples)
-
-
 def build_mlp(config: MLPConfig, data: ImageDataConfig, seed: int) -> Built:
-    """The MLP for a data set; its first weights are a function of the seed."""
+    """Build the MLP for a data set.
+
+    Args:
+        config: the sizes of the hidden layers.
+        data: the data set, which gives the numbers of inputs and outputs.
+        seed: decides the first weights.
+
+    Returns:
+        The network, with its sparse layers and their order.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "model"))
         model = MLP(math.prod(data.shape), config.hidden, data.classes)
@@ -123,9 +46,12 @@ def build_mlp(config: MLPConfig, data: ImageDataConfig, seed: int) -> Built:
 
 
 class Batch(NamedTuple):
-    """Normalised images [B, C, H, W], their labels [B], and what the loss of this part of a batch counts.
+    """A process's share of a batch.
 
-    weight: 1 but where processes that share a batch have parts of different size.
+    Attributes:
+        images: [B, C, H, W] float32, normalised.
+        labels: [B] int64.
+        weight: the factor of its mean loss; 1 unless processes have shares of different sizes.
     """
 
     images: Tensor
@@ -133,16 +59,30 @@ class Batch(NamedTuple):
     weight: float
 
 
-class ImageClassification:
-    """Classification of images held in memory as uint8 tensors on `device`; see `chtexp.tasks.Task`.
+SELECTIONS = {
+    "test": Selection(moment="best test", metric="accuracy", higher_is_better=True),
+    "validation": Selection(moment="best validation", metric="validation_accuracy", higher_is_better=True),
+}
 
-    processes: they share every batch and every evaluation.
+
+class ImageClassification:
+    """Classification of images; see `chtexp.tasks.Task`.
+
+    Args:
+        recipe: how to train.
+        config: what the data set is said to be.
+        budget: how much of it to use, and how long to train.
+        images: the data set, which is kept in memory on `device`.
+        seed: decides the order of the examples and their augmentation.
+        device: where this process trains.
+        processes: those that train together; they share every batch and every evaluation.
+
+    Raises:
+        UserError: the files hold another data set than `config` describes.
     """
 
     metric = "accuracy"
     higher_is_better = True
-    validation_higher_is_better = True
-    reports_last = tests_once = keeps_selected = False
 
     def __init__(
         self,
@@ -161,7 +101,7 @@ class ImageClassification:
         self.total_steps = self.length.total_steps
         self.evaluate_interval = self.length.steps_per_epoch
         self.update_interval = self.length.update_interval
-        self.validation_metric = "validation_accuracy" if recipe.selection == "validation" else None
+        self.selection = SELECTIONS[recipe.selection]
         self._scale = PixelScale(config.mean, config.std, device)
         self.recipe, self.config, self.seed, self.device = recipe, config, seed, device
         order = torch.randperm(images.train_labels.numel(), generator=generator(0, "subset", config.name))
@@ -173,7 +113,7 @@ class ImageClassification:
         self.test = self._normalised(images.test_images[:tested], images.test_labels[:tested])
 
     def _normalised(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """This process's part of what is evaluated on, the same every time: normalised once, four bytes a pixel."""
+        """Normalise this process's share of the examples to evaluate on: once, for it is always the same (4 bytes a pixel)."""
         part = slice(self.processes.rank, None, self.processes.world)
         return self._scale(images[part].to(self.device)), labels[part].to(self.device)
 
@@ -192,7 +132,14 @@ class ImageClassification:
                 raise UserError(f"data.{what} is {should}, but the files of '{config.name}' hold {is_}")
 
     def batches(self, first_step: int) -> Iterator[tuple[Batch]]:
-        """Every training example once an epoch in the epoch's own order; of each batch this process's part."""
+        """Iterate over batches: every epoch has each training example once, in an order of its own.
+
+        Args:
+            first_step: the step to begin with, from 0.
+
+        Yields:
+            This process's share of the batch, in one part.
+        """
         images, labels = self.train
         size, rank, world = self.length.batch_size, self.processes.rank, self.processes.world
         for step in range(first_step, self.total_steps):
@@ -210,21 +157,38 @@ class ImageClassification:
             yield (Batch(self._scale(batch), labels[mine], weight),)
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Mean cross-entropy, in nats; its mean over all processes is that of the whole batch."""
+        """Compute the mean cross-entropy of a process's share of a batch.
+
+        Args:
+            model: the network.
+            batch: the share.
+
+        Returns:
+            A scalar, in nats; its mean over processes is the mean cross-entropy of the whole batch.
+        """
         loss = cross_entropy(model(batch.images), batch.labels)
         return loss if batch.weight == 1 else batch.weight * loss
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """`accuracy` on test in percent, `test_loss` in nats, and `validation_accuracy` where a part is held out."""
+        """Evaluate on the test set and, where examples are held out, on these.
+
+        Args:
+            model: the network.
+
+        Returns:
+            `accuracy` (percent) and `test_loss` (nats an example) of the test set; `validation_accuracy` (percent) of the
+            examples held out, where the recipe selects by them.
+        """
         accuracy, loss = self._accuracy(model, *self.test)
         metrics = {"accuracy": accuracy, "test_loss": loss}
-        if self.validation_metric:
-            metrics[self.validation_metric] = self._accuracy(model, *self.validation)[0]
+        if self.selection.moment == "best validation":
+            metrics[self.selection.metric] = self._accuracy(model, *self.validation)[0]
         return metrics
 
     @torch.inference_mode()
     def _accuracy(self, model: nn.Module, images: Tensor, labels: Tensor) -> tuple[float, float]:
-        sums = torch.zeros(3, dtype=torch.double, device=self.device)  # right ones, loss, all
+        """The accuracy (percent) and mean cross-entropy (nats) of all processes' examples."""
+        sums = torch.zeros(3, dtype=torch.double, device=self.device)  # correct ones, loss, all
         for some, wanted in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
             logits = model(some)
             sums[0] += (logits.argmax(1) == wanted).sum()
@@ -234,21 +198,21 @@ class ImageClassification:
         return 100 * right / count, loss / count
 
     def final_scores(self, model: nn.Module) -> Tested:
-        """Never asked: test accuracy is one of the metrics of every evaluation."""
+        """Do not call this: the test accuracy is one of the metrics of every evaluation."""
         raise NotImplementedError
 
     def keepsakes(self) -> dict[str, str]:
-        """None: no model is kept."""
+        """Return nothing, because no model is kept."""
         return {}
 
     def features(self) -> Tensor:
-        """Training pixels [N, F], as floats; correlation does not depend on their scale."""
+        """Return the training pixels [N, F], float32, 0 to 255: correlation does not depend on their scale."""
         return self.train[0].flatten(1).float()
 
     def passed(self, step: int) -> dict[str, float]:
-        """Passes over the training set."""
+        """Count passes over the training set, as `epoch`."""
         return {"epoch": step / self.length.steps_per_epoch}
 
     def positions(self, step: int) -> int:
-        """Images that the first `step` steps process."""
+        """Count the images that the first `step` steps process."""
         return self.length.positions(step)

@@ -9,91 +9,56 @@ import json
 import math
 from collections.abc import Iterator
 from itertools import islice
-from typing import Annotated, Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from chtexp.config.budget import Budget
+from chtexp.config.models import LlamaConfig
+from chtexp.config.text import LanguageModellingLength, LanguageModellingRecipe
 from chtexp.data.text import PADDING, SequenceBatches, TextData
+from chtexp.distributed.group import ALONE, Processes
 from chtexp.errors import UserError
-from chtexp.models.llama import Llama, LlamaConfig
-from chtexp.processes import ALONE, Processes
+from chtexp.models.llama import Llama
 from chtexp.randomness import derive_seed
-from chtexp.tasks.adam import Adam, Share
-from chtexp.tasks.base import Budget, Built, PositiveInt, Tested
-from chtexp.tasks.ramps import Ramps
+from chtexp.tasks.base import Built, Tested
+from chtexp.tasks.selection import Selection
 from chtexp.tasks.transfer import on_device
 from chtexp.topology import Junction
-from chtexp.typed import Description
 
-FEWEST_UPDATES = 10
-TOKENIZER, SETTINGS = "tokenizer.json", "tokenizer_config.json"  # kept in a run's folder, to use its model anywhere
-
-
-class WarmUpCosine(Ramps):
-    """Linear to `peak` over `warmup` steps (at the full budget), then half a cosine to `floor` times it [choice].
-
-    schedule: `inoam_cosine` multiplies it with a ramp of `ramp_steps` after every topology update; `cosine` does not.
-    """
-
-    schedule: Literal["cosine", "inoam_cosine"] = "inoam_cosine"
-    peak: Annotated[float, Field(gt=0)]
-    warmup: PositiveInt
-    floor: Share = 0.1
-
-
-class LanguageModellingRecipe(Description):
-    """steps: optimizer steps at the full budget, of `batch` sequences each.
-
-    at_once: sequences of one forward pass in one process, whose gradients are summed up to those of the batch: it changes
-    memory and time, and numbers by rounding. update_steps: between topology updates. evaluations: on the validation text, over
-    the whole training. cpu_fraction: of the steps at budget=cpu.
-    """
-
-    name: Literal["language_modelling"] = "language_modelling"
-    steps: PositiveInt
-    batch: PositiveInt = 512
-    at_once: Annotated[int, Field(ge=1, json_schema_extra={"identity": False})] = 32
-    update_steps: PositiveInt = 100
-    evaluations: PositiveInt = 10
-    optimizer: Adam
-    learning_rate: WarmUpCosine
-    cpu_fraction: Annotated[float, Field(gt=0, le=1, json_schema_extra={"identity": False})] = 0.1
-
-
-class LanguageModellingLength:
-    """How long a training is, before any data is read.
-
-    Updates are `update_steps` apart; where a short budget leaves room for fewer than ten, ten are spread over it [choice].
-    """
-
-    def __init__(self, recipe: LanguageModellingRecipe, budget: Budget, sequence_length: int) -> None:
-        self.total_steps = budget.of(recipe.steps)
-        self.said = budget.said("task.steps", recipe.steps)
-        self.update_interval = max(1, min(recipe.update_steps, self.total_steps // FEWEST_UPDATES))
-        self.evaluate_interval = max(1, self.total_steps // recipe.evaluations)
-        self.warmup = budget.of(recipe.learning_rate.warmup)
-        self._step_tokens = recipe.batch * sequence_length
-
-    def positions(self, step: int) -> int:
-        """Places of sequences that the first `step` steps compute: tokens, and the padding behind short documents."""
-        return step * self._step_tokens
+TOKENIZER, SETTINGS = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+)  # in a run's folder, so that its model can be used anywhere
 
 
 def build_llama_for(config: LlamaConfig, vocabulary: int, positions: int, seed: int) -> Built:
-    """The network for a vocabulary of this size; its first weights are a function of the seed."""
+    """Build the network for a vocabulary.
+
+    Args:
+        config: the network's sizes.
+        vocabulary: the number of tokens in the vocabulary.
+        positions: the longest sequence, in tokens.
+        seed: decides the first weights.
+
+    Returns:
+        The network, with its sparse layers and their junctions.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "model"))
         model = Llama(config, vocabulary, positions=positions)
     return Built(model, model.sparse_layers(), [Junction(*junction) for junction in model.junctions()])
 
 
-class Part(NamedTuple):
-    """Sequences [B, T + 1]: every token but the last is an input, every one but the first a target; PADDING is neither.
+class BatchPart(NamedTuple):
+    """Sequences of a batch.
 
-    weight: of a target's nats in the loss of this process, so that the processes' mean is that over all targets of the batch.
+    Attributes:
+        tokens: [B, T + 1] int64. Every token but the last is an input, every token but the first a target; PADDING is neither.
+        weight: the factor of a target's loss. With it the losses of all parts, averaged over processes, add up to the mean
+            over all targets of the batch.
     """
 
     tokens: Tensor
@@ -101,17 +66,26 @@ class Part(NamedTuple):
 
 
 class LanguageModelling:
-    """The next token of text; see `chtexp.tasks.Task`. processes: they share every step and evaluation.
+    """Prediction of the next token of a text; see `chtexp.tasks.Task`.
 
-    The paper's perplexity is of validation text, and of the network as it is at the end: so is what a run reports and keeps.
+    The paper reports the validation perplexity of the network at the end of training. So does a run, and it keeps that network.
+
+    Args:
+        recipe: how to train.
+        budget: how much of the data to use, and how long to train.
+        data: the tokenised text.
+        sequence_length: T, in tokens.
+        seed: decides the order of the sequences.
+        device: where this process trains.
+        processes: those that train together; they share every batch and every evaluation.
+
+    Raises:
+        UserError: a batch has fewer sequences than there are processes.
     """
 
     metric = "perplexity"
     higher_is_better = False
-    validation_metric: str | None = "perplexity"
-    validation_higher_is_better = False
-    reports_last = keeps_selected = True
-    tests_once = False
+    selection = Selection(moment="last", metric="perplexity", higher_is_better=False, keeps_model=True)
 
     def __init__(
         self,
@@ -136,10 +110,17 @@ class LanguageModelling:
         if recipe.batch < processes.world:
             raise UserError(f"task.batch={recipe.batch} leaves nothing to some of {processes.world} processes")
         self._batches = SequenceBatches(self._train, recipe.batch, seed)
-        self._counted = (0, 0)  # so many steps predict so many tokens
+        self._counted = (0, 0)  # optimizer steps, and the tokens that they predict
 
-    def batches(self, first_step: int) -> Iterator[list[Part]]:
-        """Of every step: what this process takes of its batch, at most `at_once` sequences at a time."""
+    def batches(self, first_step: int) -> Iterator[list[BatchPart]]:
+        """Iterate over batches of sequences.
+
+        Args:
+            first_step: the step to begin with, from 0.
+
+        Yields:
+            This process's share of a batch, in parts of at most `recipe.at_once` sequences.
+        """
         rank, world = self.processes.rank, self.processes.world
         indices = self._batches.iterate(first_step)
         for step in range(first_step, self.total_steps):
@@ -149,16 +130,24 @@ class LanguageModelling:
             for first in range(0, len(mine), self.recipe.at_once):
                 some = mine[first : first + self.recipe.at_once]
                 tokens = on_device(self.data.train.take(some, self._tokens), self.device)
-                parts.append(Part(tokens, world / max(targets, 1)))
+                parts.append(BatchPart(tokens, world / max(targets, 1)))
             self._counted = step + 1, self._predicted(step) + targets
             yield parts
 
-    def loss(self, model: nn.Module, part: Part) -> Tensor:
-        """The part's share of the mean negative log-likelihood a token of the batch, in nats."""
+    def loss(self, model: nn.Module, part: BatchPart) -> Tensor:
+        """Compute what a part adds to the batch's mean negative log-likelihood a token.
+
+        Args:
+            model: the network.
+            part: the part.
+
+        Returns:
+            A scalar, in nats a token.
+        """
         return self._nats(model, part.tokens) * part.weight
 
     def _nats(self, model: nn.Module, tokens_BT: Tensor) -> Tensor:
-        """The negative log-likelihood of all targets of sequences [B, T + 1], summed up."""
+        """The negative log-likelihood of sequences [B, T + 1], in nats, summed over targets."""
         inputs_BT, targets_BT = tokens_BT[:, :-1], tokens_BT[:, 1:]
         logits_BTV = model(inputs_BT.masked_fill(inputs_BT == PADDING, self.data.tokenizer.padding))
         return cross_entropy(
@@ -167,10 +156,16 @@ class LanguageModelling:
 
     @torch.inference_mode()
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """`perplexity` of the validation text, all of it but its first token (of every document, where each is a sequence);
-        `validation_loss` of it, in nats a token.
+        """Evaluate on the validation text.
 
-        Summed over tokens, so that it is the same on any number of processes but for rounding.
+        All of its tokens are targets but the first (of every document, where each document is a sequence). Sums run over
+        tokens, so the result depends on the number of processes by rounding alone.
+
+        Args:
+            model: the network.
+
+        Returns:
+            `validation_loss`, the mean negative log-likelihood in nats a token, and `perplexity`, its exponential.
         """
         sums = torch.zeros(2, dtype=torch.double, device=self.device)
         for tokens_BT in self._validation_parts():
@@ -181,9 +176,9 @@ class LanguageModelling:
         return {"perplexity": math.exp(min(loss, 700.0)), "validation_loss": loss}
 
     def _validation_parts(self) -> Iterator[Tensor]:
-        """What this process takes of the validation text, at most `at_once` sequences [B, T + 1] at a time.
+        """This process's share of the validation text, in parts [B, T + 1] of at most `recipe.at_once` sequences.
 
-        What the whole sequences leave over is a part of its own, a shorter sequence, unless the budget limits the text.
+        The text after the last whole sequence is a part of its own, one shorter sequence, unless the budget limits the text.
         """
         text, size = self.data.validation, self.recipe.at_once
         firsts = range(0, self._validation, size)
@@ -197,25 +192,25 @@ class LanguageModelling:
                 yield on_device(tokens_BT, self.device)
 
     def final_scores(self, model: nn.Module) -> Tested:
-        """None: every evaluation is on the validation text."""
+        """Do not call this: every evaluation is on the validation text, and nothing else is reported."""
         raise NotImplementedError
 
     def keepsakes(self) -> dict[str, str]:
-        """The tokenizer, as Hugging Face keeps it."""
+        """Return the tokenizer in the files that Hugging Face reads."""
         tokenizer = self.data.tokenizer
         settings = {"eos_token": tokenizer.end_token, "pad_token": tokenizer.padding_token}
         return {TOKENIZER: tokenizer.text(), SETTINGS: json.dumps(settings) + "\n"}
 
     def features(self) -> None:
-        """Tokens have none to correlate."""
+        """Return None, because tokens are no vectors to correlate."""
         return
 
     def passed(self, step: int) -> dict[str, float]:
-        """Passes over the training text, and tokens predicted, padding left out."""
+        """Count passes over the training text, as `epoch`, and the targets so far without padding, as `tokens`."""
         return {"epoch": step / self._batches.batches_per_epoch, "tokens": float(self._predicted(step))}
 
     def _predicted(self, step: int) -> int:
-        """Tokens that the first `step` steps of all processes predict: counted on where they are drawn, anew elsewhere."""
+        """The targets of the first `step` steps in all processes, counted on from the last step that was asked for."""
         counted, tokens = self._counted if self._counted[0] <= step else (0, 0)
         for batch in islice(self._batches.iterate(counted), step - counted):
             tokens += self.data.train.targets(batch, self._tokens)
@@ -223,7 +218,7 @@ class LanguageModelling:
         return tokens
 
     def positions(self, step: int) -> int:
-        """Places of sequences that the first `step` steps compute."""
+        """Count the tokens that the first `step` steps process, padding included."""
         return self.length.positions(step)
 
 

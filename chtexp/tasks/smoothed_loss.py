@@ -1,11 +1,11 @@
-"""Label-smoothed cross-entropy in one tensor of logits' size (Szegedy et al. 2016; arXiv:2501.19107: smoothing 0.1).
+"""Label-smoothed cross-entropy with one tensor of the logits' size (Szegedy et al. 2016; arXiv:2501.19107: smoothing 0.1).
 
 Shapes: B batch, T target tokens, V vocabulary.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -16,21 +16,45 @@ from torch.nn.functional import log_softmax
 def smoothed_loss_sum(
     logits_BTV: Tensor, target_BT: Tensor, pad_id: int, smoothing: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Three scalars: smoothed losses summed, plain negative log-likelihoods summed (both nats), target tokens counted.
+    """Sum the label-smoothed cross-entropy over target tokens.
 
-    The wanted distribution is 1 - smoothing on the target plus smoothing shared evenly by all V entries, the target's and
-    the padding's among them [choice: the paper says 0.1 and no more], as in `torch.nn.functional.cross_entropy`. Padding
-    counts nowhere. Only the first result has a gradient, and its backward pass may run once: it turns the
-    log-probabilities, the one tensor [B, T, V] that is made, into the gradient in place (torch's own makes three more).
-    Computed in float32 or the logits' own type where that is wider; nothing is read back from the device.
+    The target distribution puts 1 - smoothing on the target and spreads smoothing evenly over all V entries, the target's and
+    the padding's among them [choice: the paper says 0.1 and no more], as `torch.nn.functional.cross_entropy` does. Padding
+    counts nowhere.
+
+    The backward pass may run once: it turns the log-probabilities, the one tensor [B, T, V] that is made, into the gradient in
+    place (torch's own makes three more). Sums are computed in float32, or in the logits' own type where that is wider. Nothing
+    is read back from the device.
+
+    Args:
+        logits_BTV: [B, T, V] float.
+        target_BT: [B, T] int64, token ids.
+        pad_id: the token id of padding.
+        smoothing: the weight of the uniform distribution, in [0, 1).
+
+    Returns:
+        Three scalars: the sum of smoothed losses in nats, the only one with a gradient; the sum of negative log-likelihoods in
+        nats, without smoothing; the number of target tokens.
     """
-    return _SmoothedLoss.apply(logits_BTV, target_BT, pad_id, smoothing)
+    sums: tuple[Tensor, Tensor, Tensor] = _SmoothedLoss.apply(logits_BTV, target_BT, pad_id, smoothing)
+    return sums
+
+
+class _Context(Protocol):
+    """What a forward pass leaves to its backward pass."""
+
+    saved_tensors: tuple[Tensor, ...]
+    smoothing: float
+    dtype: torch.dtype
+
+    def save_for_backward(self, *tensors: Tensor) -> None: ...
+    def mark_non_differentiable(self, *results: Tensor) -> None: ...
 
 
 class _SmoothedLoss(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, logits_BTV: Tensor, target_BT: Tensor, pad_id: int, smoothing: float
+        ctx: _Context, logits_BTV: Tensor, target_BT: Tensor, pad_id: int, smoothing: float
     ) -> tuple[Tensor, Tensor, Tensor]:
         wide = torch.promote_types(logits_BTV.dtype, torch.float32)
         log_p_BTV = log_softmax(logits_BTV, -1, dtype=wide)
@@ -45,8 +69,8 @@ class _SmoothedLoss(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_smoothed: Tensor, *_: Tensor) -> tuple[Tensor, None, None, None]:
-        """The gradient by a logit is its probability minus the wanted one."""
+    def backward(ctx: _Context, of_smoothed: Tensor, *_: Tensor) -> tuple[Tensor, None, None, None]:
+        """The gradient with respect to a logit is its probability minus the target probability."""
         log_p_BTV, target_BT, real_BT = ctx.saved_tensors
         gradient_BTV = log_p_BTV.exp_().sub_(ctx.smoothing / log_p_BTV.shape[-1])
         target_BT1 = target_BT[..., None]

@@ -1,4 +1,4 @@
-"""From memory to where a model computes."""
+"""Copies of tensors from memory to the device that computes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ from torch import Tensor
 
 
 def on_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """`tensor` on `device`. The CPU goes on while a GPU copies, which it only does from pinned memory."""
+    """Copy a tensor to a device. The CPU does not wait for a copy to a GPU, which needs pinned memory for that.
+
+    Args:
+        tensor: of any shape and type, on the CPU.
+        device: the target.
+
+    Returns:
+        The tensor on `device`; the same tensor if that is the CPU.
+    """
     pinned = tensor.pin_memory() if device.type == "cuda" else tensor
     return pinned.to(device, non_blocking=True)

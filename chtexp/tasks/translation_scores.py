@@ -10,10 +10,16 @@ from chtexp.errors import UserError
 
 @dataclass(frozen=True)
 class TranslationScores:
-    """bleu: of detokenised text, case kept, tokenised by sacrebleu (13a): comparable across papers.
+    """Corpus scores of translations, in 0..100, each with the signature that says how it was computed.
 
-    pipeline_bleu: of lower-cased, Moses-tokenised text as it is: what the paper's IWSLT14 pipeline computes, comparable
-    with the paper's tables only. chrf: character F-score of detokenised text. All in 0..100, each with its signature.
+    Attributes:
+        bleu: of detokenised text, which sacrebleu tokenises (13a); comparable across papers.
+        bleu_signature: of `bleu`.
+        pipeline_bleu: of lower-cased, Moses-tokenised text, as the paper's IWSLT14 pipeline computes it; comparable with the
+            paper's tables only.
+        pipeline_bleu_signature: of `pipeline_bleu`.
+        chrf: the character F-score of detokenised text.
+        chrf_signature: of `chrf`.
     """
 
     bleu: float
@@ -32,11 +38,18 @@ def score(
     *,
     lower_case: bool = False,
 ) -> TranslationScores:
-    """Corpus scores of one hypothesis a sentence against one reference a sentence.
+    """Score translations, one hypothesis against one reference a sentence.
 
-    hypotheses, references: plain text. *_pipeline: the same sentences Moses-tokenised, tokens parted by spaces; case does
-    not matter there. lower_case: nor in the standard scores, as where the translations themselves have none; their
-    signatures say so.
+    Args:
+        hypotheses: the translations, as detokenised text.
+        references: of the same sentences, as detokenised text.
+        hypotheses_pipeline: the translations Moses-tokenised, tokens separated by spaces; case is ignored.
+        references_pipeline: the references likewise.
+        lower_case: whether the standard scores ignore case, too, as they must where the data are lower-cased. Their signatures
+            say so.
+
+    Returns:
+        The scores.
 
     Raises:
         UserError: no sentence, or lists of different lengths.
@@ -51,7 +64,7 @@ def score(
             f"got {sizes[0]}, {sizes[1]}, {sizes[2]} and {sizes[3]}"
         )
     bleu, chrf = BLEU(lowercase=lower_case), CHRF(lowercase=lower_case)
-    pipeline = BLEU(tokenize="none", lowercase=True, force=True)  # force: that the text is tokenised is no mistake
+    pipeline = BLEU(tokenize="none", lowercase=True, force=True)  # force: the text is tokenised on purpose
     # one set of references, as long as the hypotheses
     reference_sets, pipeline_sets = [references], [references_pipeline]
     return TranslationScores(

@@ -1,6 +1,6 @@
-"""Unknown words of a translation, replaced by words of its source, as OpenNMT's `replace_unk` does.
+"""Replacement of a translation's unknown words by words of its source, as OpenNMT's `replace_unk` does.
 
-Shapes: S source tokens, T target tokens.
+Shapes: B sentences, S source tokens, T target tokens.
 """
 
 from __future__ import annotations
@@ -23,10 +23,16 @@ AT_ONCE = 64  # sentences
 def copied_words(
     model: Transformer, vocabulary: Vocabulary, texts: Sequence[str], translations: Sequence[list[int]]
 ) -> list[Copies]:
-    """Of every translation: by the places of its unknown words, the words of the source that they attend to most.
+    """Find the source word that each unknown word of some translations attends to most.
 
-    texts: the sentences that were translated, none empty. translations: token ids, as beam search found them. For vocabularies of
-    words.
+    Args:
+        model: the network that translated.
+        vocabulary: of both languages; its tokens are words.
+        texts: the source sentences, none of them empty.
+        translations: their translations as token ids, as beam search found them.
+
+    Returns:
+        For every translation the source words, by the position of the unknown word that they replace.
     """
     copies, network = [NOTHING] * len(translations), model.network
     unknown = [row for row, ids in enumerate(translations) if vocabulary.unk_id in ids]
@@ -40,7 +46,18 @@ def copied_words(
 
 
 def copied(vocabulary: Vocabulary, text: str, translation: Sequence[int], attention_TS: Tensor) -> Copies:
-    """The same of one translation, by its attention; neither padding nor the end of the source is a word."""
+    """Find the source word that each unknown word of one translation attends to most.
+
+    Args:
+        vocabulary: of both languages.
+        text: the source sentence.
+        translation: its translation as token ids.
+        attention_TS: [T, S], the attention of every target token to every source token; that to padding and to the end of
+            the source is ignored.
+
+    Returns:
+        The source words, by the position of the unknown word that they replace.
+    """
     words = vocabulary.source_words(text)
     places = attention_TS[:, : len(words)].argmax(1).tolist()
     return {at: words[places[at]] for at, one in enumerate(translation) if one == vocabulary.unk_id}

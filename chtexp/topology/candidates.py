@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chtexp.topology.compiled import njit, run
+from chtexp.system.kernels_cache import njit, run
 
 # Among fewer pairs torch alone takes about a millisecond, and there is nothing to compile.
 _FEW = 1 << 14

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chtexp.topology.compiled import njit, run
+from chtexp.system.kernels_cache import njit, run
 
 
 class Neighbours(NamedTuple):
@@ -36,17 +36,44 @@ class Neighbours(NamedTuple):
         return Neighbours(self.column_start, self.of_column, self.row_start, self.of_row)
 
 
+class Degrees(NamedTuple):
+    """How many links every neuron on either side of a layer has.
+
+    Attributes:
+        outputs: int64 [O], of every row.
+        inputs: int64 [I], of every column.
+    """
+
+    outputs: Tensor
+    inputs: Tensor
+
+
 def neighbours(mask_OI: Tensor) -> Neighbours:
     """The neighbours in a bool mask [O, I] on the CPU."""
     return Neighbours(*(torch.from_numpy(array) for array in run(_neighbours, links(mask_OI), *mask_OI.shape)))
 
 
-def degrees(mask_OI: Tensor) -> tuple[Tensor, Tensor]:
-    """The numbers of links of every row [O] and of every column [I] of a bool mask, int64."""
+def degrees(mask_OI: Tensor) -> Degrees:
+    """The degrees of both sides of a bool mask [O, I]."""
     if mask_OI.device.type != "cpu":
-        return mask_OI.sum(1), mask_OI.sum(0)
-    degree_O, degree_I = run(_degrees, mask_OI.contiguous())
-    return torch.from_numpy(degree_O), torch.from_numpy(degree_I)
+        return Degrees(mask_OI.sum(1), mask_OI.sum(0))
+    return Degrees(*(torch.from_numpy(degree) for degree in run(_degrees, mask_OI.contiguous())))
+
+
+def degrees_of(positions_L: Tensor, shape: tuple[int, int]) -> Degrees:
+    """The degrees of both sides of a layer, without its mask.
+
+    Args:
+        positions_L: int64 [L], the row-major positions of the links, ascending.
+        shape: O and I.
+    """
+    outputs, inputs = shape
+    if positions_L.device.type != "cpu":
+        return Degrees(
+            torch.bincount(positions_L // inputs, minlength=outputs),
+            torch.bincount(positions_L % inputs, minlength=inputs),
+        )
+    return Degrees(*(torch.from_numpy(degree) for degree in run(_degrees_of, positions_L, outputs, inputs)))
 
 
 def links(mask: Tensor) -> Tensor:
@@ -78,6 +105,20 @@ def _degrees(mask_OI):  # type: ignore[no-untyped-def]
             degree += row[column]
             degree_I[column] += row[column]
         degree_O[output] = degree
+    return degree_O, degree_I
+
+
+@njit()
+def _degrees_of(positions, outputs, inputs):  # type: ignore[no-untyped-def]
+    degree_O = np.zeros(outputs, dtype=np.int64)
+    degree_I = np.zeros(inputs, dtype=np.int64)
+    output, start = 0, 0
+    for position in positions:
+        while position >= start + inputs:
+            output += 1
+            start += inputs
+        degree_O[output] += 1
+        degree_I[position - start] += 1
     return degree_O, degree_I
 
 

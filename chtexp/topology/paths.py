@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chtexp.topology.compiled import njit, prange, run
+from chtexp.system.kernels_cache import njit, prange, run
 from chtexp.topology.neighbours import Neighbours
 from chtexp.topology.nodes import count_shared
 from chtexp.topology.weights import node_weight

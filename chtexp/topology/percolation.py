@@ -4,10 +4,10 @@ Removing them may silence further neurons, so the rule is applied in a backward 
 until nothing changes (arXiv:2501.19107, the percolation step of a topology update). ANP, the active neuron
 post-percolation rate, measures how much of the network is left.
 
-The sweeps compare degrees: the pairs of a layer are touched only where it loses links.
+The sweeps compare degrees: the links of a layer are touched only where it loses some, and its pairs never.
 
-Shape legend: O outputs (rows, side U), I inputs (columns, side V) of one layer; P neurons at a junction of
-layers.
+Shape legend: O outputs (rows, side U), I inputs (columns, side V), L links of one layer; P neurons at a junction
+of layers.
 """
 
 from __future__ import annotations
@@ -15,16 +15,28 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeVar, overload
+from typing import Protocol, TypeVar, overload
 
 import torch
 from torch import Tensor
 
 from chtexp.errors import UserError, unknown
-from chtexp.topology.neighbours import degrees
+from chtexp.topology.neighbours import Degrees, degrees, degrees_of, links
 
 Key = Hashable
 K = TypeVar("K", bound=Hashable)
+
+
+class LinkList(Protocol):
+    """The links of one layer."""
+
+    @property
+    def positions_K(self) -> Tensor:
+        """int64 [K]: the row-major positions of the links, ascending."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """O and I."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,7 @@ class Junction:
 
 
 Chain = Sequence[Key] | Junction
+Masks = dict[K, Tensor] | list[Tensor] | tuple[Tensor, ...]
 
 
 @overload
@@ -52,7 +65,7 @@ def percolate(masks: Mapping[K, Tensor], chains: Sequence[Chain]) -> dict[K, Ten
 def percolate(masks: tuple[Tensor, ...], chains: Sequence[Chain]) -> tuple[Tensor, ...]: ...
 @overload
 def percolate(masks: list[Tensor], chains: Sequence[Chain]) -> list[Tensor]: ...
-def percolate(masks: Any, chains: Sequence[Chain]) -> Any:
+def percolate(masks: Mapping[K, Tensor] | Sequence[Tensor], chains: Sequence[Chain]) -> Masks[K]:
     """Remove the links of inactive neurons until none is left (arXiv:2501.19107).
 
     Args:
@@ -69,31 +82,52 @@ def percolate(masks: Any, chains: Sequence[Chain]) -> Any:
         UserError: an unknown key, a mask that is not bool [O, I], a junction whose layers differ in their
             neurons.
     """
-    given = _keyed(masks)
-    junctions = [junction for chain in chains for junction in _junctions(chain, given)]
-    layers = {key: _Layer(mask) for key, mask in given.items()}
+    given = {key: _Layer(links(mask), (mask.shape[0], mask.shape[1])) for key, mask in _keyed(masks).items()}
+    active = percolate_links(given, chains)
+    return _as_given(masks, {key: _mask(active[key], layer.shape) for key, layer in given.items()})
+
+
+def percolate_links(lists: Mapping[K, LinkList], chains: Sequence[Chain]) -> dict[K, Tensor]:
+    """As `percolate`, without a mask of any layer.
+
+    Args:
+        lists: the links of every layer, by key. Never modified.
+        chains: as of `percolate`.
+
+    Returns:
+        int64 by key: the row-major positions, ascending, of the links that stay.
+
+    Raises:
+        UserError: an unknown key, a junction whose layers differ in their neurons.
+    """
+    layers: dict[Key, _Layer] = {key: _Layer(given.positions_K, given.shape) for key, given in lists.items()}
+    junctions = [junction for chain in chains for junction in _junctions(chain, layers)]
     backward_then_forward = [*reversed(junctions), *junctions]
     changed = True
     while changed:
         changed = sum(_silence(junction, layers) for junction in backward_then_forward) > 0
-    return _as_given(masks, {key: layer.mask_OI for key, layer in layers.items()})
+    return {key: layers[key].positions_K for key in lists}
 
 
 QUARTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def neuron_record(mask_OI: Tensor) -> dict[str, Any]:
-    """What can be said of the neurons on both sides of one layer. mask_OI: bool [O, I].
+def neuron_record(layer: Tensor | Degrees) -> dict[str, float | list[int]]:
+    """What can be said of the neurons on both sides of one layer.
 
-    active_inputs, active_outputs: the share, in [0, 1], that has links. input_degrees, output_degrees: lowest degree, lower
-    quartile, median, upper quartile and highest (each the degree of some neuron).
+    Args:
+        layer: its bool mask [O, I], or its degrees.
+
+    Returns:
+        `active_inputs`, `active_outputs`: the share, in [0, 1], that has links. `input_degrees`, `output_degrees`: lowest
+        degree, lower quartile, median, upper quartile and highest (each the degree of some neuron).
     """
-    outputs, inputs = degrees(mask_OI)
+    outputs, inputs = degrees(layer) if isinstance(layer, Tensor) else layer
     sides = {"input": inputs.float(), "output": outputs.float()}
-    places = torch.tensor(QUARTILES, device=mask_OI.device)
+    places = torch.tensor(QUARTILES, device=inputs.device)
     parts = [part for side in sides.values() for part in (side.count_nonzero()[None], _at(side, places))]
     numbers = torch.cat(parts).tolist()  # one look at the device
-    record: dict[str, Any] = {}
+    record: dict[str, float | list[int]] = {}
     for name, side in sides.items():
         active, *quartiles = numbers[: 1 + len(QUARTILES)]
         numbers = numbers[1 + len(QUARTILES) :]
@@ -106,7 +140,7 @@ def _at(values: Tensor, places: Tensor) -> Tensor:
     return values.sort().values[(places * (values.numel() - 1)).round().long()]
 
 
-def anp(masks: Mapping[Any, Tensor] | Sequence[Tensor]) -> float:
+def anp(masks: Mapping[K, Tensor] | Sequence[Tensor]) -> float:
     """Active neuron post-percolation rate, in [0, 1]: neurons with links / all neurons (arXiv:2501.19107).
 
     Args:
@@ -119,31 +153,42 @@ def anp(masks: Mapping[Any, Tensor] | Sequence[Tensor]) -> float:
     layers = [degrees(mask) for mask in _keyed(masks).values()]
     if not layers:
         raise UserError("anp needs at least one mask, got none")
-    sides = [degree_I for _, degree_I in layers] + [layers[-1][0]]
+    return active_rate(layers)
+
+
+def active_rate(layers: Sequence[Degrees]) -> float:
+    """As `anp`, from the degrees of at least one layer."""
+    sides = [layer.inputs for layer in layers] + [layers[-1].outputs]
     return sum(int(side.count_nonzero()) for side in sides) / sum(side.numel() for side in sides)
 
 
 class _Layer:
-    """A mask on its way down, and the degrees of its neurons."""
+    """The links of a layer on their way down, and the degrees of its neurons."""
 
-    def __init__(self, mask_OI: Tensor) -> None:
-        self.mask_OI = mask_OI.clone()
-        self.degree_O, self.degree_I = degrees(mask_OI)
+    def __init__(self, positions_K: Tensor, shape: tuple[int, int]) -> None:
+        self.positions_K, self.shape = positions_K, shape
+        self.degree_O, self.degree_I = degrees_of(positions_K, shape)
 
     def silence_rows(self, inactive_O: Tensor) -> bool:
         """Take the links of these rows. True if there were any."""
-        return self._silence(inactive_O & (self.degree_O > 0), self.mask_OI)
+        doomed_O = inactive_O & (self.degree_O > 0)
+        return bool(doomed_O.any()) and self._take(doomed_O[self.positions_K // self.shape[1]])
 
     def silence_columns(self, inactive_I: Tensor) -> bool:
         """Take the links of these columns. True if there were any."""
-        return self._silence(inactive_I & (self.degree_I > 0), self.mask_OI.T)
+        doomed_I = inactive_I & (self.degree_I > 0)
+        return bool(doomed_I.any()) and self._take(doomed_I[self.positions_K % self.shape[1]])
 
-    def _silence(self, doomed_P: Tensor, mask_PN: Tensor) -> bool:
-        if not bool(doomed_P.any()):
-            return False
-        mask_PN &= ~doomed_P[:, None]
-        self.degree_O, self.degree_I = degrees(self.mask_OI)
+    def _take(self, doomed_K: Tensor) -> bool:
+        self.positions_K = self.positions_K[~doomed_K]
+        self.degree_O, self.degree_I = degrees_of(self.positions_K, self.shape)
         return True
+
+
+def _mask(positions_K: Tensor, shape: tuple[int, int]) -> Tensor:
+    mask_OI = torch.zeros(shape, dtype=torch.bool, device=positions_K.device)
+    mask_OI.view(-1)[positions_K] = True
+    return mask_OI
 
 
 def _silence(junction: Junction, layers: Mapping[Key, _Layer]) -> bool:
@@ -157,7 +202,7 @@ def _silence(junction: Junction, layers: Mapping[Key, _Layer]) -> bool:
     return any(silenced)
 
 
-def _junctions(chain: Chain, layers: Mapping[Key, Tensor]) -> list[Junction]:
+def _junctions(chain: Chain, layers: Mapping[Key, _Layer]) -> list[Junction]:
     """The junctions of a chain, checked."""
     if isinstance(chain, str):
         raise UserError(f"a chain must be a Junction or a sequence of keys, got the text '{chain}'")
@@ -174,7 +219,7 @@ def _junctions(chain: Chain, layers: Mapping[Key, Tensor]) -> list[Junction]:
     return junctions
 
 
-def _check_sizes(junction: Junction, layers: Mapping[Key, Tensor]) -> None:
+def _check_sizes(junction: Junction, layers: Mapping[Key, _Layer]) -> None:
     if not junction.rows:
         raise UserError(f"{junction} has no rows; name at least one layer that ends there")
     sizes = {f"outputs of {key}": layers[key].shape[0] for key in junction.rows}
@@ -184,15 +229,16 @@ def _check_sizes(junction: Junction, layers: Mapping[Key, Tensor]) -> None:
         raise UserError(f"layers that meet must have the same number of neurons, got {listed}")
 
 
-def _keyed(masks: Mapping[Any, Tensor] | Sequence[Tensor]) -> dict[Key, Tensor]:
-    layers: dict[Key, Tensor] = dict(masks.items() if isinstance(masks, Mapping) else enumerate(masks))
+def _keyed(masks: Mapping[K, Tensor] | Sequence[Tensor]) -> dict[Key, Tensor]:
+    pairs = masks.items() if isinstance(masks, Mapping) else enumerate(masks)
+    layers: dict[Key, Tensor] = {key: mask for key, mask in pairs}  # noqa: C416
     for key, mask in layers.items():
         if mask.dim() != 2 or mask.dtype != torch.bool:
             raise UserError(f"mask {key} must be bool [O, I], got {mask.dtype} {list(mask.shape)}")
     return layers
 
 
-def _as_given(masks: Any, layers: dict[Key, Tensor]) -> Any:
+def _as_given(masks: Mapping[K, Tensor] | Sequence[Tensor], layers: Mapping[Key, Tensor]) -> Masks[K]:
     if isinstance(masks, Mapping):
-        return layers
+        return {key: layers[key] for key in masks}
     return tuple(layers.values()) if isinstance(masks, tuple) else list(layers.values())

@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from chtexp.system.kernels_cache import njit, run
 from chtexp.topology.candidates import STRIDE, are_many, candidates_of_ranks, likely_cut, pairs_from
-from chtexp.topology.compiled import njit, run
 
 # E = 0, which torch draws once in 2^53, must have a logarithm.
 _SHORTEST = 1e-300
@@ -48,7 +48,7 @@ def draw_weighted(candidates_N: Tensor, weights_N: Tensor, count: int, k: int, g
         return pairs_C[_speeds(weights_N[pairs_C], exponential_C).topk(k, sorted=False).indices]
     uniform_C = _uniform(count, generator)
     sample_S = weights_N[::STRIDE][candidates_N[::STRIDE]].double()
-    # Any uniform numbers do for the sample: they know nothing of the weights.
+    # Uniform numbers of any source do for the sample: they know nothing of the weights.
     exponential_S = -torch.log1p(-uniform_C[: sample_S.numel()])
     speed = likely_cut(sample_S / exponential_S.clamp_min_(_SHORTEST), k, count)
     pairs_K, slowest = _fastest(k, speed, candidates_N, weights_N, uniform_C)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from chtexp.errors import UserError, unknown
-from chtexp.topology.compiled import njit
+from chtexp.system.kernels_cache import njit
 from chtexp.topology.receptive_field import even_degrees
 from chtexp.topology.selection import gumbel_top_k, uniform_links
 

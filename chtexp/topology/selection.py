@@ -17,6 +17,7 @@ from torch import Tensor
 
 from chtexp.errors import UserError
 from chtexp.topology.candidates import STRIDE, are_many, likely_cut, pairs_from, positive_candidates
+from chtexp.topology.neighbours import links
 from chtexp.topology.race import draw_evenly, draw_ranks, draw_weighted, exponential
 
 
@@ -48,19 +49,29 @@ def sample_links(
     Raises:
         UserError: wrong shape or type, a negative, NaN or infinite score, k negative or above the free pairs.
     """
+    pairs = sample_pairs(scores_OI, k, soft=soft, generator=generator, free_OI=free_OI)
+    return _mask(pairs, scores_OI.shape)
+
+
+def sample_pairs(
+    scores_OI: Tensor,
+    k: int,
+    *,
+    soft: bool,
+    generator: torch.Generator,
+    free_OI: Tensor | None = None,
+) -> Tensor:
+    """As `sample_links`: int64 [k], the row-major positions of the pairs, in no particular order."""
     free_OI = _checked_free(scores_OI, free_OI)
     free_N, scores_N = free_OI.flatten(), _floating(scores_OI.flatten())
     positive_N, free, positive = positive_candidates(scores_N, free_N)
     _check_count(k, free, "free pairs")
-    chosen_N = torch.zeros_like(free_N)
     if positive <= k:
-        chosen_N |= positive_N
-        chosen_N[draw_evenly(free_N ^ positive_N, free - positive, k - positive, generator)] = True
-    elif soft:
-        chosen_N[draw_weighted(positive_N, scores_N, positive, k, generator)] = True
-    else:
-        chosen_N[_highest(positive_N, scores_N, positive, k, generator)] = True
-    return chosen_N.view_as(free_OI)
+        rest = draw_evenly(free_N ^ positive_N, free - positive, k - positive, generator)
+        return torch.cat([links(positive_N), rest])
+    if soft:
+        return draw_weighted(positive_N, scores_N, positive, k, generator)
+    return _highest(positive_N, scores_N, positive, k, generator)
 
 
 def gumbel_top_k(log_weights: Tensor, k: int, *, generator: torch.Generator, ordered: bool = True) -> Tensor:
@@ -112,9 +123,29 @@ def uniform_links(free_OI: Tensor, k: int, *, generator: torch.Generator) -> Ten
     free_N = free_OI.flatten()
     count = int(free_N.count_nonzero())
     _check_count(k, count, "free pairs")
-    chosen_N = torch.zeros_like(free_N)
-    chosen_N[draw_evenly(free_N, count, k, generator)] = True
-    return chosen_N.view_as(free_OI)
+    return _mask(draw_evenly(free_N, count, k, generator), free_OI.shape)
+
+
+def uniform_pairs(links_L: Tensor, pairs: int, k: int, *, generator: torch.Generator) -> Tensor:
+    """As `uniform_links`, without a mask: the same pairs for the same generator.
+
+    Args:
+        links_L: int64 [L], the row-major positions of the links, ascending; every other pair is free.
+        pairs: O * I of the layer.
+        k: how many, at most the number of free pairs.
+        generator: decides the draw.
+
+    Returns:
+        int64 [k], the row-major positions of the pairs, ascending.
+
+    Raises:
+        UserError: k negative or above the number of free pairs.
+    """
+    free = pairs - links_L.numel()
+    _check_count(k, free, "free pairs")
+    ranks_K = draw_ranks(free, k, generator).to(links_L.device).sort().values
+    free_before_L = links_L - torch.arange(links_L.numel(), device=links_L.device)
+    return ranks_K + torch.searchsorted(free_before_L, ranks_K, right=True)
 
 
 def _highest(positive_N: Tensor, scores_N: Tensor, count: int, k: int, generator: torch.Generator) -> Tensor:
@@ -138,6 +169,12 @@ def _upper(positive_N: Tensor, scores_N: Tensor, count: int, k: int) -> Tensor:
         if pairs.numel() >= k:
             return pairs
     return positive_N.nonzero().squeeze(1)
+
+
+def _mask(pairs: Tensor, shape: torch.Size) -> Tensor:
+    mask = torch.zeros(shape, dtype=torch.bool, device=pairs.device)
+    mask.view(-1)[pairs] = True
+    return mask
 
 
 def _floating(scores_N: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from chtexp.topology.compiled import njit
+from chtexp.system.kernels_cache import njit
 
 Formula = Callable[[Tensor, Tensor], Tensor]
 

@@ -1,1 +1,1 @@
-"""The training loop and what it needs: learning rates, optimizers, checkpoints, progress."""
+"""The training loop and what it needs: learning rates, precision, gradients over processes, checkpoints, progress."""

@@ -1,23 +1,42 @@
-"""What went on beside a training: seconds measured beside other work, or with pauses, are not the training's own."""
+"""What went on beside a training: seconds that were measured beside other work, or with pauses, are not the training's own."""
 
 from __future__ import annotations
 
 import os
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
-from chtexp.others import DISTURBED, OtherWork
+from chtexp.system.others import DISTURBED, OtherWork
 
-AT_WORK = 0.9  # of the clock's seconds, that a training on an idle CPU computes in at least
+AT_WORK = 0.9  # the least share of wall-clock seconds in which a training on an idle CPU computes
+
+
+class Summary(TypedDict):
+    """What `result.json` says of the work beside a training.
+
+    Attributes:
+        others: the share of the cores that other processes had, in [0, 1]; None where it is unknown.
+        own: CPU seconds of the training's process / wall-clock seconds; None where nothing was measured.
+        niceness: the highest niceness that the training ran at.
+        disturbed: whether its seconds are not to be trusted.
+    """
+
+    others: float | None
+    own: float | None
+    niceness: int
+    disturbed: bool
 
 
 @dataclass(frozen=True)
 class Beside:
-    """Over all starts of a training.
+    """What was measured beside a training, over all its starts.
 
-    seconds: by the clock. own: CPU seconds of its process. others: seconds in which other processes had a core, averaged
-    over cores; None where that cannot be told. niceness: the highest it ran at.
+    Attributes:
+        seconds: wall-clock seconds.
+        own: CPU seconds of the training's process.
+        others: CPU seconds of other processes / cores; None where it is unknown.
+        niceness: the highest niceness that the training ran at.
     """
 
     seconds: float = 0.0
@@ -25,12 +44,18 @@ class Beside:
     others: float | None = 0.0
     niceness: int = 0
 
-    def summary(self, *, computes: bool) -> dict[str, Any]:
-        """For `result.json`: shares of the clock's seconds, and whether they are to be marked.
+    def summary(self, *, computes: bool) -> Summary:
+        """Summarise the measurements for `result.json`.
 
-        They are `disturbed` where other processes had more than `DISTURBED` of the cores (where that cannot be told: where
-        the training ran at low priority), and where a process that `computes` all the time (alone, on the CPU) had less than
-        `AT_WORK` of one core: it waited for it, or was stopped (SIGSTOP) and continued.
+        A training was disturbed where other processes had more than `DISTURBED` of the cores (where this is unknown: where it
+        ran at low priority). It was also disturbed where it should compute all the time and had less than `AT_WORK` of one
+        core: it waited for a core, or was stopped (SIGSTOP) and continued.
+
+        Args:
+            computes: whether the process computes all the time: alone, and on the CPU.
+
+        Returns:
+            Shares of the wall-clock seconds, and whether the training was disturbed.
         """
         if not self.seconds:
             return {"others": None, "own": None, "niceness": self.niceness, "disturbed": False}
@@ -46,10 +71,11 @@ class Beside:
 
 
 class Watch:
-    """One start, from when it is made on.
+    """Measures what goes on beside one start of a training, from when this object is made.
 
-    before: what went on beside the starts before. told: whether the system's count of others can be used; not of
-    processes that train together, which are others to each other.
+    Args:
+        before: what was measured in the starts before.
+        told: whether other processes can be told from the training: not where several processes train together.
     """
 
     def __init__(self, before: Beside, *, told: bool) -> None:
@@ -57,7 +83,7 @@ class Watch:
         self._began, self._own = time.perf_counter(), time.process_time()
 
     def now(self) -> Beside:
-        """Of all starts so far."""
+        """Return what was measured in all starts so far."""
         seconds = time.perf_counter() - self._began
         share = self._others.share() if self._others and seconds else None
         return Beside(

@@ -1,45 +1,60 @@
 """Checkpoints: plain values and tensors, loaded with `weights_only=True`; each file is named by its step and its checksum.
 
-A file gets its name only when it was written, read back and found to be what was meant; the one before is kept beside it.
-So at any moment, and whatever is damaged later, the newest file that fits its name is a whole checkpoint.
+A file gets its name only after it was written, read back and found correct, and the checkpoint before is kept beside it. So at
+any moment, and whatever is damaged later, the newest file whose content fits its name is a whole checkpoint.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import re
 import threading
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import torch
 
+from chtexp.store import Damaged
 from chtexp.store.files import put_in_place
+from chtexp.store.folder import remove
+from chtexp.train.saved import Loaded, RandomState, Saved, SelectedWeights
 
 NAME = re.compile(r"step-(\d+)\.([0-9a-f]{16})\.pt")
-KEPT = 2
+KEPT = 2  # checkpoints
 
 
 class Unusable(RuntimeError):
-    """A checkpoint that the training cannot go on from. Says what is wrong, to be read after the checkpoint's name."""
+    """A checkpoint that the training cannot resume from. The message says what is wrong, and follows the checkpoint's name."""
 
 
 class Checkpoints:
-    """The checkpoints in a folder. say: told of unusable ones, and of those that could not be written."""
+    """The checkpoints in a folder.
+
+    Args:
+        folder: made when the first checkpoint is written.
+        say: receives a line about each checkpoint that cannot be used or could not be written.
+    """
 
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
         self._folder, self._say = folder, say
         self._writing: threading.Thread | None = None
 
-    def load(
-        self, device: torch.device, check: Callable[[dict[str, Any]], object] = lambda state: None
-    ) -> dict[str, Any] | None:
-        """The newest checkpoint that is whole and passes `check`, its tensors on `device`, and its `name`; None if there is none.
+    def load(self, device: torch.device, check: Callable[[Saved], object] = lambda state: None) -> Loaded | None:
+        """Load the newest checkpoint that is whole and passes a check.
 
-        check: raises Unusable for a state that the training cannot go on from. Raises RuntimeError when there are
-        checkpoints, and none can be used.
+        Args:
+            device: where its tensors are wanted.
+            check: raises Unusable for a checkpoint that the training cannot resume from.
+
+        Returns:
+            The checkpoint, with the name of its file; None if there is no checkpoint.
+
+        Raises:
+            RuntimeError: there are checkpoints, but none can be used.
         """
         faults: dict[Path, Unusable] = {}
         for path in (self._folder / name for name in self._names()):
@@ -60,15 +75,32 @@ class Checkpoints:
             )
         return None
 
-    def read(self, name: str, device: torch.device) -> dict[str, Any]:
-        """The checkpoint of this name, which another process found to be whole."""
+    def read(self, name: str, device: torch.device) -> Saved:
+        """Read one checkpoint, which another process found to be whole.
+
+        Args:
+            name: of its file.
+            device: where its tensors are wanted.
+
+        Returns:
+            The checkpoint.
+
+        Raises:
+            Unusable: it is damaged.
+        """
         return _load(self._folder / name, device)
 
-    def save(self, state: Mapping[str, Any], step: int, *, wait: bool) -> None:
-        """Write a checkpoint of `state` as it is now.
+    def save(self, state: Mapping[str, object], step: int, *, wait: bool) -> None:
+        """Write a checkpoint.
 
-        wait: until it is on disk; raises OSError when it could not be written. Otherwise a thread writes a copy, and a
-        failure is said, and the next checkpoint tried as usual.
+        Args:
+            state: what to write: tensors and plain values. Later changes to it are not written.
+            step: optimizer steps so far.
+            wait: whether to return only when the checkpoint is on disk. Otherwise a thread writes a copy; a failure is
+                reported, and costs nothing but this checkpoint.
+
+        Raises:
+            OSError: the checkpoint could not be written; only if `wait` is set.
         """
         self.finish()
         if wait:
@@ -79,23 +111,23 @@ class Checkpoints:
         self._writing.start()
 
     def finish(self) -> None:
-        """Wait for what is being written."""
+        """Wait until the checkpoint that is being written is on disk."""
         if self._writing is not None:
             self._writing.join()
             self._writing = None
 
     @property
     def busy(self) -> bool:
-        """Whether one is being written."""
+        """Whether a checkpoint is being written."""
         return self._writing is not None and self._writing.is_alive()
 
-    def _try_to_write(self, state: Mapping[str, Any], step: int) -> None:
+    def _try_to_write(self, state: object, step: int) -> None:
         try:
             self._write(state, step)
         except Exception as error:
             self._say(f"the checkpoint of step {step} could not be written ({error}); the one before is kept")
 
-    def _write(self, state: Mapping[str, Any], step: int) -> None:
+    def _write(self, state: object, step: int) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         unfinished = self._folder / f".step-{step}.{os.getpid()}.part"
         try:
@@ -113,10 +145,10 @@ class Checkpoints:
         finally:
             unfinished.unlink(missing_ok=True)
         for name in self._names()[KEPT:]:
-            (self._folder / name).unlink(missing_ok=True)
+            remove(self._folder / name)
 
     def _names(self) -> list[str]:
-        """The newest first."""
+        """The names of all checkpoints, the newest first."""
         if not self._folder.is_dir():
             return []
         names = [name for name in os.listdir(self._folder) if NAME.fullmatch(name)]
@@ -124,7 +156,7 @@ class Checkpoints:
 
 
 class _Hashing:
-    """A file that knows the checksum of what was written to it."""
+    """A file that computes the checksum of what is written to it, and keeps the last error."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._digest = file, hashlib.sha256()
@@ -152,11 +184,42 @@ def _match(name: str) -> re.Match[str]:
     return match
 
 
-def _load(path: Path, device: torch.device) -> dict[str, Any]:
-    if _checksum(path) != _match(path.name)[2]:
-        raise Unusable("is damaged: it is not what its checksum says")
-    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+def _load(path: Path, device: torch.device) -> Saved:
+    try:
+        if _checksum(path) != _match(path.name)[2]:
+            raise Unusable("is damaged: it is not what its checksum says")
+    except OSError as error:
+        raise Unusable(f"cannot be read ({error.strerror or error})") from None
+    try:
+        state: Saved = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # whatever torch raises for a file that is none of its own
+        raise Unusable(f"cannot be read ({type(error).__name__}: {error})".partition("\n")[0]) from None
     return state
+
+
+def load_weights(path: Path, device: torch.device) -> SelectedWeights:
+    """Load the weights of a selected model.
+
+    Args:
+        path: of the file, selected.pt.
+        device: where the weights are wanted.
+
+    Returns:
+        The weights, and the step at which the model was selected.
+
+    Raises:
+        Damaged: the file cannot be read, or a part of it is not what its checksum says.
+    """
+    try:
+        with zipfile.ZipFile(path) as parts:
+            wrong = parts.testzip()
+        if wrong is None:
+            state: SelectedWeights = torch.load(path, map_location=device, weights_only=True)
+            return state
+    except (OSError, ValueError, RuntimeError, KeyError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
+        said = error.strerror if isinstance(error, OSError) else str(error).partition("\n")[0]
+        raise Damaged(path, f"cannot be read ({said or error})") from None
+    raise Damaged(path, f"is damaged: {wrong} is not what its checksum says")
 
 
 def _checksum(path: Path) -> str:
@@ -164,8 +227,8 @@ def _checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def _copied(value: Any) -> Any:
-    """`value` with every tensor copied to the CPU: training may go on."""
+def _copied(value: object) -> object:
+    """`value` with every tensor copied to the CPU, so that training may go on."""
     if isinstance(value, torch.Tensor):
         return value.detach().to("cpu", copy=True)
     if isinstance(value, Mapping):
@@ -175,16 +238,16 @@ def _copied(value: Any) -> Any:
     return value
 
 
-def random_state() -> dict[str, Any]:
-    """The state of torch's global generators (dropout draws from them)."""
-    state: dict[str, Any] = {"cpu": torch.get_rng_state()}
+def random_state() -> RandomState:
+    """Return the state of torch's global random generators, from which dropout draws."""
+    state: RandomState = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         state["cuda"] = torch.cuda.get_rng_state()
     return state
 
 
-def restore_random_state(state: dict[str, Any]) -> None:
-    """Set torch's global generators to what `random_state` returned."""
+def restore_random_state(state: RandomState) -> None:
+    """Set torch's global random generators to a state that `random_state` returned."""
     torch.set_rng_state(state["cpu"].cpu())
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"].cpu())

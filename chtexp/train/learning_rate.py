@@ -1,4 +1,4 @@
-"""Learning rates as functions of the step: nothing to save, nothing to resume.
+"""Learning rates as functions of the step: they have no state to save or to restore.
 
 Steps count from 0, so the n-th step is step n - 1, and the topology update after n steps comes before step n.
 """
@@ -9,11 +9,21 @@ import math
 from collections.abc import Callable
 
 Rate = Callable[[int], float]
-LastUpdate = Callable[[], int]  # no topology update comes after so many steps, as far as is known now
+LastUpdate = Callable[[], int]  # the number of steps after which no more topology update comes, as far as is known now
 
 
 def linear(start: float, end: float, until: float, total_steps: int) -> Rate:
-    """From `start` at step 0 to `end` at the fraction `until` of `total_steps`, then constant."""
+    """Interpolate linearly, then stay constant.
+
+    Args:
+        start: the rate at step 0.
+        end: the rate from `until` on.
+        until: a fraction of `total_steps`.
+        total_steps: optimizer steps of the whole training.
+
+    Returns:
+        The learning rate as a function of the step.
+    """
     last = until * total_steps
 
     def rate(step: int) -> float:
@@ -23,22 +33,41 @@ def linear(start: float, end: float, until: float, total_steps: int) -> Rate:
 
 
 def noam(factor: float, width: int, warmup: int) -> Rate:
-    """factor * width^-0.5 * min(n^-0.5, n * warmup^-1.5) at the n-th step (Vaswani et al. 2017).
+    """Warm up linearly, then decay with the square root of the step (Vaswani et al. 2017).
 
-    Grows linearly to factor / sqrt(width * warmup) at the `warmup`-th step, then falls with the square root of n.
+    The rate of the n-th step is factor * width^-0.5 * min(n^-0.5, n * warmup^-1.5). Its maximum is
+    factor / sqrt(width * warmup), at the `warmup`-th step.
+
+    Args:
+        factor: scales the rate.
+        width: the model's width.
+        warmup: steps of the warm-up.
+
+    Returns:
+        The learning rate as a function of the step.
     """
 
     def rate(step: int) -> float:
         n = step + 1
-        return factor * width**-0.5 * min(n**-0.5, n * warmup**-1.5)
+        at_n: float = factor * width**-0.5 * min(n**-0.5, n * warmup**-1.5)
+        return at_n
 
     return rate
 
 
 def warmup_cosine(peak: float, warmup: int, total_steps: int, floor: float = 0.1) -> Rate:
-    """Linear to `peak` at the `warmup`-th step, then half a cosine to `floor` * `peak` at the last step.
+    """Warm up linearly, then decay by half a cosine.
 
     The paper names warm-up and decay for LLaMA; cosine, to 10%, is our [choice].
+
+    Args:
+        peak: the rate of the `warmup`-th step.
+        warmup: steps of the warm-up.
+        total_steps: optimizer steps of the whole training.
+        floor: the rate of the last step, as a fraction of `peak`.
+
+    Returns:
+        The learning rate as a function of the step.
     """
 
     def rate(step: int) -> float:
@@ -52,13 +81,21 @@ def warmup_cosine(peak: float, warmup: int, total_steps: int, floor: float = 0.1
 
 
 def ramped(rate: Rate, update_interval: int, last_update: LastUpdate, ramp_steps: int = 20, after: int = 0) -> Rate:
-    """`rate` times a linear ramp over the first `ramp_steps` steps after every topology update, so that new links gather
-    momentum before they move far (arXiv:2501.19107, translation and LLaMA experiments).
+    """Ramp a rate up after every topology update, so that new links gather momentum before they move far.
 
-    The n-th of these steps has n / ramp_steps of the rate, for it is no step without learning [choice: the paper says
-    from 0 to 1]. Updates come after every `update_interval` steps, the last one after `last_update()` steps or before (0:
-    none, the rate is as it was); it is asked anew at every step, since a topology may stop early. Updates before `after`
-    steps, the warm-up, have no ramp.
+    The ramp is that of the translation and LLaMA experiments (arXiv:2501.19107). The n-th step after an update has
+    n / ramp_steps of the rate, so that every step learns [choice: the paper says from 0 to 1].
+
+    Args:
+        rate: the rate without ramps.
+        update_interval: optimizer steps between two topology updates.
+        last_update: returns the number of steps after which no more update comes (0: none comes at all). It is called at
+            every step, since a topology may stop early.
+        ramp_steps: the length of a ramp, in steps.
+        after: updates before this many steps, the warm-up, have no ramp.
+
+    Returns:
+        The learning rate as a function of the step.
     """
 
     def ramped_rate(step: int) -> float:
@@ -73,5 +110,17 @@ def ramped(rate: Rate, update_interval: int, last_update: LastUpdate, ramp_steps
 def inoam(
     factor: float, width: int, warmup: int, update_interval: int, last_update: LastUpdate, ramp_steps: int = 20
 ) -> Rate:
-    """`noam` with a ramp after every topology update from the end of the warm-up on (arXiv:2501.19107)."""
+    """Combine `noam` with a ramp after every topology update from the end of the warm-up on (arXiv:2501.19107).
+
+    Args:
+        factor: scales the rate.
+        width: the model's width.
+        warmup: steps of the warm-up.
+        update_interval: optimizer steps between two topology updates.
+        last_update: see `ramped`.
+        ramp_steps: the length of a ramp, in steps.
+
+    Returns:
+        The learning rate as a function of the step.
+    """
     return ramped(noam(factor, width, warmup), update_interval, last_update, ramp_steps, after=warmup)

@@ -1,16 +1,16 @@
-"""One training, from its first or any later step to its end. Counts optimizer steps and knows no task by name."""
+"""One training, from its first or any later step to its end. It counts optimizer steps and knows no task by name."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import nn
 
-from chtexp.processes import ALONE, Processes
+from chtexp.distributed.group import ALONE, Processes
 from chtexp.randomness import derive_seed
 from chtexp.sparse import (
     DynamicSparsity,
@@ -21,44 +21,64 @@ from chtexp.sparse import (
     threads_for_kernels,
     training_state,
 )
+from chtexp.sparse.portable import PortableWeights
+from chtexp.sparse.restored import restored
 from chtexp.tasks import Task, Tested
-from chtexp.train.averaging import averaging
+from chtexp.tasks.base import Part
 from chtexp.train.beside import Beside, Watch
 from chtexp.train.checkpoint import random_state, restore_random_state
+from chtexp.train.gradients import averaging
 from chtexp.train.precision import Precision
+from chtexp.train.saved import TrainingState
 
-FINITE_CHECK_STEPS = 200  # a look at the loss waits for the device, so it is rare
+FINITE_CHECK_STEPS = 200  # reading the loss waits for the device, so it is rare
 DIVERGED = 1.1  # times the loss of guessing: a network that never learns stays closer to it
 
 
 class Diverged(RuntimeError):
-    """The loss is no longer a finite number, or that of a network that has forgotten all it knew."""
+    """The training diverged: its loss is not finite, or is above that of guessing although it was below."""
 
 
 class Observer(Protocol):
-    """Who wants to know how a training goes."""
+    """Is told how a training goes."""
 
-    def record(self, record: Mapping[str, Any]) -> None:
-        """One evaluation or one topology update."""
+    def record(self, record: Mapping[str, object]) -> None:
+        """Take in the record of one evaluation or one topology update, as JSON values by name."""
 
     def stepped(self, step: int) -> None:
-        """One more optimizer step is done."""
+        """Take in that one more optimizer step is done; `step` are done by now."""
 
-    def select(self, weights: Callable[[], dict[str, Any]]) -> None:
-        """The model to select, of all so far, of a task that keeps it: `weights()` are what to keep of it."""
+    def select(self, weights: Callable[[], PortableWeights]) -> None:
+        """Keep the model as it is now, the best so far.
 
-    def checkpoint(self, state: Callable[[], dict[str, Any]], *, last: bool) -> None:
-        """A moment at which `state()` may be saved; at the `last` one it must be."""
+        Args:
+            weights: returns a copy of its weights. Only called of a task that keeps its model.
+        """
+
+    def checkpoint(self, state: Callable[[], TrainingState | None], *, last: bool) -> None:
+        """Save a checkpoint, if one is due.
+
+        Args:
+            state: returns what to save; see `Training.state_dict`. If one process calls it, all must.
+            last: whether the training is over, so that a checkpoint must be saved.
+        """
 
 
 @dataclass
 class Judged:
-    """The metrics that a run will be judged by, in the task's own units.
+    """The metrics that a run is judged by, in the task's own units.
 
-    last: at the last evaluation. best: the best once the final density was reached (before, the network was not yet as
-    sparse as claimed), with its step. selected: the metric where the validation metric was best, likewise, or at the last
-    evaluation, where the task reports that; of a task that tests once, it comes when all is over. train_loss: the mean
-    between the last two evaluations.
+    Only evaluations at the final density count: before, the network is not as sparse as the run says.
+
+    Attributes:
+        last: the metrics of the last evaluation, at whatever density.
+        best: the best value of the task's metric.
+        best_step: its step.
+        selected: the task's metric at the selected evaluation: the one with the best validation metric, or the last one, as
+            the task wants. Of a task that tests once it is known only when the training is over.
+        selected_by: the metric by which that evaluation was selected.
+        selected_step: its step.
+        train_loss: the mean training loss between the last two evaluations, in nats.
     """
 
     last: dict[str, float] = field(default_factory=dict)
@@ -70,17 +90,28 @@ class Judged:
     train_loss: float | None = None
 
     def judge(self, task: Task, metrics: dict[str, float], step: int, at_final_density: bool) -> bool:
-        """Take in one evaluation; whether it is the one to select, of those so far."""
+        """Take in one evaluation.
+
+        Args:
+            task: says which metric counts, and which evaluation is selected.
+            metrics: what was evaluated, by name.
+            step: optimizer steps so far.
+            at_final_density: whether the network is as sparse as it will be.
+
+        Returns:
+            Whether this evaluation is the one to select, of those so far.
+        """
         self.last = metrics
         if not at_final_density:
             return False
         value = metrics.get(task.metric)
         if value is not None and _better(value, self.best, task.higher_is_better):
             self.best, self.best_step = value, step
-        if not task.validation_metric:
+        selection = task.selection
+        if selection.moment == "best test":
             return False
-        by = metrics[task.validation_metric]
-        selected = task.reports_last or _better(by, self.selected_by, task.validation_higher_is_better)
+        by = metrics[selection.metric]
+        selected = selection.moment == "last" or _better(by, self.selected_by, selection.higher_is_better)
         if selected:
             self.selected, self.selected_by, self.selected_step = value, by, step
         return selected
@@ -90,12 +121,29 @@ def _better(value: float, than: float | None, higher: bool) -> bool:
     return than is None or (value > than if higher else value < than)
 
 
-class Training:
-    """A model, a task, an optimizer and the sparsity between them; `run` trains from where `step` stands to the end.
+def _compiled(model: nn.Module) -> nn.Module:
+    compiled = torch.compile(model)
+    assert isinstance(compiled, nn.Module)
+    return compiled
 
-    learning_rate: a function of the step. precision: `float32`, or `bf16` or `fp16` for autocast with float32 weights.
-    compiled: training passes go through torch.compile. processes: they train together; each runs this with its part of every
-    batch.
+
+class Training:
+    """A training of a model on a task, with an optimizer and dynamic sparsity.
+
+    Args:
+        model: the network, on `device`.
+        task: what it learns.
+        optimizer: of its parameters.
+        sparsity: of its layers; it makes the optimizer's steps.
+        learning_rate: the learning rate as a function of the step.
+        device: where this process trains.
+        precision: `float32`; `bf16` or `fp16` for autocast with float32 weights; `pure_bf16` for weights in bfloat16, too.
+        compiled: whether training passes go through torch.compile.
+        processes: those that train together; each runs this with its share of every batch.
+
+    Attributes:
+        step: optimizer steps so far.
+        judged: the metrics so far.
     """
 
     def __init__(
@@ -123,7 +171,17 @@ class Training:
         self._beside_before, self._watch = Beside(), None  # type: tuple[Beside, Watch | None]
 
     def run(self, observer: Observer) -> Judged:
-        """Train to the end. Raises Diverged when the loss is not finite, or was below that of guessing and is above it now."""
+        """Train from the current step to the end.
+
+        Args:
+            observer: is told of every step, evaluation and topology update.
+
+        Returns:
+            The metrics that the run is judged by.
+
+        Raises:
+            Diverged: the loss is not finite, or is above that of guessing although it was below.
+        """
         self.begin()
         self._since = clock()
         self._watch = Watch(self._beside_before, told=self.processes.world == 1)
@@ -137,22 +195,22 @@ class Training:
             if self.step % self.task.evaluate_interval == 0 or self.step == self.task.total_steps:
                 record, selected = self._evaluate()
                 observer.record(record)
-                if selected and self.task.keeps_selected:
+                if selected and self.task.selection.keeps_model:
                     observer.select(lambda: portable_weights(self.sparsity))
             if self.sparsity.update_due and self._summed:
-                self._mean_loss()  # an update of a diverged network would blame its scores
+                self._mean_loss()  # raises Diverged, which an update would blame on its scores
             if update := self.sparsity.update_topology():
                 observer.record({"kind": "update", **asdict(update)})
             observer.checkpoint(self.state_dict, last=self.step == self.task.total_steps)
         return self.judged
 
     def begin(self) -> None:
-        """Make ready for steps."""
+        """Prepare the model for training steps."""
         self.model.train()
         self._averaging = averaging(self.model, self.sparsity, self.processes)
-        self._forward: Any = torch.compile(self._averaging.model) if self._compiled else self._averaging.model
+        self._forward = _compiled(self._averaging.model) if self._compiled else self._averaging.model
 
-    def _train_on(self, parts: Sequence[Any]) -> None:
+    def _train_on(self, parts: Sequence[Part]) -> None:
         """One optimizer step."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(self.step)
@@ -162,21 +220,23 @@ class Training:
         self._backward(parts[-1])
         self._averaging.average()
         self.precision.step(self.optimizer, self.sparsity.apply_gradients)
-        for parameter in self._trained:  # what zero_grad does, without its looks and records: 2 against 20 microseconds
+        for (
+            parameter
+        ) in self._trained:  # what zero_grad does, without its checks and records: 2 against 20 microseconds
             parameter.grad = None
         self.step += 1
         self._summed += 1
 
-    def _backward(self, part: Any) -> None:
+    def _backward(self, part: Part) -> None:
         with self.precision.autocast():
             loss = self.task.loss(self._forward, part)
         self.precision.backward(loss)
         self._loss_sum += loss.detach()
 
-    def _evaluate(self) -> tuple[dict[str, Any], bool]:
-        """The record, and whether the network is the best so far.
+    def _evaluate(self) -> tuple[dict[str, object], bool]:
+        """The record of an evaluation, and whether the network is the best so far.
 
-        Before any topology update at this step: a network is judged as it was trained.
+        It comes before any topology update at this step: a network is judged as it was trained.
         """
         train_loss = self._mean_loss()
         self._check_progress(train_loss)
@@ -206,8 +266,15 @@ class Training:
         }
         return record, selected
 
-    def test(self, weights: dict[str, Any]) -> Tested:
-        """Test the network that has these weights (what `Observer.select` was given); the training is over then."""
+    def test(self, weights: PortableWeights) -> Tested:
+        """Test the selected network. The training cannot go on after this.
+
+        Args:
+            weights: its weights, as `Observer.select` was given them.
+
+        Returns:
+            Its scores.
+        """
         self.sparsity.make_dense()
         self.model.load_state_dict(dense_weights(weights))
         self.model.eval()
@@ -235,7 +302,7 @@ class Training:
         self.judged.train_loss = train_loss
 
     def elapsed(self) -> float:
-        """Seconds of training so far, over all starts, without those in which kernels were compiled."""
+        """Return the seconds of training so far, over all starts, without those in which kernels were compiled."""
         now = clock()
         self.seconds, self._since = self.seconds + now - self._since, now
         return self.seconds
@@ -245,12 +312,16 @@ class Training:
         """What went on beside the training so far, over all starts."""
         return self._watch.now() if self._watch else self._beside_before
 
-    def state_dict(self) -> dict[str, Any]:
-        """All that the rest of the training depends on. The leader's; the others take part in it and return nothing."""
-        random = self.processes.gathered(random_state())
+    def state_dict(self) -> TrainingState | None:
+        """Collect all that the rest of the training depends on. All processes must call this together.
+
+        Returns:
+            The state, in the leader; None in all other processes.
+        """
+        random = self.processes.all_gather(random_state())
         loss_sum = self.processes.mean(self._loss_sum.clone())
         if not self.processes.leads:
-            return {}
+            return None
         return {
             "step": self.step,
             "seconds": self.elapsed(),
@@ -262,8 +333,15 @@ class Training:
             "random": random,
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where `state_dict` was taken."""
+    def load_state_dict(self, state: TrainingState) -> None:
+        """Continue from where `state_dict` was called.
+
+        Args:
+            state: what it returned.
+
+        Raises:
+            UserError: it is the state of another training.
+        """
         load_training_state(self.sparsity, state)
         self.precision.load_state_dict(state)
         random, processes = state["random"], self.processes
@@ -272,6 +350,6 @@ class Training:
         else:  # saved by another number of processes: none of their states fits
             torch.manual_seed(derive_seed(self.sparsity.seed, "resumed", state["step"], processes.rank))
         self.step, self.seconds = state["step"], state["seconds"]
-        self._beside_before = Beside(**state.get("beside", {}))  # which earlier code did not save
-        self.judged = Judged(**state["judged"])
+        self._beside_before = restored(Beside, state.get("beside", {}))  # which earlier code did not save
+        self.judged = restored(Judged, state["judged"])
         self._loss_sum, self._summed = state["loss"]["sum"], state["loss"]["summed"]

@@ -1,22 +1,30 @@
-"""The arithmetic of a training: float32, or half precision by autocast, with weights in float32 or in half precision, too."""
+"""The precision of a training: float32, or half precision by autocast, with weights in float32 or in half precision, too."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from chtexp.train.saved import PrecisionState
 
 AUTOCAST = {"bf16": torch.bfloat16, "pure_bf16": torch.bfloat16, "fp16": torch.float16}
 WEIGHTS = {"pure_bf16": torch.bfloat16}
 
 
 def with_weights_in(precision: str, model: nn.Module) -> nn.Module:
-    """`model` with parameters (and so gradients and what the optimizer keeps of them) as the precision has them.
+    """Convert a model's parameters, and so their gradients and the optimizer's state, to a precision.
 
-    Buffers stay: rotary frequencies in bfloat16 would turn late positions by a tenth of a radian.
+    Buffers keep their type: rotary frequencies in bfloat16 would turn late positions by a tenth of a radian.
+
+    Args:
+        precision: `pure_bf16` for weights in bfloat16; all others leave them as they are.
+        model: the model, changed in place.
+
+    Returns:
+        The same model.
     """
     if precision in WEIGHTS:
         for parameter in model.parameters():
@@ -25,10 +33,14 @@ def with_weights_in(precision: str, model: nn.Module) -> nn.Module:
 
 
 class Precision:
-    """Forward passes, backward passes and optimizer steps at a precision: `float32`, `bf16`, `pure_bf16` or `fp16`.
+    """Forward passes, backward passes and optimizer steps at a precision.
 
-    Gradients in fp16 underflow, so the loss is scaled up by what torch's GradScaler finds to work; a step whose gradients
-    overflow is passed over. With a fused optimizer nothing of that waits for the device.
+    Gradients in fp16 underflow, so torch's GradScaler scales the loss up, and skips a step whose gradients overflow. With a
+    fused optimizer none of this waits for the device.
+
+    Args:
+        name: `float32`, `bf16`, `pure_bf16` or `fp16`.
+        device: where the training runs.
     """
 
     def __init__(self, name: str, device: torch.device) -> None:
@@ -36,16 +48,21 @@ class Precision:
         self._scaler = torch.amp.GradScaler(device.type) if name == "fp16" else None
         self._begun = False
 
-    def autocast(self) -> AbstractContextManager[Any]:
-        """Around forward passes."""
+    def autocast(self) -> AbstractContextManager[object]:
+        """Return the context for forward passes."""
         return torch.autocast(self._device, dtype=self._autocast) if self._autocast else nullcontext()
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of `loss`."""
+        """Run the backward pass of `loss`, a scalar, which adds its gradients."""
         (self._scaler.scale(loss) if self._scaler else loss).backward()
 
     def step(self, optimizer: torch.optim.Optimizer, apply: Callable[[Callable[[], object]], object]) -> None:
-        """One optimizer step with gradients in their true size. apply: is given the step to make, at its own time."""
+        """Make one optimizer step, with gradients at their true scale.
+
+        Args:
+            optimizer: the optimizer.
+            apply: is given the function that makes the step, and calls it.
+        """
         scaler = self._scaler
         if scaler is None:
             apply(optimizer.step)
@@ -57,18 +74,18 @@ class Precision:
         apply(lambda: scaler.step(optimizer))
         scaler.update()
 
-    def state_dict(self) -> dict[str, Any]:
-        """What later steps depend on; empty unless the loss is scaled."""
+    def state_dict(self) -> PrecisionState:
+        """Return what later steps depend on; it is empty unless the loss is scaled."""
         return {"scaler": self._scaler.state_dict()} if self._scaler else {}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue where `state_dict` was taken; further keys are passed over."""
+    def load_state_dict(self, state: PrecisionState) -> None:
+        """Continue from a state that `state_dict` returned; other keys are ignored."""
         if self._scaler:
             self._scaler.load_state_dict(state["scaler"])
 
 
 def _begin_momentum(optimizer: torch.optim.Optimizer) -> None:
-    """Zeros where SGD has no momentum yet: torch's fused SGD leaves it as the memory was if its first step is passed over."""
+    """Set SGD's momentum to zero where there is none: torch's fused SGD leaves it uninitialised if its first step is skipped."""
     for group in optimizer.param_groups:
         for parameter in group["params"] if group.get("momentum") else ():
             optimizer.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))

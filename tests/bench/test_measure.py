@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from chtexp.bench.measure import Candidate, Measured, Spread, interleave
-from chtexp.others import OtherWork
+from chtexp.system.others import OtherWork
 
 pytestmark = pytest.mark.timing
 

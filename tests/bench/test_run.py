@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chtexp.bench import run, run_benchmark
-from chtexp.compose import compose_run
+from chtexp.config.compose import compose_run
 from chtexp.errors import UserError
 from chtexp.train.loop import Training
 

@@ -37,11 +37,11 @@ def test_a_timed_update_is_the_update(method: str) -> None:
     timed, untimed = trained(TimedSparsity, method).sparsity, trained(DynamicSparsity, method).sparsity
     assert isinstance(timed, TimedSparsity)
     assert untimed
-    functions = growth.ch_scores, update.sample_links
+    functions = growth.ch_scores, update.sample_pairs
     start = time.perf_counter()
     record = timed.update_topology()
     seconds = time.perf_counter() - start
-    assert (growth.ch_scores, update.sample_links) == functions
+    assert (growth.ch_scores, update.sample_pairs) == functions
     assert record == untimed.update_topology()
     for name, mask in timed.masks.items():
         assert torch.equal(mask, untimed.masks[name])

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chtexp.compose import compose_run, compose_sweep
-from chtexp.configuration import axes
+from chtexp.config.compose import compose_run, compose_sweep
+from chtexp.config.reader import axes
+from chtexp.config.run import Run, describe_run
 from chtexp.errors import UserError
-from chtexp.experiments.description import Run, describe_run
 
 KEYS = (
     "seed", "overwrite", "checkpoint.seconds", "checkpoint.steps", "hardware.threads", "hardware.execution",

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from chtexp.experiments.families import FAMILIES
-from chtexp.experiments.fit import own_recipe
+from chtexp.config.compatibility import own_recipe
+from chtexp.config.families import family_of_task
 from chtexp.store import RunFolder, condition
 
 CHEAP = ["budget=smoke", "seed=0", "model.hidden=[32,32]", "budget.train_limit=64", "hardware.threads=1"]
@@ -73,8 +73,8 @@ def test_a_method_of_another_family_is_trained_with_a_hint(chtexp: Callable) -> 
     hint = "note: method=llama/set is written for other models; method=set is made for data=digits\n"
     assert hint in chtexp(*typed, "method=llama/set").stderr
     assert "note" not in chtexp(*typed, "method=set").stderr
-    assert own_recipe("set", FAMILIES["language_modelling"]) == "llama/set"
-    assert own_recipe("chts_n", FAMILIES["language_modelling"]) is None
+    assert own_recipe("set", family_of_task("language_modelling")) == "llama/set"
+    assert own_recipe("chts_n", family_of_task("language_modelling")) is None
 
 
 def test_cfg_job_shows_the_config_and_trains_nothing(chtexp: Callable, tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_cfg_job_shows_the_config_and_trains_nothing(chtexp: Callable, tmp_path:
 
 
 def test_two_starts_of_one_run_do_not_meet(chtexp_process: Callable, tmp_path: Path) -> None:
-    from chtexp.compose import compose_run
+    from chtexp.config.compose import compose_run
 
     overrides = ["data=digits", "method=set", "method.sparsity=0.9", *CHEAP]
     run = compose_run([*overrides, f"paths.runs={tmp_path}/runs"])

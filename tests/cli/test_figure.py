@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from chtexp.experiments.grid import grid_names, load_grid
-from chtexp.figures import WITHOUT_RUNS, Wanted, draw_figure, figure_names
+from chtexp.config.resources import conf_dir
+from chtexp.paper.draw import WITHOUT_RUNS, Wanted, draw_figure, figure_names
+from chtexp.paper.grid import grid_names, load_grid
 from chtexp.report.figures import KINDS, svg_text
-from chtexp.resources import conf_dir
 
 BUDGET = ("budget=smoke", "seed=0", "model.hidden=[32,32]", "budget.train_limit=64")
 CHEAP = (*BUDGET, "hardware.threads=1", "method=set,chts_n")

@@ -10,9 +10,9 @@ from contextlib import suppress
 import pytest
 
 from chtexp.cli import main
+from chtexp.config.run import Run
+from chtexp.cost.count import cost
 from chtexp.errors import UserError
-from chtexp.experiments.cost import cost
-from chtexp.experiments.description import Run
 from chtexp.store import RunFolder, condition
 
 MISTAKES = {
@@ -25,7 +25,7 @@ MISTAKES = {
     "method.sparsity=-0.1": "method.sparsity should be greater than or equal to 0",
     "method.sparsity=much": "method.sparsity should be a valid number",
     "method.sparsity=0.999999": "without any link",
-    "task.epochs=-3": "task.epochs should be greater than or equal to 1, not -3",
+    "task.epochs=-3": "task.epochs should be greater than 0, not -3",
     "task.epocs=3": "unknown key or axis 'task.epocs' (did you mean 'task.epochs'?)",
     "+task.epocs=3": "unknown key 'task.epocs' (did you mean 'epochs'?)",
     "mehtod=set": "unknown key or axis 'mehtod' (did you mean 'method'?)",
@@ -42,7 +42,7 @@ MISTAKES = {
     "paths.runs=/dev/null": "cannot be written",
     "hydra/launcher=nosuch": "unknown hydra/launcher 'nosuch'",
     "+method.density.k=3": "density schedule 'fixed' has no parameter 'k'",
-    "model.hidden=[0]": "model.hidden.0 should be greater than or equal to 1",
+    "model.hidden=[0]": "model.hidden.0 should be greater than 0",
     "model.hidden=[4,4,4]": "without any link",
     "seed=first": "seed should be a valid integer",
     "seed=-1": "seed should be greater than or equal to 0",
@@ -205,7 +205,7 @@ def test_a_diverged_training_is_a_failure_with_a_reason_not_a_result(tmp_path, m
     start = folder.last_start()
     assert start is not None
     assert start.ending is not None
-    assert "Diverged" in start.ending["traceback"]
+    assert "Diverged" in start.ending.traceback
     assert folder.read_result() is None
     with pytest.raises(SystemExit):
         main(["status", "--failed"])
@@ -296,8 +296,16 @@ def test_a_broken_result_is_named_and_hides_nothing_else(tmp_path, monkeypatch, 
     assert f"damaged: {first.path}  ({first.result} cannot be read" in swept.err
     with pytest.raises(SystemExit) as ended:
         main(["table", "quickstart"])
-    assert ended.value.code == 2
-    assert str(first.result) in capsys.readouterr().err
+    assert not ended.value.code
+    shown = capsys.readouterr()
+    assert f"not shown: {first.result} cannot be read" in shown.err
+    assert "Damaged, and not shown: 1 of its results." in shown.out
+    assert "|   1 |" in shown.out  # seed 1
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "data=digits", "method=fc", "method.sparsity=0", "budget=smoke", "seed=0"])
+    assert not ended.value.code
+    assert "result.json.damaged, and the run goes on without it" in capsys.readouterr().out
+    assert condition(first).state == "done"
     first.result.unlink()
     with pytest.raises(SystemExit) as ended:
         main(["table", "quickstart", "seed=0"])

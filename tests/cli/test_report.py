@@ -25,12 +25,10 @@ from sample_results import table2_of_today
 
 from chtexp.cli.report import _place
 from chtexp.cli.serving import _handler
-from chtexp.compose import compose_run
-from chtexp.compositions import Compositions
-from chtexp.done import Done
+from chtexp.config.compose import Composer, compose_run
+from chtexp.config.resources import conf_dir
 from chtexp.errors import UserError
-from chtexp.experiments.grid import grid_names, load_grid, select
-from chtexp.resources import conf_dir
+from chtexp.paper.grid import grid_names, load_grid, select
 
 RESULTS = Path(__file__).parents[2] / "results"
 CHEAP = ["budget=smoke", "seed=0", "hardware.threads=1"]
@@ -190,7 +188,7 @@ def test_names_are_in_the_order_of_their_numbers() -> None:
 
 
 def test_a_cell_is_composed_as_a_run_is(tmp_path: Path) -> None:
-    compositions = Compositions()
+    compositions = Composer()
     for name in ("table7", "table16", "figure11", "nano"):
         cells = select(load_grid(name, [conf_dir()]), ["budget=cpu", f"paths.runs={tmp_path}"]).cells
         for cell in cells[:: len(cells) // 2]:
@@ -201,34 +199,6 @@ def test_a_cell_is_composed_as_a_run_is(tmp_path: Path) -> None:
     assert compositions.run(odd[:3]) == compose_run(odd[:3])
     both = [compositions.run(["data=digits", f"method.zeta={zeta}"]).method.zeta for zeta in (0.1, 0.2, 0.1)]
     assert both == [0.1, 0.2, 0.1]
-
-
-def test_only_what_may_be_done_is_looked_for(tmp_path: Path) -> None:
-    collected = {
-        ("x", 0): json.loads(table2_of_today(tmp_path).read_text().splitlines()[0])
-    }  # CHTss on Multi30k at budget cpu
-    done = Done.of(tmp_path, collected, [conf_dir()])
-    assert done.budgets == {"cpu"}
-    ours = ["data=multi30k", "method=transformer/chtss", "budget=cpu"]
-    assert done.may_be(ours)
-    assert done.may_be(ours[:1])  # what it does not say, only composing it can tell
-    assert not done.may_be([*ours, "method.sparsity=0.5"])
-    assert not done.may_be([ours[0], "method=transformer/set", ours[2]])
-    assert not done.may_be(["data=iwslt14", *ours[1:]])
-    assert not Done.of(tmp_path / "none", {}, [conf_dir()]).may_be(ours)
-
-    folder = tmp_path / "digits-set-smoke-0123456789"
-    for seed, text in ((0, "{"), (1, json.dumps({"science": {"data": {"name": "digits"}}}))):
-        (folder / f"seed-{seed}").mkdir(parents=True)
-        (folder / f"seed-{seed}" / "result.json").write_text(text)
-    done = Done.of(tmp_path, {}, [conf_dir()])
-    assert (done.budgets, done.may_be(["data=digits"]), done.may_be(["data=mnist"])) == ({"smoke"}, True, False)
-    (folder / "seed-1" / "result.json").write_text(
-        "{"
-    )  # now nobody knows: a table is to say so, a report passes over it
-    done = Done.of(tmp_path, {}, [conf_dir()])
-    assert done.may_be(["data=mnist"])
-    assert not done.readable().may_be(["data=digits"])
 
 
 def test_the_summary_in_results_is_what_the_results_say(chtexp: Callable, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from chtexp.data import IMAGE_SETS, PixelScale, load_images
 
 CONF = Path(__file__).parents[2] / "conf" / "data"
 KEYS = [
+    "family",
     "name",
     "shape",
     "classes",

@@ -12,13 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sample_results import result
+from sample_results import found, result_of, science
 
-from chtexp.compose import compose_run
+from chtexp.config.compose import compose_run
 from chtexp.launch.campaign import Campaign, collection_of, read_campaign
 from chtexp.launch.carrier import Carrier, Deadline, Wanted
 from chtexp.launch.pace import LINKS_A_SECOND, MATRICES_A_SECOND, Pace, in_words
-from chtexp.store import RunFolder, condition
+from chtexp.paper.plan import plan_runs
+from chtexp.store import Result, RunFolder, condition
 from chtexp.store.collection import read_collection, write_collection
 
 SMALL = "quickstart budget=smoke model.hidden=[40,40,40] budget.train_limit=160"
@@ -58,7 +59,7 @@ def collected(file: Path) -> dict[tuple[str, int], dict]:
     """By method and seed, without what differs from machine to machine."""
     found = read_collection(file.with_suffix(".jsonl")).values()
     return {
-        (one["method"], one["seed"]): {key: value for key, value in one.items() if key not in CLOCK} for one in found
+        (one.method, one.seed): {key: value for key, value in one.said.items() if key not in CLOCK} for one in found
     }
 
 
@@ -89,13 +90,15 @@ def test_what_is_missing_is_carried_out_in_order_and_what_is_collected_is_done_a
     made = collected(file)
     assert set(made) == {("CHT", 0), ("CHT", 1), ("SET", 0), ("FC", 0)}
     for one in read_collection(file.with_suffix(".jsonl")).values():
-        assert one["environment"]["threads"] == 1
-        assert one["environment"]["beside"]["niceness"] == 19
-        assert one["command"].startswith("chtexp train data=digits method=")
-        assert {"commit", "cpu", "host"} <= one["environment"].keys()
+        assert one.environment.threads == 1
+        assert one.environment.beside is not None
+        assert one.environment.beside.niceness == 19
+        assert one.command.startswith("chtexp train data=digits method=")
+        assert one.environment.commit or one.environment.chtexp
+        assert one.environment.host
 
     elsewhere = written(tmp_path / "elsewhere", f"{SMALL} row=CHT seed=0,1,2", f"{SMALL} row=FC,SET,CHT seed=0")
-    kept = {key: one for key, one in read_collection(file.with_suffix(".jsonl")).items() if one["method"] != "SET"}
+    kept = {key: one for key, one in read_collection(file.with_suffix(".jsonl")).items() if one.method != "SET"}
     write_collection(elsewhere.with_suffix(".jsonl"), kept)
     said, _ = carried_out(elsewhere)
     assert [line.partition(":")[0] for line in said[:-1]] == [
@@ -128,12 +131,11 @@ def test_a_run_that_fails_is_tried_once_and_keeps_no_other_from_its_turn(tmp_pat
 
 def test_a_dry_run_lists_what_is_missing_by_rank_and_starts_nothing(chtexp, tmp_path: Path) -> None:
     file = written(tmp_path, f"{SMALL} row=CHT,SET seed=0,1", "table7 data=mnist row=FC", collected="results/all.jsonl")
-    planned = chtexp("plan", *SMALL.split(), "row=SET", "seed=0", "--json")
-    identity = json.loads(planned.stdout)[0]["id"]
-    write_collection(
-        tmp_path / "results/all.jsonl",
-        {(identity, 1): result(1, id=identity, flops={"dense": 1e9, "sparse": 1e8}, data="digits", method="SET")},
-    )
+    name, *words = SMALL.split()
+    (planned,) = plan_runs(name, [*words, "row=SET", "seed=1"], None)
+    identity = planned.run.id
+    done = Result.of(result_of(planned.run, flops={"dense": 1e9, "sparse": 1e8}))
+    write_collection(tmp_path / "results/all.jsonl", {done.key: done})
     said = chtexp("campaign", str(file), "--dry-run").stdout
     heads = [line for line in said.splitlines() if line.startswith("rank ")]
     assert heads[0].startswith(f"rank 1: {SMALL} row=CHT,SET seed=0,1: 1 of 4 runs done, about ")
@@ -297,16 +299,16 @@ def test_other_numbers_of_a_run_that_is_collected_do_not_replace_it(tmp_path: Pa
         [Wanted(1, "quickstart", "SET", "digits", run, "")], file, Deadline(None), said.append, said.append
     )
     for value in (97.5, 97.5, 90.0):
-        run.folder.finish(result(0, value, id=run.id))
+        run.folder.finish(result_of(run, value))
         carrier._collect(condition(run.folder))
     (kept,) = read_collection(file).values()
-    assert kept["reported"] == 97.5
+    assert kept.reported == 97.5
     assert len(said) == 1
     assert "reported 97.5 and 90.0" in said[0]
 
 
 def test_hours_are_told_from_what_is_done() -> None:
-    from chtexp.experiments.cost import cost
+    from chtexp.cost.count import cost
 
     run, dense = (compose_run(["data=mnist", f"method={name}"]) for name in ("set", "fc"))
     estimate = cost(run)
@@ -314,7 +316,7 @@ def test_hours_are_told_from_what_is_done() -> None:
         min(estimate.sparse_flops / LINKS_A_SECOND, estimate.dense_flops / MATRICES_A_SECOND) / 3600
     )
     done = [
-        result(0, of={"data": "mnist", "method": name, "budget": {"name": "cpu"}}, seconds=seconds,
+        found(0, of=science(name), seconds=seconds,
                flops={"sparse": estimate.sparse_flops / 10, "dense": 1.0})
         for name, seconds in (("SET", 360.0), ("CHT", 36.0))
     ]  # fmt: skip

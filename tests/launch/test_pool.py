@@ -14,15 +14,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sample_results import result
+from sample_results import result_of
 
-from chtexp.compose import compose_run, compose_sweep
+from chtexp.config.compose import compose_run, compose_sweep
+from chtexp.config.run import Run, describe_run
 from chtexp.errors import UserError
-from chtexp.experiments.description import Run, describe_run
 from chtexp.launch.conduct import conduct, places
 from chtexp.launch.failures import Failures
 from chtexp.launch.pool import Place, Pool
-from chtexp.launch.sweep_folder import SweepFolder, Task
+from chtexp.launch.sweep_folder import SweepFolder, SweepTask
 from chtexp.store import condition
 
 SMALL = ["data=digits", "budget=smoke", "model.hidden=[40,40,40]", "budget.train_limit=160", "method.sparsity=0.8"]
@@ -37,7 +37,7 @@ def sweep_of(folder: Path, runs: list[Run], *settings: str) -> SweepFolder:
     return SweepFolder.create(
         folder,
         compose_sweep(settings).model_dump(mode="json"),
-        [Task.of(run, f"chtexp train seed={run.seed}") for run in runs],
+        [SweepTask.of(run, f"chtexp train seed={run.seed}") for run in runs],
     )
 
 
@@ -58,7 +58,7 @@ def test_a_frozen_run_is_the_run(tmp_path: Path) -> None:
         ["method=gmp"],
     ):
         asked = run(tmp_path, *overrides)
-        task = Task.of(asked, "command")
+        task = SweepTask.of(asked, "command")
         frozen = describe_run(json.loads(json.dumps(task.config)))
         assert (frozen.id, frozen.seed) == (asked.id, asked.seed)
         assert frozen.folder.path == Path(task.folder) == asked.folder.path.resolve()
@@ -71,7 +71,7 @@ def test_every_launcher_makes_the_same_results(launcher: list[str], tmp_path: Pa
     conduct(sweep_of(tmp_path / "runs", runs, *launcher), said.append)
     assert states(runs) == ["done"] * 3
     alone = run(tmp_path / "alone", "method=chts_n", "seed=2", "hardware.threads=1")
-    from chtexp.experiments.run import execute
+    from chtexp.run.execute import execute
 
     execute(alone, "alone")
     assert timeless(runs[2].folder.read_result()) == timeless(alone.folder.read_result())
@@ -79,7 +79,7 @@ def test_every_launcher_makes_the_same_results(launcher: list[str], tmp_path: Pa
 
 def test_cores_and_gpus_are_handed_out_exclusively(tmp_path: Path) -> None:
     runs = [run(tmp_path, f"seed={seed}", "hardware.device=cuda") for seed in range(9)]
-    tasks = [Task.of(run, "") for run in runs]
+    tasks = [SweepTask.of(run, "") for run in runs]
     folder = SweepFolder(tmp_path)
 
     def handed_out(*settings: str) -> list[tuple[int, str | None]]:
@@ -92,13 +92,13 @@ def test_cores_and_gpus_are_handed_out_exclusively(tmp_path: Path) -> None:
     assert [gpus for _, gpus in handed_out("launcher.gpus=[a,b,c]", "launcher.workers=2")] == ["a,c", "b"]
     assert len(handed_out("launcher.gpus=[0,1]", "launcher.workers=5")) == 2
     assert handed_out("launcher=slurm", "launcher.cpus=8", "launcher.parallel=4") == [(2, None)] * 4
-    tasks = [Task.of(run(tmp_path, "hardware.device=cuda", "hardware.processes=4"), "")] * 9
+    tasks = [SweepTask.of(run(tmp_path, "hardware.device=cuda", "hardware.processes=4"), "")] * 9
     assert [gpus for _, gpus in handed_out("launcher.gpus=[0,1,2,3,4,5,6,7]")] == ["0,2,4,6", "1,3,5,7"]
     with pytest.raises(UserError, match=r"hardware\.processes=4 needs a GPU for each, and there are 3"):
         handed_out("launcher.gpus=[0,1,2]")
-    tasks = [Task.of(run(tmp_path, "hardware.processes=2"), "")] * 9
+    tasks = [SweepTask.of(run(tmp_path, "hardware.processes=2"), "")] * 9
     assert handed_out("launcher=slurm", "launcher.cpus=8", "launcher.parallel=2") == [(4, None)] * 2
-    tasks = [Task.of(run(tmp_path, f"seed={seed}"), "") for seed in range(9)]
+    tasks = [SweepTask.of(run(tmp_path, f"seed={seed}"), "") for seed in range(9)]
     assert handed_out("launcher.workers=3", "launcher.threads=2") == [(2, None)] * 3
     assert sum(threads for threads, _ in handed_out()) == cores
     tasks = tasks[:1]
@@ -131,17 +131,17 @@ def _kill_when_running(victim: Run, number: int) -> None:
 
 
 def test_overwrite_means_once_a_sweep_not_once_a_start(tmp_path: Path) -> None:
-    from chtexp.experiments.run import execute
+    from chtexp.run.execute import execute
 
     first = run(tmp_path)
     execute(first, "first")
     again = run(tmp_path, "overwrite=true")
-    task = Task.of(again, "again")
+    task = SweepTask.of(again, "again")
     assert task.run().overwrite
     execute(task.run(), "again")
     assert first.folder.read_result()["command"] == "again"
     assert not task.run().overwrite  # a second start of the same sweep goes on with what the first one did
-    assert Task.of(again, "once more").run().overwrite
+    assert SweepTask.of(again, "once more").run().overwrite
 
 
 def test_too_many_failures_stop_a_sweep(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_too_many_failures_stop_a_sweep(tmp_path: Path) -> None:
 def test_the_jobs_of_a_sweep_stop_for_the_failures_of_all(tmp_path: Path) -> None:
     """As two jobs of a cluster, which know of each other by the runs' folders alone."""
     runs = [run(tmp_path, f"seed={seed}", "task.learning_rate.start=1e12") for seed in range(4)]
-    tasks = [Task.of(run, "") for run in runs]
+    tasks = [SweepTask.of(run, "") for run in runs]
     said: list[str] = []
     for number, share in enumerate((tasks[:1], tasks[1:])):
         place = Place(f"{number}", 1, None, tmp_path / f"{number}.log")
@@ -177,10 +177,10 @@ def test_sweeps_that_begin_at_the_same_time_by_the_clock_have_folders_of_their_o
 
 
 def test_failures_are_counted_off_the_folders(tmp_path: Path) -> None:
-    def task(seed: int) -> Task:
-        return Task.of(run(tmp_path, f"seed={seed}"), "")
+    def task(seed: int) -> SweepTask:
+        return SweepTask.of(run(tmp_path, f"seed={seed}"), "")
 
-    def start(of: Task, state: str) -> None:
+    def start(of: SweepTask, state: str) -> None:
         with of.run_folder.claimed() as signs:
             signs.start.end(state, reason="", step=0)
 
@@ -198,7 +198,7 @@ def test_failures_are_counted_off_the_folders(tmp_path: Path) -> None:
         assert not two.too_many()
     assert two.too_many()  # it ended without saying how
     assert not never.too_many()
-    tasks[3].run_folder.finish(result())
+    tasks[3].run_folder.finish(result_of(tasks[3].run()))
     assert not two.too_many()
     two.traceless += 1
     assert two.too_many()
@@ -218,7 +218,7 @@ def test_a_mistake_that_leaves_no_trace_is_a_failure_too(launcher: str, tmp_path
 def test_a_worker_that_cannot_even_start_is_a_failure(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     said: list[str] = []
-    tasks = [Task.of(run(tmp_path, f"seed={seed}"), "") for seed in range(3)]
+    tasks = [SweepTask.of(run(tmp_path, f"seed={seed}"), "") for seed in range(3)]
     failures = Failures(tasks, 2)
     Pool([Place("0", 1, None, tmp_path / "log")], failures, said.append).run(tasks)
     assert failures.traceless == 2

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from chtexp.compose import compose_run
+from chtexp.config.compose import compose_run
+from chtexp.config.launcher import Slurm
+from chtexp.config.run import Run
 from chtexp.errors import UserError
-from chtexp.experiments.description import Run
-from chtexp.launch.settings import Slurm
 from chtexp.launch.slurm import submit
 from chtexp.launch.slurm_queue import _states, queue_of
-from chtexp.launch.sweep_folder import SweepFolder, Task
+from chtexp.launch.sweep_folder import SweepFolder, SweepTask
 from chtexp.store import Condition, Said, condition
 
 SMALL = ["data=digits", "budget=smoke", "model.hidden=[40,40,40]", "budget.train_limit=160", "method.sparsity=0.8"]
@@ -57,7 +57,7 @@ def run(folder: Path, *overrides: str) -> Run:
 
 
 def submitted(folder: Path, runs: list[Run], max_failures: int | None = None, **settings: object) -> list[str]:
-    tasks = [Task.of(run, f"chtexp train seed={run.seed}") for run in runs]
+    tasks = [SweepTask.of(run, f"chtexp train seed={run.seed}") for run in runs]
     launcher = Slurm(**{"cpus": 1, "memory": None, "time": 5, **settings})
     values = {"launcher": launcher.model_dump(mode="json"), "max_failures": max_failures}
     return submit(SweepFolder.create(folder, values, tasks), launcher, tasks)
@@ -82,7 +82,7 @@ def timeless(run: Run) -> dict:
 
 
 def alone(tmp_path: Path, *overrides: str) -> dict:
-    from chtexp.experiments.run import execute
+    from chtexp.run.execute import execute
 
     undisturbed = run(tmp_path / "alone", "hardware.threads=1", *overrides)
     execute(undisturbed, "alone")
@@ -212,7 +212,7 @@ def test_processes_on_two_nodes_train_one_run(tmp_path: Path) -> None:
     wait_for(over, "done", seconds=400)
     assert over.folder.read_result()["environment"]["processes"] == 2
     here = run(tmp_path / "here", *long, "hardware.processes=2")
-    from chtexp.experiments.run import execute
+    from chtexp.run.execute import execute
 
     execute(here, "here")
     assert timeless(over) == timeless(here)

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from chtexp.models.transformer import TransformerConfig, build_transformer
+from chtexp.config.models import TransformerConfig
+from chtexp.models.transformer import build_transformer
 from chtexp.randomness import derive_seed
 
 PAD, EOS, START = 0, 1, 2

@@ -7,10 +7,11 @@ import math
 import pytest
 import torch
 
+from chtexp.config.models import LlamaConfig
+from chtexp.config.resources import conf_dir, read_yaml
+from chtexp.config.typed import describe
 from chtexp.errors import UserError
-from chtexp.models.llama import Llama, LlamaConfig, build_llama
-from chtexp.resources import conf_dir, read_yaml
-from chtexp.typed import describe
+from chtexp.models.llama import Llama, build_llama
 
 SIZES = {"20m": 19.55e6, "35m": 35.2e6, "60m": 58.1e6, "130m": 134.1e6, "350m": 368.0e6, "1b": 1339.1e6}
 
@@ -41,13 +42,13 @@ def test_the_sizes_have_the_parameters_they_are_named_for(size: str) -> None:
     with torch.device("meta"):
         network = build_llama(described, 32_000, 256)
     found = sum(parameter.numel() for parameter in network.parameters())
-    assert found == described.parameters(32_000)
+    assert found == described.counts(32_000).parameters
     assert found == pytest.approx(SIZES[size], rel=2e-3)
 
 
 def test_what_it_is_made_of_counts_once_where_embeddings_are_tied() -> None:
     model = small(tied=True)
-    assert sum(parameter.numel() for parameter in model.parameters()) == config(tied=True).parameters(50)
+    assert sum(parameter.numel() for parameter in model.parameters()) == config(tied=True).counts(50).parameters
     assert model.network.lm_head.weight is model.network.model.embed_tokens.weight
 
 

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
+from chtexp.config.models import TransformerConfig
+from chtexp.config.typed import describe
 from chtexp.errors import UserError
 from chtexp.models.transformer import (
-    TransformerConfig,
     build_transformer,
     chains,
     initialise,
@@ -22,7 +23,6 @@ from chtexp.models.transformer import (
     sparse_layers,
     target_logits,
 )
-from chtexp.typed import describe
 
 from . import reference
 from .small_transformers import EOS, PAD, START, config, sentences, transformer

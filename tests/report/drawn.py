@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from sample_results import result as sample
+from sample_results import found as sample
 from sample_results import science
 
 from chtexp.report import CellResults, Layout, build_table
-from chtexp.report.figures import Evidence, TrainedRun, svg_text
-from chtexp.report.paper_numbers import PaperNumber
-from chtexp.store import run_id
+from chtexp.report.expected import PaperNumber
+from chtexp.report.figures import FigureInput, TrainedRun, svg_text
+from chtexp.store import Result, run_id
 
 LAYOUT = Layout(
     name="table7",
@@ -22,7 +22,7 @@ PAPER = {("FC", "mnist"): PaperNumber(98.78, 0.02), ("SET", "mnist"): PaperNumbe
 VALUES = {("FC", "mnist"): [98.0, 98.2], ("CHTs_n", "mnist"): [98.5, 98.7], ("SET", "mnist"): [97.0]}
 
 
-def result(row: str, column: str, seed: int, best: float, fraction: float) -> dict:
+def result(row: str, column: str, seed: int, best: float, fraction: float) -> Result:
     flops = {"dense": 4e12, "sparse": 4e12 if row == "FC" else 4e10}
     of = science(row, column, fraction, "paper" if fraction == 1 else "cpu")
     return sample(seed, best, of, last=best - 1, seconds=2.0 + seed, flops=flops)
@@ -53,23 +53,23 @@ def records(best: float) -> list[dict]:
 
 def evidence(
     values: dict = VALUES, *, fraction: float = 1.0, with_records: bool = True, paper: dict = PAPER
-) -> Evidence:
+) -> FigureInput:
     made = {
         (row, column): tuple(result(row, column, seed, best, fraction) for seed, best in enumerate(values.get((row, column), [])))
         for rows in LAYOUT.groups.values() for row in rows for column in LAYOUT.columns
     }  # fmt: skip
     cells = [
-        CellResults(group, row, column, run_id(result(row, column, 0, 0.0, fraction)["science"]), made[row, column])
+        CellResults(group, row, column, run_id(result(row, column, 0, 0.0, fraction).described), made[row, column])
         for group, rows in LAYOUT.groups.items()
         for row in rows
         for column in LAYOUT.columns
     ]
     runs = tuple(
-        TrainedRun(row, column, one["seed"], one, records(one["reported"]) if with_records else ())
+        TrainedRun(row, column, one.seed, one, records(one.reported) if with_records else ())
         for (row, column), results in made.items()
         for one in results
     )
-    return Evidence(build_table(LAYOUT, cells, paper, budget="paper" if fraction == 1 else "cpu"), runs)
+    return FigureInput(build_table(LAYOUT, cells, paper, budget="paper" if fraction == 1 else "cpu"), runs)
 
 
 def texts(figure) -> str:

@@ -10,14 +10,15 @@ import re
 from dataclasses import replace
 
 import pytest
-from sample_results import result as sample
+from sample_results import found as sample
 from sample_results import science
 
-from chtexp.report import FORMATS, CellResults, Claim, Layout, MeanOver, Table, build_table, paper_means, render
+from chtexp.paper.numbers import paper_means
+from chtexp.report import FORMATS, CellResults, Claim, Layout, MeanOver, Table, build_table, render
 from chtexp.report.claims import p_in_words
-from chtexp.report.paper_numbers import PaperMeans, PaperNumber
+from chtexp.report.expected import PaperMeans, PaperNumber
+from chtexp.report.number_format import rounded, with_error
 from chtexp.report.verdict import RULE
-from chtexp.report.words import rounded, with_error
 from chtexp.store import run_id
 
 PAPER = {("A", "x"): PaperNumber(70.0, 0.1), ("B", "x"): PaperNumber(60.0, 0.1), ("A", "y"): PaperNumber(50.0)}

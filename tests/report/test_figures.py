@@ -12,7 +12,7 @@ import pytest
 from drawn import LAYOUT, evidence, texts
 
 from chtexp.errors import UserError
-from chtexp.report.figures import KINDS, Evidence, runtime, write
+from chtexp.report.figures import KINDS, FigureInput, runtime, write
 from chtexp.report.figures.series import METRIC, quantity
 from chtexp.report.figures.style import COLOURS, line, logarithmic
 
@@ -44,7 +44,7 @@ def test_other_budgets_are_marked_at_the_numbers_and_explained_below(kind: str) 
 def test_cells_that_make_no_rectangle_leave_gaps(kind: str) -> None:
     known = evidence()
     chosen = tuple(cell for cell in known.table.rows if (cell.row, cell.column) != ("SET", "mnist"))
-    drawn = texts(KINDS[kind](Evidence(replace(known.table, rows=chosen), known.runs_of("FC", "mnist"))))
+    drawn = texts(KINDS[kind](FigureInput(replace(known.table, rows=chosen), known.runs_of("FC", "mnist"))))
     assert LAYOUT.title in drawn
     assert "97.00" not in drawn
 
@@ -146,9 +146,9 @@ def test_a_dollar_is_a_letter(kind: str) -> None:
 def test_numbers_at_logarithmic_axes_are_plain() -> None:
     known = evidence({("FC", "mnist"): [9.0], ("SET", "mnist"): [900.0]}, paper={})
     perplexed = [
-        replace(run, records=[{"kind": "evaluation", "step": 1, "perplexity": run.result["reported"]}]) for run in known.runs
+        replace(run, records=[{"kind": "evaluation", "step": 1, "perplexity": run.result.reported}]) for run in known.runs
     ]  # fmt: skip
-    known = Evidence(replace(known.table, metric="perplexity"), (*perplexed, *evidence().runs))
+    known = FigureInput(replace(known.table, metric="perplexity"), (*perplexed, *evidence().runs))
     bench = {"panel": "a", "size": 64, "density": 0.1, "device": "cpu", "candidate": "node based"}
     drawn = [KINDS[kind](known) for kind in ("curves", "flops", "degrees")]
     drawn.append(runtime([bench | {"ms": {"median": 3.0, "low": 2.0, "high": 4.0}}]))

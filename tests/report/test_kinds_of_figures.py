@@ -8,11 +8,11 @@ import pytest
 from drawn import LAYOUT, PAPER, VALUES, evidence, lines_by_name, records, texts
 from matplotlib.container import BarContainer, ErrorbarContainer
 
-from chtexp.report.figures import KINDS, Evidence, adjacency, runtime
+from chtexp.report.expected import PaperNumber
+from chtexp.report.figures import KINDS, FigureInput, adjacency, runtime
 from chtexp.report.figures.contests import rates
 from chtexp.report.figures.recorded import checked, updates
 from chtexp.report.figures.series import QUANTITIES, over_seeds, series
-from chtexp.report.paper_numbers import PaperNumber
 
 
 def test_bars_have_the_means_and_errors_of_the_table_and_the_papers_diamonds() -> None:
@@ -161,7 +161,7 @@ def test_the_metric_stands_at_the_flops_and_seconds_of_its_runs() -> None:
 
 def test_the_papers_value_stands_at_the_flops_of_its_own_training() -> None:
     known = evidence()
-    figure = KINDS["flops"](Evidence(known.table, known.runs, {("SET", "mnist"): 7e13, ("CHTs_n", "mnist"): 7e13}))
+    figure = KINDS["flops"](FigureInput(known.table, known.runs, {("SET", "mnist"): 7e13, ("CHTs_n", "mnist"): 7e13}))
     (point,) = [drawn for drawn in figure.axes[0].lines if drawn.get_gid() == "paper"]  # of CHTs_n it has no value here
     assert (float(point.get_xdata()[0]), float(point.get_ydata()[0])) == (7e13, 98.14)
 
@@ -181,7 +181,7 @@ def test_degrees_show_medians_quartiles_and_extremes_of_both_sides_at_both_momen
         "layers": {"first": {"input_degrees": [1, 2, 3, 4, 7], "output_degrees": [2] * 5}},
     }
     early = {**later, "step": 15, "layers": {"first": {"input_degrees": [0, 1, 2, 5, 9], "output_degrees": [3] * 5}}}
-    figure = KINDS["degrees"](Evidence(evidence().table, (replace(seed, records=[early, later]),)))
+    figure = KINDS["degrees"](FigureInput(evidence().table, (replace(seed, records=[early, later]),)))
     axes = next(axes for axes in figure.axes if axes.get_title(loc="left") == "SET on mnist")
     medians = {line.get_gid(): line.get_ydata().tolist() for line in axes.lines}
     assert medians == {"input first": [2], "input last": [3], "output first": [3], "output last": [2]}
@@ -218,7 +218,7 @@ def test_updates_that_know_less_than_the_last_are_left_out() -> None:
 def test_a_run_whose_records_cannot_be_read_is_named_and_the_others_are_drawn(kind: str) -> None:
     known = evidence()
     runs = (replace(run, records=(), damaged=True) if run.row == "SET" else run for run in known.runs)
-    drawn = KINDS[kind](Evidence(known.table, tuple(runs)))
+    drawn = KINDS[kind](FigureInput(known.table, tuple(runs)))
     assert "Not shown: SET on mnist (seed 0); what was recorded (metrics.jsonl) cannot be read." in texts(drawn)
     assert "No curves of" not in texts(drawn)
     assert any(axes.lines or axes.collections for axes in drawn.axes)

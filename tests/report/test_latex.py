@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from chtexp.planning import finished_table
+from chtexp.paper.tables import finished_table
 from chtexp.report import render
 
 pytestmark = pytest.mark.slow

@@ -116,6 +116,26 @@ def test_wilcoxon_with_ties_and_zeros_is_exact() -> None:
     assert wilcoxon([0.3, 0.1 + 0.2, -0.3, 0.6]).p == wilcoxon([3.0, 3.0, -3.0, 6.0]).p  # equal but for rounding
 
 
+@pytest.mark.parametrize("count", [2, 5, 9])
+def test_wilcoxon_with_ties_and_zeros_is_scipys_permutation(count: int) -> None:
+    for draws in DRAWS:
+        tied = np.round(draws[:count] * 2) / 2
+        kept = tied[tied != 0]
+        if kept.size < 2:
+            continue
+        scipys = stats.wilcoxon(kept, method=stats.PermutationMethod(n_resamples=np.inf))
+        assert wilcoxon(tied.tolist()).p == pytest.approx(scipys.pvalue)
+
+
+def test_twenty_columns_take_no_time_and_keep_to_scipys_exact_distribution() -> None:
+    sample = np.random.default_rng(1).normal(0.3, 1.0, size=20)
+    assert wilcoxon(sample.tolist()).p == pytest.approx(stats.wilcoxon(sample, method="exact").pvalue)
+
+
+def test_sums_that_differ_by_rounding_alone_are_as_far() -> None:
+    assert paired([0.1, 0.2, -0.3 + 1e-17, 0.4], exact=True).p == paired([1.0, 2.0, -3.0, 4.0], exact=True).p
+
+
 def test_the_win_rate_by_hand() -> None:
     mine = {("a", 0): 3.0, ("a", 1): 2.0, ("b", 0): 1.0}
     others = [{("a", 0): 1.0, ("a", 1): 2.0, ("c", 0): 9.0}, {("a", 0): 5.0, ("b", 0): 0.0}]

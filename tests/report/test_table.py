@@ -10,14 +10,15 @@ import re
 from dataclasses import replace
 
 import pytest
-from sample_results import result as sample
-from sample_results import science
+from sample_results import ENVIRONMENT, science
+from sample_results import found as sample
 from well_formed import Read
 
 from chtexp.errors import UserError
-from chtexp.report import FORMATS, CellResults, Layout, Table, build_table, paper_numbers, render
-from chtexp.report.paper_numbers import PaperNumber
-from chtexp.store import run_id
+from chtexp.paper.numbers import paper_numbers
+from chtexp.report import FORMATS, CellResults, Layout, Table, build_table, render
+from chtexp.report.expected import PaperNumber
+from chtexp.store import Result, run_id
 
 LAYOUT = Layout(
     name="table7",
@@ -34,7 +35,7 @@ def science_of(row: str, column: str) -> dict:
     return science(row, column, 0.1, "cpu")
 
 
-def result(row: str, column: str, seed: int, best: float, **changes) -> dict:
+def result(row: str, column: str, seed: int, best: float, **changes) -> Result:
     return sample(seed, best, **{"of": science_of(row, column), "last": best - 1, **changes})
 
 
@@ -124,7 +125,7 @@ def test_a_bar_in_a_name_parts_no_cells_of_markdown() -> None:
 @pytest.mark.parametrize("style", FORMATS)
 def test_seconds_of_different_hardware_are_told_apart(style: str) -> None:
     def on(threads: int, **more) -> dict:
-        return {"environment": {**result("FC", "mnist", 0, 98.0)["environment"], "threads": threads, **more}}
+        return {"environment": {**ENVIRONMENT, "threads": threads, **more}}
 
     made = {"FC": [on(2)], "CHTs_n": [on(1), on(2)], "SET": [on(1, processes=2)]}
     cells = [
@@ -199,7 +200,7 @@ def test_without_results_the_metric_says_which_way_is_better() -> None:
 def test_each_limit_is_said_by_itself(limits: dict, said: str) -> None:
     science = science_of("FC", "mnist")
     science["budget"] |= limits
-    found = result("FC", "mnist", 0, 90.0, science=science, id=run_id(science))
+    found = result("FC", "mnist", 0, 90.0, of=science)
     cell = CellResults("dense", "FC", "mnist", run_id(science), (found,))
     assert said in build_table(LAYOUT, [cell], PAPER, budget="cpu").budget_said
 
@@ -239,7 +240,7 @@ def test_the_papers_numbers_are_those_of_the_paper() -> None:
 
 def test_seconds_measured_beside_other_work_are_marked_and_others_are_not() -> None:
     def timed(row: str, beside: list[dict]) -> CellResults:
-        environments = [{**sample()["environment"], **one} for one in beside]
+        environments = [{**ENVIRONMENT, **one} for one in beside]
         results = [result(row, "mnist", seed, 98.0, environment=one) for seed, one in enumerate(environments)]
         group = next(group for group, rows in LAYOUT.groups.items() if row in rows)
         return CellResults(group, row, "mnist", run_id(science_of(row, "mnist")), tuple(results))

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 
 import pytest
+from sample_results import found, science
 
-from chtexp.report.paper_numbers import PaperNumber
+from chtexp.report.expected import PaperNumber
 from chtexp.report.statistics import Mean, mean_and_error
 from chtexp.report.verdict import RULE, Verdict, marks, verdict
+from chtexp.store import Result
 
-PAPER_BUDGET = {"name": "paper", "fraction": 1.0, "train_limit": None, "test_limit": None}
 
-
-def made(source: str = "torchvision files", **budget) -> dict:
-    return {"science": {"budget": PAPER_BUDGET | budget}, "data_source": source}
+def made(source: str = "torchvision files", **budget) -> Result:
+    of = science()
+    return found(of=of | {"budget": of["budget"] | budget}, data_source=source)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import torch
 from chtexp.errors import UserError
 from chtexp.sparse.criteria import CRITERIA, link_scores
 from chtexp.sparse.links import Links
-from chtexp.sparse.update import keep_highest, keep_highest_overall, regrow
+from chtexp.sparse.update import keep_highest, keep_highest_overall
+from chtexp.sparse.update import regrow as regrow_links
 from chtexp.sparse.update import remove as remove_from_links
 
 WEIGHT = torch.tensor([[1.0, -3.0, 0.0], [2.0, 0.0, -4.0]])
@@ -23,6 +24,11 @@ def remove(mask: torch.Tensor, weight: torch.Tensor, gradient: torch.Tensor | No
     """`update.remove` from mask to mask."""
     links = Links.of_mask(mask)
     return links.only(remove_from_links(links, links.take(weight), gradient, **how)).mask()
+
+
+def regrow(mask: torch.Tensor, gradient: torch.Tensor | None, **how: Any) -> torch.Tensor:
+    """`update.regrow` from mask to mask."""
+    return regrow_links(Links.of_mask(mask), gradient, **how).mask()
 
 
 def scores_of(rule: str, weight: torch.Tensor, gradient: torch.Tensor | None, mask: torch.Tensor) -> torch.Tensor:

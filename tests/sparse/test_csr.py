@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from chtexp.sparse.csr import CsrLinear, CsrSequential, arrange_sequentials, execute_dense, execute_links
+from chtexp.sparse.cpu.csr import CsrLinear, CsrSequential, arrange_sequentials, execute_dense, execute_links
 from chtexp.sparse.links import Compressed, Links
 
 from .small_networks import normal, perceptron, sparse_method, training

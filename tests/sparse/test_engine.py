@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
+from chtexp.distributed.group import ALONE
 from chtexp.errors import UserError
-from chtexp.processes import ALONE
 from chtexp.sparse import DensitySchedule, DynamicSparsity, density_schedule
 from chtexp.topology import Junction
 

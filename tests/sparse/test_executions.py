@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from chtexp.errors import UserError
 from chtexp.sparse import DynamicSparsity, load_training_state, method_names, training_state
-from chtexp.topology.compiled import kernel_threads, threads_for_kernels
+from chtexp.system.kernels_cache import kernel_threads, threads_for_kernels
 
 from .small_networks import normal, perceptron, sparse_method, training
 from .test_conformance import same

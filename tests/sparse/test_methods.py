@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from chtexp.config.method import Removal, Topology
 from chtexp.errors import UserError
 from chtexp.sparse import Method, load_method, method_names
-from chtexp.sparse.method import Removal, Topology
 
 OF_TRANSFORMERS = ("cht", "chts", "chtss", "fc", "gmp", "granet", "mest_ems", "rigl", "set")
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from chtexp.config.schedules import soft_exponent, zeta_at
 from chtexp.errors import UserError
 from chtexp.sparse import density_schedule
-from chtexp.sparse.schedules import soft_exponent, zeta_at
 
 DECAY: dict[str, Any] = {"initial": 0.5, "final": 0.1, "total": 1000, "interval": 10}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from chtexp.sparse.vectors import LANES, full, load, store, times, times_plus, total, totals, where_positive
-from chtexp.topology.compiled import njit
+from chtexp.sparse.cpu.vectors import LANES, full, load, store, times, times_plus, total, totals, where_positive
+from chtexp.system.kernels_cache import njit
 
 
 @njit()

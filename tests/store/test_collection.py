@@ -12,51 +12,52 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sample_results import result
+from sample_results import ENVIRONMENT, ID, found, result, science
 
 from chtexp.errors import UserError
-from chtexp.store import RunFolder
+from chtexp.store import RunFolder, run_id
 from chtexp.store.collection import add_to_collection, merged, read_collection, results_below, write_collection
 from chtexp.store.files import write_json
+from chtexp.store.seal import sealed
 
 
 @pytest.mark.parametrize("name", ["runs.jsonl", "runs.parquet"])
 def test_what_is_written_is_read(name: str, tmp_path: Path) -> None:
     for seed in (2, 0, 1):
-        write_json(tmp_path / "runs" / "x-y-z-0123456789" / f"seed-{seed}" / "result.json", result(seed))
-    found = results_below(tmp_path / "runs")
-    write_collection(tmp_path / name, found)
+        write_json(tmp_path / "runs" / f"x-y-z-{ID}" / f"seed-{seed}" / "result.json", result(seed))
+    below = results_below(tmp_path / "runs")
+    write_collection(tmp_path / name, below)
     again = read_collection(tmp_path / name)
-    assert again == found
+    assert again == below
     assert [seed for _, seed in again] == [0, 1, 2]
 
 
 def test_commands_leave_out_where_runs_lay(tmp_path: Path) -> None:
     kept = "chtexp train data=mnist 'model.hidden=[40,40]' seed=0"
-    write_collection(tmp_path / "all.jsonl", {("a", 0): result(command=f"{kept} 'paths.runs=/home/me/my runs'")})
-    assert read_collection(tmp_path / "all.jsonl")["0123456789", 0]["command"] == kept
+    write_collection(tmp_path / "all.jsonl", {("a", 0): found(command=f"{kept} 'paths.runs=/home/me/my runs'")})
+    assert read_collection(tmp_path / "all.jsonl")[ID, 0].command == kept
 
 
 def test_pandas_reads_it_as_the_documentation_says(tmp_path: Path) -> None:
     import pandas
 
-    write_collection(tmp_path / "runs.parquet", {("a", seed): result(seed, reported=float(seed)) for seed in range(3)})
+    write_collection(tmp_path / "runs.parquet", {("a", seed): found(seed, float(seed)) for seed in range(3)})
     runs = pandas.read_parquet(tmp_path / "runs.parquet")
     assert runs.groupby(["data", "method"])["reported"].mean().tolist() == [1.0]
 
 
 def test_machines_merge_and_contradictions_are_refused_and_shown() -> None:
     one, other = (
-        {("a", 0): result(0)},
-        {("a", 1): result(1), ("a", 0): result(0, environment={"host": "b"}, seconds=3.0)},
+        {("a", 0): found(0)},
+        {("a", 1): found(1), ("a", 0): found(0, environment=ENVIRONMENT | {"host": "b"}, seconds=3.0)},
     )
     assert set(merged({"x": one, "y": other})) == {("a", 0), ("a", 1)}
-    other["a", 0] = result(0, last=96.0, environment={"host": "b"})
-    with pytest.raises(UserError, match=r"\(0123456789\) seed 0 of h and b: last 97.5 and 96.0 \(x, y\)"):
+    other["a", 0] = found(0, last=96.0, metrics={}, environment=ENVIRONMENT | {"host": "b"})
+    with pytest.raises(UserError, match=rf"\({ID}\) seed 0 of h and b: last 97.5 and 96.0, metrics .* \(x, y\)"):
         merged({"x": one, "y": other})
     said: list[str] = []
-    assert merged({"x": one, "y": other}, said.append)["a", 0]["last"] == 97.5
-    assert merged({"y": other, "x": one}, said.append)["a", 0]["last"] == 96.0
+    assert merged({"x": one, "y": other}, said.append)["a", 0].last == 97.5
+    assert merged({"y": other, "x": one}, said.append)["a", 0].last == 96.0
     assert len(said) == 2
 
 
@@ -71,8 +72,8 @@ def test_a_file_that_is_no_collection_is_named(text: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"anp": None}, "0123456789 seed 0: anp missing"),
-        ({"reported": float("nan")}, "0123456789 seed 0: reported missing"),
+        ({"anp": None}, f"{ID} seed 0: is no whole result: anp should be a valid number"),
+        ({"reported": float("nan")}, "record 1: NaN is no number"),
     ],
 )
 def test_a_result_of_which_no_table_can_be_made_is_refused_by_name(changed: dict, said: str, tmp_path: Path) -> None:
@@ -89,11 +90,10 @@ def test_collect_and_clean_by_the_command_line(chtexp: Callable, tmp_path: Path)
     assert "2 in all.parquet" in chtexp("collect", "--output", "all.parquet").stdout  # the same again
     chtexp("collect", "--output", "elsewhere.jsonl")
     lines = [json.loads(line) for line in (tmp_path / "elsewhere.jsonl").read_text().splitlines()]
-    lines[0]["seed"] = 7
-    (tmp_path / "elsewhere.jsonl").write_text(json.dumps(lines[0]) + "\n")
+    (tmp_path / "elsewhere.jsonl").write_text(json.dumps(sealed(lines[0] | {"seed": 7})) + "\n")
     assert "3 in all.parquet" in chtexp("collect", "--output", "all.parquet", "--add", "elsewhere.jsonl").stdout
     (folder, _) = RunFolder.every(tmp_path / "runs")
-    write_json(folder.result, {**lines[0], "seed": 0, "last": 1.0})
+    write_json(folder.result, sealed(lines[0] | {"last": 1.0}))
     refused = chtexp("collect", "--output", "all.parquet", check=2)
     assert "has other numbers in two places" in refused.stderr
     assert "Traceback" not in refused.stderr
@@ -108,7 +108,7 @@ def test_collect_and_clean_by_the_command_line(chtexp: Callable, tmp_path: Path)
         if row["row"] == "CHTs_n"
     ]
     assert row["seeds"] == [0, 1, 7]
-    write_json(folder.result, {**lines[0], "seed": 0})
+    write_json(folder.result, lines[0])
 
     shown = chtexp("clean").stdout
     assert "checkpoints of runs that are done: 2" in shown
@@ -123,17 +123,17 @@ def test_collect_and_clean_by_the_command_line(chtexp: Callable, tmp_path: Path)
 def test_ten_thousand_runs_are_listed_and_tabulated_in_seconds(tmp_path: Path, monkeypatch, capsys) -> None:
     """Bar: 3 seconds each, beyond the start of Python."""
     from chtexp.cli import main
-    from chtexp.compose import compose_run
+    from chtexp.config.compose import compose_run
 
     monkeypatch.setenv("CHTEXP_RUNS", str(tmp_path / "runs"))
     run = compose_run(["data=mnist", "method=set", f"paths.runs={tmp_path}/runs"])
-    made = result(science=run.science, id=run.id, pairs=70, parameters=100)
     for number in range(10_000):
-        folder = run.model_copy(update={"seed": number % 100}).folder.path
-        if number >= 100:
-            folder = folder.parent.with_name(f"mnist-set-paper-{number // 100:010d}") / folder.name
-        folder.mkdir(parents=True)
-        (folder / "result.json").write_text(json.dumps({**made, "seed": number % 100}))
+        others = {"others": number // 100} if number >= 100 else {}
+        made = result(number % 100, science={**run.science, **others}, method=run.method.name, pairs=70, parameters=100)
+        folder = RunFolder.of(run.paths.runs, (made["data"], "set", "paper"), made["id"], made["seed"])
+        folder.path.mkdir(parents=True)
+        folder.finish(made)
+        folder = folder.path
         (folder / "config.yaml").write_text("x: 1\n")
     seconds = {}
     for command in (["status", "--json"], ["status"], ["table", "table7", "--format", "json"]):
@@ -155,10 +155,11 @@ ADDS = """
 import sys
 from pathlib import Path
 from chtexp.store.collection import add_to_collection
-from sample_results import result
+from sample_results import found, science
 path, name = Path(sys.argv[1]), sys.argv[2]
 for seed in range(int(sys.argv[3])):
-    add_to_collection(path, {"mine": {(name, seed): result(seed, id=name)}})
+    made = found(seed, of=science(method=name))
+    add_to_collection(path, {"mine": {made.key: made}})
     print(seed, flush=True)
 """
 
@@ -175,7 +176,7 @@ def test_processes_that_add_to_one_file_at_once_lose_nothing(tmp_path: Path) -> 
     for process in processes:
         process.communicate(timeout=120)
         assert process.returncode == 0
-    assert set(read_collection(path)) == {(name, seed) for name in "abc" for seed in range(60)}
+    assert set(read_collection(path)) == {(run_id(science(name)), seed) for name in "abc" for seed in range(60)}
 
 
 def test_a_file_is_whole_whenever_who_adds_to_it_is_killed(tmp_path: Path) -> None:
@@ -186,7 +187,7 @@ def test_a_file_is_whole_whenever_who_adds_to_it_is_killed(tmp_path: Path) -> No
         assert process.stdout
         for seed in range(chance.randrange(5, 30)):
             assert process.stdout.readline() == f"{seed}\n"
-            acknowledged.add((str(number), seed))
+            acknowledged.add((run_id(science(str(number))), seed))
         time.sleep(chance.uniform(0, 0.02))
         process.kill()
         process.communicate()
@@ -195,10 +196,10 @@ def test_a_file_is_whole_whenever_who_adds_to_it_is_killed(tmp_path: Path) -> No
 
 def test_what_a_file_holds_comes_first_and_is_written_only_when_it_changes(tmp_path: Path) -> None:
     path, said = tmp_path / "deep" / "all.jsonl", []
-    one = {("0123456789", 0): result(0)}
+    one = {(ID, 0): found(0)}
     assert add_to_collection(path, {"mine": one}) == one
     before = path.stat().st_mtime_ns, path.stat().st_ino
-    other = {("0123456789", 0): result(0, last=96.0)}
+    other = {(ID, 0): found(0, last=96.0, metrics={})}
     with pytest.raises(UserError, match=r"last 97\.5 and 96\.0"):
         add_to_collection(path, {"mine": other})
     assert add_to_collection(path, {"mine": other}, said.append) == one

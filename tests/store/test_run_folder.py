@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from chtexp.store import RunFolder, run_id
 from chtexp.store.files import last_line, read_lines, write_json
 from chtexp.store.folder import MetricLines, slug
+from chtexp.store.records import Moment, Record
 
 PLAIN = st.recursive(
     st.none()
@@ -94,11 +95,11 @@ def test_lines_are_cut_back_to_the_checkpoint_and_a_torn_line_is_passed_over(tmp
     lines.close()
     with path.open("ab") as file:
         file.write(b'{"step": 3, "los')
-    assert [line["step"] for line in read_lines(path)] == [1, 2]
+    assert [line.step for line in read_lines(path, Moment)] == [1, 2]
     lines = MetricLines(path, size)
     lines.write({"step": 9})
     lines.close()
-    assert [line["step"] for line in read_lines(path)] == [1, 9]
+    assert [line.step for line in read_lines(path, Moment)] == [1, 9]
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.text(max_size=6000)), max_size=12), st.binary(max_size=20))
@@ -110,5 +111,6 @@ def test_the_last_line_is_found_from_the_end(records, torn) -> None:
         path.write_bytes(written + torn.replace(b"\n", b""))
         for kind in "ab":
             wanted = next((line for line in reversed(lines) if line["kind"] == kind), None)
-            assert last_line(path, kind=kind) == wanted
-    assert last_line(Path(folder) / "nowhere") is None
+            found = last_line(path, Record, kind=kind)
+            assert (found and found.plain) == wanted
+    assert last_line(Path(folder) / "nowhere", Record) is None

@@ -55,7 +55,9 @@ def test_states_follow_the_files(folder: RunFolder) -> None:
         folder.finish(result())
         signs.start.end("done")
     assert state(folder) == "done"
-    assert folder.read_result() == result() == condition(folder).result
+    found = condition(folder).result
+    assert found is not None
+    assert folder.read_result() == result() == found.said
     folder.result.unlink()
     assert state(folder) == "missing"
 
@@ -194,13 +196,13 @@ def test_many_processes_race_and_one_at_a_time_is_in(folder: RunFolder) -> None:
     ],
 )
 def test_a_job_that_has_not_begun_its_run(said: str | None, wanted: str, folder: RunFolder) -> None:
-    folder.submit(Job("12_3", folder.starts, "sweep"))
+    folder.submit(Job.given("12_3", folder.starts, "sweep"))
     assert state(folder) == "pending"
     assert state(folder, {"12_3": said} if said else {}) == wanted
 
 
 def test_a_waiting_jobs_reason_is_shown(folder: RunFolder) -> None:
-    folder.submit(Job("12_3", folder.starts, "sweep", "chtexp train seed=0"))
+    folder.submit(Job.given("12_3", folder.starts, "sweep", "chtexp train seed=0"))
     assert (
         condition(folder, {"12_3": Said("PENDING", "PartitionConfig")}).reason
         == "job 12_3 is PENDING (PartitionConfig)"
@@ -211,7 +213,7 @@ def test_a_waiting_jobs_reason_is_shown(folder: RunFolder) -> None:
 def test_a_run_of_a_sweep_on_this_machine_is_pending_while_the_sweep_is_at_work(
     folder: RunFolder, tmp_path: Path
 ) -> None:
-    folder.submit(Job(None, folder.starts, str(tmp_path / "sweep")))
+    folder.submit(Job.given(None, folder.starts, str(tmp_path / "sweep")))
     assert state(folder) == "missing"
     conducting = Start.claim(tmp_path / "sweep" / "starts")
     assert state(folder) == "pending"
@@ -220,7 +222,7 @@ def test_a_run_of_a_sweep_on_this_machine_is_pending_while_the_sweep_is_at_work(
         assert state(folder) == "running"
         signs.start.end("failed", reason="x", step=3)
     assert state(folder) == "failed"  # its turn was had
-    folder.submit(Job(None, folder.starts, str(tmp_path / "sweep")))
+    folder.submit(Job.given(None, folder.starts, str(tmp_path / "sweep")))
     assert state(folder) == "pending"
     conducting.end("done")
     assert state(folder) == "failed"
@@ -230,8 +232,9 @@ def test_a_run_of_a_sweep_on_this_machine_is_pending_while_the_sweep_is_at_work(
     ("file", "text", "said"),
     [
         ("result.json", "{", "result.json cannot be read (Expecting property name"),
-        ("result.json", '{"seed": 0}', "result.json is no whole result: id, data"),
-        ("submitted.json", "[1]", "its records cannot be read ("),
+        ("result.json", '{"seed": 0}', "result.json is no whole result: id missing, data missing"),
+        ("submitted.json", "[1]", "submitted.json is no job: list where names and values belong"),
+        ("submitted.json", '{"name": null}', "submitted.json is no whole job: starts_before missing, sweep missing"),
         ("starts/0001.end.json", "{", "0001.end.json cannot be read (Expecting property name"),
     ],
 )
@@ -247,12 +250,12 @@ def test_what_cannot_be_read_is_a_state_of_its_own(folder: RunFolder, file: str,
 
 def test_seeds_are_in_order_of_their_numbers(tmp_path: Path) -> None:
     for seed in (10, 2, 1):
-        RunFolder(tmp_path / "x" / f"seed-{seed}").finish({})
+        RunFolder(tmp_path / "x" / f"seed-{seed}").finish(result(seed))
     assert [folder.path.name for folder in RunFolder.every(tmp_path)] == ["seed-1", "seed-2", "seed-10"]
 
 
 def test_a_job_that_was_queued_again_and_runs_is_awaited(folder: RunFolder) -> None:
-    folder.submit(Job("12_3", folder.starts, "sweep"))
+    folder.submit(Job.given("12_3", folder.starts, "sweep"))
     begun_elsewhere(folder, 1, "12_3").end("timed-out", reason="", step=3)
     assert state(folder) == "timed-out"
     assert state(folder, {"12_3": "RUNNING"}) == "pending"
@@ -271,13 +274,13 @@ def test_a_job_that_was_queued_again_and_runs_is_awaited(folder: RunFolder) -> N
     ],
 )
 def test_a_job_whose_run_fell_silent(said: str | None, wanted: str, folder: RunFolder) -> None:
-    folder.submit(Job("12_3", folder.starts, "sweep"))
+    folder.submit(Job.given("12_3", folder.starts, "sweep"))
     begun_elsewhere(folder, 10_000, "12_3")
     assert state(folder, {"12_3": said} if said else {}) == wanted
 
 
 def test_a_job_that_left_the_queue_a_moment_ago(folder: RunFolder) -> None:
-    folder.submit(Job("12_3", folder.starts, "sweep"))
+    folder.submit(Job.given("12_3", folder.starts, "sweep"))
     start = begun_elsewhere(folder, 1, "12_3")
     assert state(folder) == "running"
     for said in ({}, {"12_3": "OUT_OF_MEMORY"}):  # of another cluster, perhaps: a sign of life counts more

@@ -7,11 +7,11 @@ import math
 import pytest
 import torch
 
-from chtexp.compose import compose_run
+from chtexp.config.compose import compose_run
+from chtexp.config.images import ImageLength
 from chtexp.data import PixelScale, load_images
 from chtexp.errors import UserError
 from chtexp.tasks import ImageClassification
-from chtexp.tasks.image_classification import ImageLength
 
 
 def task_of(*overrides: str, seed: int = 0) -> ImageClassification:
@@ -68,7 +68,7 @@ def test_validation_examples_are_held_out_of_training_and_the_same_for_every_see
     for task in tasks:
         assert len(task.validation[1]) == 20
         assert len(task.train[1]) == 180
-        assert task.validation_metric == "validation_accuracy"
+        assert (task.selection.moment, task.selection.metric) == ("best validation", "validation_accuracy")
     assert torch.equal(tasks[0].validation[0], tasks[1].validation[0])
     held_out = {tuple(image.flatten().tolist()) for image in tasks[0].validation[0]}
     trained = {tuple(image.flatten().tolist()) for image in tasks[0].train[0]}

@@ -8,16 +8,18 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from chtexp.compose import compose_run
+from chtexp.build import builder_of
+from chtexp.config.compose import compose_run
+from chtexp.config.run import Run
+from chtexp.config.text import LanguageModellingLength
 from chtexp.data.text import PADDING
+from chtexp.distributed.group import Processes
 from chtexp.errors import UserError
-from chtexp.experiments.description import Run
-from chtexp.processes import Processes
-from chtexp.tasks.language_modelling import LanguageModelling, LanguageModellingLength
+from chtexp.tasks.language_modelling import LanguageModelling
 
 
 def task_of(run: Run, processes: Processes | None = None) -> LanguageModelling:
-    task, _ = run.family.build_task(run, run.paths.data, torch.device("cpu"), processes or Processes())
+    task, _ = builder_of(run).task(run.paths.data, torch.device("cpu"), processes or Processes())
     assert isinstance(task, LanguageModelling)
     return task
 
@@ -44,20 +46,20 @@ def test_the_rate_ramps_after_updates_once_the_warm_up_is_over() -> None:
     common = ["data=openwebtext", "model=llama_60m"]
     sparse, plain = (compose_run([*common, *more]) for more in ([], ["task.learning_rate.schedule=cosine"]))
     last = sparse.method.last_update(10_000, 100)
-    rates = [run.family.learning_rate(run, 10_000, lambda: last) for run in (sparse, plain)]
+    rates = [builder_of(run).learning_rate(10_000, lambda: last) for run in (sparse, plain)]
     assert rates[1](999) == pytest.approx(3e-3)
     assert rates[1](9999) == pytest.approx(3e-4)
     assert rates[0](900) == rates[1](900)
     assert rates[0](1100) == pytest.approx(rates[1](1100) / 20)
     assert rates[0](1119) == rates[1](1119)
     dense = compose_run([*common, "method=llama/fc", "task.learning_rate.peak=${model.peak_dense}"])
-    assert dense.family.learning_rate(dense, 10_000, lambda: 0)(999) == pytest.approx(1e-3)
+    assert builder_of(dense).learning_rate(10_000, lambda: 0)(999) == pytest.approx(1e-3)
 
 
 def test_the_parts_of_a_step_are_its_batch_and_its_loss(small_text: Callable[..., Run]) -> None:
     run = small_text("task.at_once=3")
     whole, parted = task_of(small_text("task.at_once=8")), task_of(run)
-    model = run.family.build_model(run).model
+    model = builder_of(run).model().model
     for (one,), parts in zip(whole.batches(2), parted.batches(2), strict=True):
         assert [len(part.tokens) for part in parts] == [3, 3, 2]
         assert torch.equal(torch.cat([part.tokens for part in parts]), one.tokens)
@@ -68,7 +70,7 @@ def test_the_parts_of_a_step_are_its_batch_and_its_loss(small_text: Callable[...
 
 def test_ranks_share_every_step_and_its_loss(small_text: Callable[..., Run]) -> None:
     run = small_text("task.batch=7")
-    model = run.family.build_model(run).model
+    model = builder_of(run).model().model
     alone = task_of(run)
     ranks = [task_of(run, Processes(rank, 3)) for rank in range(3)]
     for parts, *of_ranks in zip(alone.batches(0), *(task.batches(0) for task in ranks), strict=True):
@@ -96,7 +98,7 @@ def nats_of(model: torch.nn.Module, tokens: torch.Tensor) -> torch.Tensor:
 def test_perplexity_is_that_of_every_validation_token(small_text: Callable[..., Run]) -> None:
     run = small_text()
     task = task_of(run)
-    model = run.family.build_model(run).model.eval()
+    model = builder_of(run).model().model.eval()
     text = task.data.validation
     count = text.sequences(16)
     assert count % 4  # the last batch is a smaller one
@@ -126,7 +128,7 @@ class Sums(Processes):
 @pytest.mark.parametrize("world", [2, 3, 5])
 def test_processes_evaluate_the_same_tokens_as_one(small_text: Callable[..., Run], world: int) -> None:
     run = small_text("task.at_once=3")
-    model = run.family.build_model(run).model.eval()
+    model = builder_of(run).model().model.eval()
     alone = task_of(run)
     ranks = [Sums(rank, world) for rank in range(world)]
     for one in ranks:
@@ -152,7 +154,7 @@ def test_padding_counts_nowhere(small_text: Callable[..., Run]) -> None:
     """The loss of a step is the mean over the real targets of its documents, each asked alone and without padding."""
     run = small_text(*DOCUMENTS, "task.at_once=3")
     task = task_of(run)
-    model = run.family.build_model(run).model
+    model = builder_of(run).model().model
     for parts in task.batches(18):
         rows = [row[row != PADDING] for part in parts for row in part.tokens]
         assert len({len(row) for row in rows}) > 1  # one is shorter than another
@@ -172,7 +174,7 @@ def test_what_is_padded_with_changes_no_gradient(small_text: Callable[..., Run])
     assert (part.tokens == PADDING).any()
     gradients = []
     for padding in (0, 7):
-        model = run.family.build_model(run).model
+        model = builder_of(run).model().model
         task.data.tokenizer.padding = padding
         task.loss(model, part).backward()
         gradients.append([parameter.grad for parameter in model.parameters()])
@@ -183,7 +185,7 @@ def test_what_is_padded_with_changes_no_gradient(small_text: Callable[..., Run])
 @pytest.mark.parametrize("world", [2, 3])
 def test_processes_share_the_mean_over_real_tokens(small_text: Callable[..., Run], world: int) -> None:
     run = small_text(*DOCUMENTS, "task.batch=7", "task.at_once=2")
-    model = run.family.build_model(run).model
+    model = builder_of(run).model().model
     alone, ranks = task_of(run), [task_of(run, Processes(rank, world)) for rank in range(world)]
     for parts, *of_ranks in zip(alone.batches(0), *(task.batches(0) for task in ranks), strict=True):
         loss = sum(alone.loss(model, part).item() for part in parts)

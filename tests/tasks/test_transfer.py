@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from chtexp.experiments.description import Run
+from chtexp.build import builder_of
+from chtexp.config.run import Run
 from chtexp.tasks.transfer import on_device
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -40,7 +41,7 @@ def test_only_for_a_gpu_memory_is_pinned(said: list[str]) -> None:
 def test_the_batches_of_text_are_pinned(which: str, request: pytest.FixtureRequest, said: list[str]) -> None:
     small: Callable[..., Run] = request.getfixturevalue(which)
     run = small()
-    task, _ = run.family.build_task(run, run.paths.data, CPU)
+    task, _ = builder_of(run).task(run.paths.data, CPU)
     task.device = CUDA
     said.clear()
     next(iter(task.batches(0)))

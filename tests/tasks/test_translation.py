@@ -11,19 +11,21 @@ import torch
 from subwords import SUBWORDS
 from torch import Tensor, nn
 
-from chtexp.compose import compose_run
+from chtexp.build import builder_of
+from chtexp.config.compose import compose_run
+from chtexp.config.run import Run
+from chtexp.config.translation import TranslationLength
 from chtexp.data.translation import Pairs
 from chtexp.data.translation.pairs import Sentences
+from chtexp.distributed.group import ALONE, Processes
 from chtexp.errors import UserError
-from chtexp.experiments.description import Run
-from chtexp.experiments.work import prepared
-from chtexp.processes import ALONE, Processes
-from chtexp.tasks.translation import Part, Translation, TranslationLength
+from chtexp.run.work import prepared
+from chtexp.tasks.translation import BatchPart, Translation
 from chtexp.train.loop import Judged
 
 
 def task_of(run: Run, processes: Processes = ALONE) -> Translation:
-    task, _ = run.family.build_task(run, run.paths.data, torch.device("cpu"), processes)
+    task, _ = builder_of(run).task(run.paths.data, torch.device("cpu"), processes)
     return task
 
 
@@ -72,7 +74,7 @@ def test_the_rate_is_noam_without_updates_and_ramps_with_them() -> None:
     sparse = compose_run(["data=multi30k", "method=transformer/rigl"])
     plain = compose_run(["data=multi30k", "method=transformer/rigl", "task.learning_rate.schedule=noam"])
     rates = [
-        run.family.learning_rate(run, 5000, lambda run=run: run.method.last_update(5000, 100))
+        builder_of(run).learning_rate(5000, lambda run=run: run.method.last_update(5000, 100))
         for run in (dense, sparse, plain)
     ]
     assert rates[0](999) == pytest.approx(0.25 * 512**-0.5 * 1000**-0.5)
@@ -220,4 +222,4 @@ def test_shared_embeddings_take_sub_words() -> None:
 
 
 def test_a_part_names_what_it_holds() -> None:
-    assert Part._fields == ("source", "target", "per_token")
+    assert BatchPart._fields == ("source", "target", "per_token")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from chtexp.config.models import TransformerConfig
 from chtexp.data.translation import Vocabulary
 from chtexp.data.translation.tokenisation import Whitespace
 from chtexp.data.translation.units import learn_words
-from chtexp.models.transformer import Transformer, TransformerConfig
+from chtexp.models.transformer import Transformer
 from chtexp.tasks import unknown_words
 from chtexp.tasks.unknown_words import copied, copied_words
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import pytest
 
-from chtexp.experiments.description import Run
-from chtexp.experiments.run import execute
+from chtexp.config.run import Run
+from chtexp.run.execute import execute
 from chtexp.train import beside
 from chtexp.train.beside import Beside, Watch
 
@@ -97,21 +97,21 @@ def test_a_result_tells_what_went_on_beside_it(small_run: Callable[..., Run]) ->
 
 def test_a_run_that_goes_on_carries_what_went_on_before(small_run: Callable[..., Run], monkeypatch) -> None:
     """Stopped half way; the first start was crowded, the second is not: the seconds of the whole are marked by both."""
-    from chtexp.stopping import Stopped
-    from chtexp.train.meetings import Meetings, Wish
+    from chtexp.distributed.rendezvous import Rendezvous, Wish
+    from chtexp.system.signals import Stopped
 
     shares = iter([0.5, 0.0])
     share = next(shares)
     monkeypatch.setattr(beside.OtherWork, "share", lambda self: share)
     run = small_run("task.epochs=1000")
     with monkeypatch.context() as here:
-        agreed = Meetings.agreed
+        agreed = Rendezvous.agreed
         steps = iter(range(1000))
 
-        def stop_at_40(self: Meetings, wish: Wish, *, last: bool) -> Wish | None:
+        def stop_at_40(self: Rendezvous, wish: Wish, *, last: bool) -> Wish | None:
             return agreed(self, Wish(wish.save, signal.SIGTERM if next(steps) == 40 else wish.stop), last=last)
 
-        here.setattr(Meetings, "agreed", stop_at_40)
+        here.setattr(Rendezvous, "agreed", stop_at_40)
         with pytest.raises(Stopped):
             execute(run, "command")
     share = next(shares)

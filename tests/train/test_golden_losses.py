@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from chtexp.compose import compose_run
-from chtexp.experiments.description import Run
-from chtexp.experiments.work import prepared
-from chtexp.processes import ALONE
+from chtexp.config.compose import compose_run
+from chtexp.config.run import Run
+from chtexp.distributed.group import ALONE
+from chtexp.run.work import prepared
 from chtexp.sparse import method_names
 
 GOLDEN = Path(__file__).with_name("golden_losses.json")

@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 import torch
 
+from chtexp.build import builder_of
+from chtexp.config.run import Run
 from chtexp.errors import UserError
-from chtexp.experiments.description import Run
-from chtexp.experiments.run import RunFailed, execute
-from chtexp.tasks import ImageClassification
+from chtexp.run.execute import RunFailed, execute
+from chtexp.tasks import ImageClassification, Selection
 from chtexp.train.checkpoint import Checkpoints
 from chtexp.train.loop import Judged
 from chtexp.train.precision import with_weights_in
 
 
 class Task:
-    metric, higher_is_better, validation_metric = "accuracy", True, "validation"
-    validation_higher_is_better = True
-    reports_last = False
+    metric, higher_is_better = "accuracy", True
+    selection = Selection(moment="best validation", metric="validation", higher_is_better=True)
 
 
 def test_best_counts_only_at_the_final_density_and_last_is_last() -> None:
@@ -37,18 +37,20 @@ def test_best_counts_only_at_the_final_density_and_last_is_last() -> None:
 
 def test_lower_is_better_where_the_task_says_so() -> None:
     class Perplexity(Task):
-        higher_is_better, validation_metric = False, None
+        higher_is_better = False
+        selection = Selection(moment="best test", metric="accuracy", higher_is_better=False)
 
     judged = Judged()
     for step, value in enumerate([30.0, 20.0, 25.0]):
         judged.judge(Perplexity, {"accuracy": value}, step, at_final_density=True)
     assert (judged.best, judged.best_step) == (20.0, 1)
+    assert judged.selected is None
 
 
 def test_the_last_evaluation_is_selected_where_the_task_reports_it() -> None:
     class Last(Task):
-        higher_is_better = validation_higher_is_better = False
-        reports_last = True
+        higher_is_better = False
+        selection = Selection(moment="last", metric="validation", higher_is_better=False)
 
     judged = Judged()
     selected = [
@@ -144,12 +146,12 @@ def test_a_method_without_topology_trains_as_plain_torch(small_run: Callable[...
     run = small_run("method=fc")
     execute(run, "test")
     task = ImageClassification(run.task, run.data, run.budget, _digits(), seed=0, device=torch.device("cpu"))
-    model = run.family.build_model(run).model
+    model = builder_of(run).model().model
     first = dict(model.named_parameters())
     _kaiming_as_the_engine(model, run)
     optimizer = torch.optim.SGD(first.values(), lr=1, momentum=0.9, weight_decay=5e-4)
     for step, ((images, labels, _),) in enumerate(task.batches(0)):
-        optimizer.param_groups[0]["lr"] = run.family.learning_rate(run, task.total_steps, lambda: 0)(step)
+        optimizer.param_groups[0]["lr"] = builder_of(run).learning_rate(task.total_steps, lambda: 0)(step)
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(model(images), labels).backward()
         optimizer.step()

@@ -40,7 +40,7 @@ def on_a_terminal(command: list[str], **environment: str) -> tuple[str, str]:
     """Standard output, and what a terminal of 160 columns got as standard error."""
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 160, 0, 0))
-    plain = {key: value for key, value in os.environ.items() if key != "CI"}
+    plain = {key: value for key, value in os.environ.items() if key not in ("CI", "COLUMNS")} | {"TERM": "xterm"}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=follower, env={**plain, **environment}, text=True
     ) as process:
@@ -63,22 +63,43 @@ def on_a_terminal(command: list[str], **environment: str) -> tuple[str, str]:
 
 def test_a_terminal_gets_a_bar_with_rate_time_left_metric_density_and_anp() -> None:
     said, seen = on_a_terminal([sys.executable, "-c", SCRIPT])
-    frames = [frame for frame in seen.split("\r") if frame.strip()]
-    assert re.search(r"digits SET:  50%\|.*\| 50/100", frames[0])
-    last = next(frame for frame in reversed(frames) if "accuracy" in frame)
+    frames = [frame for frame in re.split(r"[\r\n]", re.sub(r"\x1b\[[^a-zA-Z]*[a-zA-Z]", "", seen)) if frame.strip()]
+    assert re.fullmatch(r"digits SET  50%  50/100  0 steps/s  \? left [━╸╺]+", frames[0])
+    last = frames[-1]
     assert re.search(
-        r"\d+/100 \[\d\d:\d\d<\d\d:\d\d, +\d+\.\d+step/s, accuracy 97\.12  density 0\.0200  ANP 0\.500\]", last
+        r"  \d+%  \d+/100  accuracy 97\.12  density 0\.0200  ANP 0\.500  [\d.]+ steps/s  00:00 left ", last
     )
-    rates = [float(rate) for rate in re.findall(r"([\d.]+)step/s", seen)]
+    assert {len(frame) for frame in frames} == {160}  # as wide as the terminal
+    rates = [float(rate) for rate in re.findall(r"([\d.]+) steps/s", seen)]
     assert rates
     assert max(rates) < 101  # 10 ms a step: the first fifty were not done by this start
     assert said.count("\n") == 1
     assert "\r" not in said
+    assert "\x1b" not in said
 
 
-@pytest.mark.parametrize("value", ["true", "1"])
-def test_continuous_integration_gets_lines(value: str) -> None:
-    said, seen = on_a_terminal([sys.executable, "-c", SCRIPT], CI=value)
+def test_the_bar_is_drawn_a_few_times_a_second_and_gone_at_the_end() -> None:
+    program = (
+        SCRIPT.replace("time.sleep(0.01)", "time.sleep(0.001)")
+        .replace("100, 50", "2000, 0")
+        .replace("51, 81", "1, 500")
+    )
+    _, seen = on_a_terminal([sys.executable, "-c", program])
+    assert 3 <= seen.count("steps/s") <= 25  # half a second
+    assert seen.rstrip("\r\n").endswith("\x1b[2K")  # the last line is erased
+    assert seen.rfind("\x1b[?25h") > seen.rfind("\x1b[?25l")  # the cursor is there
+
+
+def test_a_killed_process_leaves_the_cursor() -> None:
+    program = SCRIPT.replace("if step == 65:", "if step == 64: import os; os._exit(0)\n    if step == 65:")
+    _, seen = on_a_terminal([sys.executable, "-c", program])
+    assert "steps/s" in seen
+    assert seen.rfind("\x1b[?25h") > seen.rfind("\x1b[?25l")
+
+
+@pytest.mark.parametrize("where", [{"CI": "true"}, {"CI": "1"}, {"TERM": "dumb"}])
+def test_continuous_integration_and_a_dumb_terminal_get_lines(where: dict[str, str]) -> None:
+    said, seen = on_a_terminal([sys.executable, "-c", SCRIPT], **where)
     assert seen == ""
     assert said.startswith("digits SET  step 60/100  loss 0.5000  accuracy 97.12  density 0.0100  ANP 0.271  ")
 
@@ -96,10 +117,20 @@ def test_rate_and_time_left_are_those_of_this_start(monkeypatch) -> None:
     shown = ProgressLine("x", 300, 100, "accuracy", said.append, quiet=True)
     clock[0] += 20
     shown.evaluated(140, RECORD)
-    assert said[0].endswith("2 steps/s  01:20 left")  # 160 more
+    assert said[0].endswith("  2 steps/s  01:20 left")  # 160 more
     clock[0] += 12
     shown.evaluated(300, RECORD)
     assert said[1].endswith("6.25 steps/s  00:00 left")
+
+
+def test_hours_are_left(monkeypatch) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    said: list[str] = []
+    shown = ProgressLine("x", 3662, 0, "accuracy", said.append, quiet=True)
+    clock[0] += 1
+    shown.evaluated(1, RECORD)
+    assert said[0].endswith("1:01:01 left")
 
 
 def test_before_its_first_step_nothing_is_known_of_the_rate() -> None:

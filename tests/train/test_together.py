@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from chtexp.compose import compose_run
-from chtexp.experiments.description import Run
-from chtexp.processes import ALONE, Processes
+from chtexp.config.compose import compose_run
+from chtexp.config.run import Run
+from chtexp.distributed.group import ALONE, Processes
+from chtexp.distributed.rendezvous import Rendezvous, Wish
 from chtexp.sparse import method_names
-from chtexp.train.meetings import Meetings, Wish
 
 from .together import outcome
 
@@ -126,18 +126,18 @@ def test_language_modelling_with_steps_of_several_parts(small_text: Callable[...
 def test_one_process_alone_tells_itself_everything() -> None:
     tensor = torch.arange(3)
     assert ALONE.leads
-    assert ALONE.sum(tensor) is ALONE.mean(tensor) is ALONE.led(tensor) is tensor
-    assert ALONE.largest([3, 1]) == [3, 1]
-    assert ALONE.told("x") == "x"
-    assert ALONE.gathered("x") == ["x"]
-    ALONE.agree("nothing", [tensor])
+    assert ALONE.sum(tensor) is ALONE.mean(tensor) is ALONE.broadcast(tensor) is tensor
+    assert ALONE.all_max([3, 1]) == [3, 1]
+    assert ALONE.broadcast_object("x") == "x"
+    assert ALONE.all_gather("x") == ["x"]
+    ALONE.assert_equal("nothing", [tensor])
 
 
 def test_masks_that_differ_are_an_error(monkeypatch) -> None:
     group = Processes(1, 3)
-    monkeypatch.setattr(group, "gathered", lambda value: [value, "another", value])
+    monkeypatch.setattr(group, "all_gather", lambda value: [value, "another", value])
     with pytest.raises(RuntimeError, match="the masks differ between rank 0 and rank 1"):
-        group.agree("the masks", [torch.arange(3)])
+        group.assert_equal("the masks", [torch.arange(3)])
 
 
 class Other(Processes):
@@ -147,21 +147,21 @@ class Other(Processes):
         super().__init__(rank, 2)
         self.theirs, self.meetings = theirs, 0
 
-    def largest(self, numbers):
+    def all_max(self, numbers):
         self.meetings += 1
         return [max(pair) for pair in zip(numbers, self.theirs, strict=True)]
 
 
 def test_alone_every_step_is_a_meeting() -> None:
-    meetings = Meetings(ALONE)
+    meetings = Rendezvous(ALONE)
     assert meetings.agreed(Wish(save=True), last=False) == Wish(save=True)
     assert meetings.agreed(Wish(stop=15), last=False) == Wish(stop=15)
 
 
 def test_together_they_do_what_the_leader_saves_and_anyone_was_asked_for() -> None:
-    leader = Meetings(Other(0, [0, 15, 0]))
+    leader = Rendezvous(Other(0, [0, 15, 0]))
     assert leader.agreed(Wish(save=True), last=False) == Wish(save=True, stop=15)
-    follower = Meetings(Other(1, [0, 0, 40]))
+    follower = Rendezvous(Other(1, [0, 0, 40]))
     assert follower.agreed(Wish(save=True), last=False) == Wish()  # saving is the leader's affair
     assert [follower.agreed(Wish(stop=2), last=False) for _ in range(39)] == [None] * 39
     assert follower.agreed(Wish(stop=2), last=False) == Wish(stop=2)
@@ -170,9 +170,9 @@ def test_together_they_do_what_the_leader_saves_and_anyone_was_asked_for() -> No
 
 def test_meetings_are_about_a_second_apart(monkeypatch) -> None:
     clock = [100.0]
-    monkeypatch.setattr("chtexp.train.meetings.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("chtexp.distributed.rendezvous.time.monotonic", lambda: clock[0])
     group = Other(0, [0, 0, 0])
-    meetings = Meetings(group)
+    meetings = Rendezvous(group)
     for _ in range(500):
         clock[0] += 0.02
         meetings.agreed(Wish(), last=False)

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from chtexp.experiments.description import describe_run
-from chtexp.experiments.work import prepared
-from chtexp.processes import Processes, joined
+from chtexp.config.run import describe_run
+from chtexp.distributed.group import Processes, joined
+from chtexp.run.work import prepared
 
 
 class Watch:
@@ -51,7 +51,7 @@ if __name__ == "__main__":
     cases, out = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
     with joined(torch.device("cpu")) as group:
         found = {name: outcome(config, group) for name, config in cases.items()}
-        everywhere = group.gathered({name: run["masks"] for name, run in found.items()})
+        everywhere = group.all_gather({name: run["masks"] for name, run in found.items()})
         assert all(masks == everywhere[0] for masks in everywhere)
         if group.leads:
             out.write_text(json.dumps(found))

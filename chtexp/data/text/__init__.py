@@ -2,7 +2,6 @@
 
 from chtexp.data.text.batches import SequenceBatches
 from chtexp.data.text.beginnings import PADDING, Beginnings
-from chtexp.data.text.config import TextDataConfig
 from chtexp.data.text.load import load_text, vocabulary_size
 from chtexp.data.text.prepare import prepare_text
 from chtexp.data.text.stream import TextData, TokenStream
@@ -13,7 +12,6 @@ __all__ = [
     "Beginnings",
     "SequenceBatches",
     "TextData",
-    "TextDataConfig",
     "TextTokenizer",
     "TokenStream",
     "load_text",

@@ -1,6 +1,6 @@
 """Batches of packed sequences, in an order that is drawn anew for every epoch.
 
-Any batch of any epoch is known without those before it.
+Every batch of every epoch is known without those before it.
 
 Shapes: N sequences, M batches of an epoch, B sequences of a batch.
 """
@@ -19,8 +19,16 @@ from chtexp.randomness import generator
 class SequenceBatches:
     """Training batches, a function of the seed alone.
 
-    sequences: N. batch_sequences: B. What is left when N is no multiple of B is left out of an epoch [choice: every batch is of
-    the same size; others are left out of the next]. Raises `UserError` if there are fewer sequences than a batch has.
+    What is left when N is no multiple of B is left out of an epoch [choice: every batch is of the same size; others are left out
+    of the next].
+
+    Args:
+        sequences: N.
+        batch_sequences: B.
+        seed: decides the order.
+
+    Raises:
+        UserError: there are fewer sequences than a batch has.
     """
 
     def __init__(self, sequences: int, batch_sequences: int, seed: int) -> None:
@@ -37,9 +45,15 @@ class SequenceBatches:
         return self._sequences // self._size
 
     def iterate(self, first_batch: int = 0) -> Iterator[np.ndarray]:
-        """Sequence indices int64 [B] of batch `first_batch` and all that follow, without end; a sequence at most once an epoch.
+        """Iterate over batches without end; a sequence comes at most once an epoch.
 
         Of an epoch's order one array is in memory, 8 bytes a sequence.
+
+        Args:
+            first_batch: the number of the first one.
+
+        Yields:
+            Sequence indices, int64 [B].
         """
         epoch, position = divmod(first_batch, self.batches_per_epoch)
         while True:

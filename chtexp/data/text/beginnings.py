@@ -28,7 +28,9 @@ PADDING = -100  # no token: the target that `cross_entropy` leaves out
 class Beginnings:
     """The beginnings of the N documents of a stream.
 
-    ends: int64 [N], the place behind the last token of every document.
+    Args:
+        stream: of their tokens.
+        ends: int64 [N], the place behind the last token of every document.
     """
 
     def __init__(self, stream: TokenStream, ends: np.ndarray) -> None:
@@ -42,14 +44,27 @@ class Beginnings:
         return len(self._ends)
 
     def first(self, targets: int, length: int) -> Beginnings:
-        """As many of the first documents as predict no more than so many tokens together."""
+        """The first documents, as many as predict no more than a number of tokens together.
+
+        Args:
+            targets: tokens.
+            length: L.
+        """
         together_N = np.cumsum(self._targets_each(np.arange(len(self._ends)), length))
         return Beginnings(self._stream, self._ends[: np.searchsorted(together_N, targets, side="right")])
 
     def take(self, indices_B: Sequence[int] | np.ndarray | Tensor, length: int) -> Tensor:
-        """The beginnings of the documents `indices_B`, int64 [B, L + 1], PADDING behind them.
+        """Read the beginnings of documents.
 
-        Raises `IndexError` for a document that there is not.
+        Args:
+            indices_B: int64 [B], which documents.
+            length: L.
+
+        Returns:
+            int64 [B, L + 1], PADDING behind them.
+
+        Raises:
+            IndexError: there is no such document.
         """
         start_B, size_B = self._spans(np.asarray(indices_B, dtype=np.int64))
         place_L = np.arange(length + 1)
@@ -59,16 +74,22 @@ class Beginnings:
         return torch.from_numpy(tokens_BL)
 
     def targets(self, indices_B: Sequence[int] | np.ndarray, length: int) -> int:
-        """How many tokens of these documents are predicted: all of a beginning but its first."""
+        """Count the tokens that documents predict: all of a beginning but its first.
+
+        Args:
+            indices_B: int64 [B], which documents.
+            length: L.
+        """
         return int(self._targets_each(np.asarray(indices_B, dtype=np.int64), length).sum())
 
     def rest(self, length: int) -> Tensor:
-        """Nothing is left over: int64 [1, 0]."""
+        """What the sequences leave over: nothing, int64 [1, 0]."""
         return torch.empty(1, 0, dtype=torch.int64)
 
     def _targets_each(self, index_B: np.ndarray, length: int) -> np.ndarray:
         _, size_B = self._spans(index_B)
-        return np.minimum(size_B - 1, length)
+        targets_B: np.ndarray = np.minimum(size_B - 1, length)
+        return targets_B
 
     def _spans(self, index_B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where these documents begin, and how many tokens they have, each int64 [B]."""

@@ -30,10 +30,19 @@ Writers = Mapping[str, ShardWriter]
 
 
 def build(corpus: Corpus, folder: Path, log: Log) -> Manifest:
-    """Fill `folder`, or go on doing so where that was interrupted; all is written but the manifest, returned.
+    """Fill a folder with a prepared corpus, or continue where that was interrupted. All is written but the manifest.
 
-    Raises `UserError` for sources that are not what they should be (with file and line or row), or do not stay what they are, for
-    a tokenizer that is none, and where no training document is left.
+    Args:
+        corpus: the documents.
+        folder: to be filled.
+        log: told everything that is done.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        UserError: sources that are not what they should be (with file and line or row), or do not stay what they are, a tokenizer
+            that is none, or no training document is left.
     """
     tokenizer, progress, writers = _resumed(corpus, folder, log) or _begun(corpus, folder, log)
     progress = _encode(corpus, tokenizer, progress, writers, folder, log)

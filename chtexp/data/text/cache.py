@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from chtexp.config.text import TextDataConfig
+from chtexp.config.typed import identity
 from chtexp.data.prepared import PreparedManifest, prepared_name, versions
-from chtexp.data.text.config import TextDataConfig
 from chtexp.data.text.sources import Raw
 from chtexp.errors import UserError
-from chtexp.typed import identity
 
 FORMAT = 2  # to be raised when the same text becomes other tokens, or the files change
 LIBRARIES = ("tokenizers",)
@@ -22,10 +22,17 @@ WHEN_LOADED = ("packing", "sequence_length", "validation_tokens")  # what is pre
 
 
 class Manifest(PreparedManifest):
-    """raw: what the text came from, by name; of a limited corpus, as far as it was read. tokenizer: checksum of a given file.
+    """What a prepared corpus holds.
 
-    documents: of each split, and those left out by reason. tokens: of each split. vocabulary: entries of the tokenizer.
-    end_of_text: the token that ends a document. padding: the one that fills up.
+    Attributes:
+        config: the description that it was made by.
+        raw: what the text came from, by name; of a limited corpus, as far as it was read.
+        tokenizer: checksum of a given file; None where it is learnt.
+        documents: how many, of each split, and those left out by reason.
+        tokens: how many, of each split.
+        vocabulary: entries of the tokenizer.
+        end_of_text: the token that ends a document.
+        padding: the token that fills up.
     """
 
     config: TextDataConfig
@@ -39,7 +46,16 @@ class Manifest(PreparedManifest):
 
 
 def cache_folder(config: TextDataConfig, root: Path | None, cache: Path | None) -> Path:
-    """Where the prepared data lie: below `cache`, or below the data root where that is None. `UserError` without both."""
+    """Find the folder of prepared data.
+
+    Args:
+        config: of the corpus.
+        root: of the data.
+        cache: of prepared data; None: the data root.
+
+    Raises:
+        UserError: there is neither.
+    """
     base = cache if cache is not None else root
     if base is None:
         raise UserError(

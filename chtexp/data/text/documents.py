@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from chtexp.data.text.config import TextDataConfig
+from chtexp.config.text import TextDataConfig
 from chtexp.data.text.sources import TRAIN, VALIDATION, Source
 from chtexp.data.text.tokenizer import given_file
 from chtexp.data.text.watched import WatchedFile
@@ -23,7 +23,14 @@ DIGEST = 8  # bytes: two different documents of a billion agree with probability
 
 
 class Document(NamedTuple):
-    """source: its place in the list of sources. number: of the documents of that source, from 1 on."""
+    """A document of a corpus.
+
+    Attributes:
+        source: its place in the list of sources.
+        number: among the documents of that source, from 1 on.
+        split: that it belongs to, or why it belongs to none.
+        text: of the document.
+    """
 
     source: int
     number: int
@@ -32,9 +39,16 @@ class Document(NamedTuple):
 
 
 class Corpus:
-    """sources: as `find_sources` gives them. opened: how many of them, from the first on, documents were asked of.
+    """The documents of a corpus, read as they are needed.
 
-    root: of the data. given: the file of a given tokenizer; None if it is learnt or on the hub.
+    Args:
+        config: of the corpus.
+        sources: as `find_sources` gives them.
+        root: of the data.
+
+    Attributes:
+        opened: how many sources, from the first on, documents were asked of.
+        given: the file of a given tokenizer; None if it is learnt or on the hub.
     """
 
     def __init__(self, config: TextDataConfig, sources: list[Source], root: Path | None = None) -> None:
@@ -44,9 +58,12 @@ class Corpus:
         self.opened = 0
 
     def documents(self, source: int = 0, read: int = 0, taken: int = 0) -> Iterator[Document]:
-        """All documents up to the last training document that is taken.
+        """Read all documents up to the last training document that is taken.
 
-        They start after the first `read` of source number `source`, of which, and of those before, `taken` were for training.
+        Args:
+            source: the number of the source to start in.
+            read: its documents that are passed over.
+            taken: training documents among all that are passed over, those of earlier sources included.
         """
         for place, one in enumerate(self.sources[source:], source):
             if taken == self.config.documents:
@@ -62,7 +79,7 @@ class Corpus:
                     return
 
     def training_texts(self, most: int | None) -> Iterator[str]:
-        """The first `most` training documents; None: all of them."""
+        """The texts of the first `most` training documents; None: of all."""
         first = next(place for place, one in enumerate(self.sources) if one.split == TRAIN)
         return islice((one.text for one in self.documents(first) if one.split == TRAIN), most)
 
@@ -87,7 +104,7 @@ def _digest(text: str) -> int:
 
 
 def batched(documents: Iterable[Document], characters: int) -> Iterator[list[Document]]:
-    """Documents together until they have so many characters."""
+    """Group documents until a group has so many characters."""
     batch: list[Document] = []
     size = 0
     for document in documents:

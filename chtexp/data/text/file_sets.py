@@ -11,7 +11,13 @@ NUMBERED = re.compile(r"(?<!\d)(\d{5,})-of-(\d{5,})(?!\d)")
 
 
 class FileSet(NamedTuple):
-    """name: as a pattern, `c4/en/c4-train.*-of-01024.json.gz`. numbers: of the files that are there, of `size`."""
+    """Files that were published together.
+
+    Attributes:
+        name: as a pattern, `c4/en/c4-train.*-of-01024.json.gz`.
+        numbers: of the files that are there.
+        size: how many were published.
+    """
 
     name: str
     numbers: tuple[int, ...]
@@ -24,13 +30,13 @@ class FileSet(NamedTuple):
 
     @property
     def from_the_first_on(self) -> bool:
-        """Whether those that are there are the first ones, none of them left out. Some count from 1."""
+        """Whether those that are there are the first ones, none of them left out. Some sets count from 1."""
         start = min(self.numbers[0], 1)
         return self.numbers == tuple(range(start, start + len(self.numbers)))
 
 
 def file_sets(names: Iterable[str]) -> list[FileSet]:
-    """The sets that these files are of, by folder; files without such a number are of none."""
+    """Find the sets that these files are of, by folder; files without such a number are of none."""
     found: dict[tuple[str, int], set[int]] = {}
     for name in names:
         path = PurePath(name)

@@ -5,17 +5,22 @@ from __future__ import annotations
 from glob import glob
 from pathlib import Path
 
-from chtexp.data.text.config import TextDataConfig
+from chtexp.config.text import TextDataConfig
 from chtexp.data.text.file_sets import FileSet, file_sets, names_a_set
 from chtexp.data.text.sources import TRAIN, VALIDATION, HubSplit, LocalFile, Source
 from chtexp.errors import UserError
 
 
 def find_sources(config: TextDataConfig, root: Path | None) -> list[Source]:
-    """The validation files and then the training files, or the splits on the hub where none match.
+    """Find the validation files and then the training files, or the splits on the hub where none match.
 
-    Raises `UserError` for patterns that match nothing where there is no hub, for a file of both splits, and for a part of a set
-    of files that nobody asked for.
+    Args:
+        config: of the corpus.
+        root: of the data.
+
+    Raises:
+        UserError: patterns that match nothing where there is no hub, a file of both splits, or a part of a set of files that
+            nobody asked for.
     """
     sources: list[Source] = []
     for split in (VALIDATION, TRAIN):
@@ -39,13 +44,28 @@ def find_sources(config: TextDataConfig, root: Path | None) -> list[Source]:
 
 
 def find_files(config: TextDataConfig, split: str, root: Path | None) -> list[LocalFile]:
-    """The files of a split that are there, each once."""
+    """Find the files of a split that are there, each once.
+
+    Args:
+        config: of the corpus.
+        split: `train` or `validation`.
+        root: of the data.
+    """
     names = dict.fromkeys(name for pattern in _patterns(config, split) for name in _matching(pattern, root))
     return [LocalFile(name, (root or Path()) / name, split, config.text_field, config.plain_text) for name in names]
 
 
 def require_documents(config: TextDataConfig, taken: int, root: Path | None) -> None:
-    """Raises `UserError` if a part of a set of files, of which the first `data.documents` were to be taken, has fewer."""
+    """Check that a part of a set of files had as many documents as were to be taken of it.
+
+    Args:
+        config: of the corpus.
+        taken: training documents that were read.
+        root: of the data.
+
+    Raises:
+        UserError: there were fewer than `data.documents`, and files of the set are missing.
+    """
     streamed = any(not _matching(pattern, root) for pattern in config.train)
     if config.documents is not None and taken < config.documents and not streamed:
         for part in _unasked_parts(config, TRAIN, root):

@@ -11,7 +11,15 @@ from chtexp.errors import UserError
 
 
 def hub_revision(hub: str, by_hand: str) -> str:
-    """The commit that a data set is at now. Raises `UserError` if the hub does not answer."""
+    """Ask for the commit that a data set is at now.
+
+    Args:
+        hub: its name.
+        by_hand: where its files could be put by hand, for the message.
+
+    Raises:
+        UserError: the hub does not answer.
+    """
     from huggingface_hub import HfApi
 
     with _answering(f"the data set {hub}", f"put its files there by hand: {by_hand}"):
@@ -21,9 +29,19 @@ def hub_revision(hub: str, by_hand: str) -> str:
 def stream(
     hub: str, config: str | None, split: str, revision: str, text_field: str, by_hand: str, first: int = 0
 ) -> Iterator[str]:
-    """The texts of a split, from number `first` on, as they arrive.
+    """Read the texts of a split as they arrive.
 
-    Raises `UserError` for a data set that cannot be read.
+    Args:
+        hub: the name of the data set.
+        config: of the data set, where it has several.
+        split: of the data set.
+        revision: as `hub_revision` returns it.
+        text_field: of a row.
+        by_hand: where its files could be put by hand, for the message.
+        first: the number of the first text.
+
+    Raises:
+        UserError: the data set cannot be read.
     """
     from datasets import load_dataset
 
@@ -35,9 +53,17 @@ def stream(
 
 
 def fetch_tokenizer(hub: str, by_hand: Path) -> tuple[Path, Path | None]:
-    """The `tokenizer.json` of a model on the hub and, if it has one, its `tokenizer_config.json`.
+    """Fetch a tokenizer from the hub.
 
-    Raises `UserError` for one that is not there, or if the hub does not answer.
+    Args:
+        hub: the name of the model that it is of.
+        by_hand: where its file could be put by hand, for the message.
+
+    Returns:
+        Its `tokenizer.json` and, if it has one, its `tokenizer_config.json`.
+
+    Raises:
+        UserError: there is none, or the hub does not answer.
     """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from chtexp.config.text import TextDataConfig
 from chtexp.data.checksums import checksum
 from chtexp.data.prepared import check, prepared_otherwise, read_manifest, token_type
+from chtexp.data.spec import stand_in_data
 from chtexp.data.text.beginnings import Beginnings
 from chtexp.data.text.cache import Manifest, cache_folder
-from chtexp.data.text.config import TextDataConfig
 from chtexp.data.text.file_sets import file_sets
 from chtexp.data.text.shards import read_ends, shards
 from chtexp.data.text.sources import TRAIN, VALIDATION
@@ -18,10 +19,17 @@ from chtexp.errors import UserError
 
 
 def load_text(config: TextDataConfig, root: Path | None, cache: Path | None = None) -> TextData:
-    """The corpus that `prepare_text` left below `cache`, or below the data root where that is None.
+    """Load the corpus that `prepare_text` left on disk.
 
-    Every file's size is compared with the manifest's, and every small file's checksum. Raises `UserError` for data that are not
-    prepared as `config` says, for damaged files, and for a split that is too small for one sequence.
+    Every file's size is compared with the manifest's, and every small file's checksum.
+
+    Args:
+        config: of the corpus.
+        root: of the data.
+        cache: of prepared data; None: the data root.
+
+    Raises:
+        UserError: data that are not prepared as `config` says, damaged files, or a split that is too small for one sequence.
     """
     folder = cache_folder(config, root, cache)
     manifest = read_manifest(Manifest, folder)
@@ -39,11 +47,18 @@ def load_text(config: TextDataConfig, root: Path | None, cache: Path | None = No
         validation=validation,
         tokenizer=TextTokenizer.read(folder / TOKENIZER, manifest.end_of_text, manifest.padding),
         source=_in_words(config, manifest),
+        deviations=stand_in_data(_title(config, manifest)) if config.stand_in or _parts(manifest) else (),
     )
 
 
 def vocabulary_size(config: TextDataConfig, root: Path | None, cache: Path | None = None) -> int:
-    """Entries of the prepared tokenizer; of data that are not prepared, what it will have at the most."""
+    """The entries of the prepared tokenizer; of data that are not prepared, what it will have at the most.
+
+    Args:
+        config: of the corpus.
+        root: of the data.
+        cache: of prepared data; None: the data root.
+    """
     if root is None and cache is None:
         return config.vocabulary
     manifest = read_manifest(Manifest, cache_folder(config, root, cache))
@@ -85,11 +100,20 @@ def _in_words(config: TextDataConfig, manifest: Manifest) -> str:
     size = f"{manifest.documents[TRAIN]} documents, {manifest.tokens[TRAIN]} tokens"
     if config.packing == "document":
         size += f" (of each document the first {config.sequence_length + 1})"
-    parts = [
+    title = _title(config, manifest)
+    return f"{title}: {size}, {manifest.vocabulary} {tokenizer} ({libraries})"
+
+
+def _title(config: TextDataConfig, manifest: Manifest) -> str:
+    parts = _parts(manifest)
+    return f"{config.title} ({', '.join(parts)})" if parts else config.title
+
+
+def _parts(manifest: Manifest) -> list[str]:
+    """Of which sets of files only a part is there, and how much."""
+    return [
         f"{len(one.numbers)} of {one.size} {word} files"
         for split, word in ((TRAIN, "training"), (VALIDATION, "validation"))
         for one in file_sets(name for name, raw in manifest.raw.items() if raw.split == split)
         if not one.whole
     ]
-    title = f"{config.title} ({', '.join(parts)})" if parts else config.title
-    return f"{title}: {size}, {manifest.vocabulary} {tokenizer} ({libraries})"

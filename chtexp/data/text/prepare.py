@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from chtexp.config.text import TextDataConfig
 from chtexp.data.checksums import checksum
 from chtexp.data.prepare import Log
 from chtexp.data.prepared import READ_ONLY, check, publish, read_manifest, write_manifest
 from chtexp.data.staging import staging, writable
 from chtexp.data.text.build import build
 from chtexp.data.text.cache import Manifest, cache_folder
-from chtexp.data.text.config import TextDataConfig
 from chtexp.data.text.documents import Corpus
 from chtexp.data.text.find import find_files, find_sources, require_documents
 from chtexp.data.text.load import load_text
@@ -22,18 +22,24 @@ from chtexp.data.text.sources import TRAIN, VALIDATION
 from chtexp.data.text.stream import TextData
 from chtexp.data.text.tokenizer import given_file
 from chtexp.errors import UserError
-from chtexp.locks import locked
+from chtexp.system.locks import locked
 
 
 def prepare_text(config: TextDataConfig, root: Path | None, log: Log = print, cache: Path | None = None) -> TextData:
-    """Make sure that a corpus lies prepared below `cache` (None: below the data root), and return it.
+    """Make sure that a corpus lies prepared on disk, and return it.
 
-    What is prepared and whole stays; what is damaged, or was made from other files, is made anew. Everything done is told to
-    `log`. Text is encoded on all cores.
+    What is prepared and whole stays; what is damaged, or was made from other files, is made anew. Text is encoded on all cores.
 
-    Raises `UserError` for a missing root, folders that cannot be written, files that are missing and cannot be streamed, or
-    are a part of their set, files that are not what they should be (with file and line or row) or change while they are read, an
-    unknown tokenizer, and what `load_text` raises.
+    Args:
+        config: of the corpus.
+        root: of the data.
+        log: told everything that is done.
+        cache: of prepared data; None: the data root.
+
+    Raises:
+        UserError: a missing root, folders that cannot be written, files that are missing and cannot be streamed, or are a part of
+            their set, files that are not what they should be (with file and line or row) or change while they are read, an
+            unknown tokenizer, and what `load_text` raises.
     """
     folder = cache_folder(config, root, cache)
     if _unfit(config, root, folder):

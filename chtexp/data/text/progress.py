@@ -9,17 +9,22 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
+from chtexp.config.typed import Description
 from chtexp.data.text.documents import Document
 from chtexp.data.text.sources import TRAIN, VALIDATION
-from chtexp.typed import Description
 
 PROGRESS = "progress.json"
 
 
 class Progress(Description):
-    """source, read: the place of the source that is being read, and how many of its documents were.
+    """How far a preparation has come.
 
-    documents: how many of every split, those of neither split included. tokens: of every split. characters: that were read.
+    Attributes:
+        source: the place of the source that is being read.
+        read: its documents so far.
+        documents: how many of every split, those of neither split included.
+        tokens: how many of every split.
+        characters: how many were read.
     """
 
     source: int = 0
@@ -34,7 +39,12 @@ class Progress(Description):
         return self.documents.get(TRAIN, 0)
 
     def after(self, batch: list[Document], tokens: Mapping[str, int]) -> Progress:
-        """With a batch more, `tokens` now being written."""
+        """The progress after one more batch.
+
+        Args:
+            batch: of documents.
+            tokens: of every split, with the batch.
+        """
         documents = Counter(self.documents) + Counter(document.split for document in batch)
         return Progress(
             source=batch[-1].source,
@@ -46,7 +56,13 @@ class Progress(Description):
 
 
 class Checkpoint(Description):
-    """progress, and what it depends on: the `opened` first sources, and the tokenizer, by their checksums."""
+    """A progress, and what it depends on.
+
+    Attributes:
+        progress: how far it has come.
+        opened: the first so many sources were read.
+        made_of: checksums of these sources and of the tokenizer, by name.
+    """
 
     progress: Progress
     opened: int
@@ -54,7 +70,7 @@ class Checkpoint(Description):
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:
-    """In one step: who is killed here leaves the last one."""
+    """Write a checkpoint in one step: a process that is killed here leaves the last one."""
     draft = folder / f"{PROGRESS}.draft"
     with draft.open("w", encoding="utf-8") as file:
         file.write(checkpoint.model_dump_json())
@@ -64,7 +80,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def saved(folder: Path) -> Checkpoint | None:
-    """What `save` left; None if there is none, or it is broken."""
+    """Read what `save` left; None if there is none, or it is broken."""
     try:
         return Checkpoint.model_validate_json((folder / PROGRESS).read_bytes())
     except (OSError, ValidationError):
@@ -72,6 +88,6 @@ def saved(folder: Path) -> Checkpoint | None:
 
 
 def forget(folder: Path) -> None:
-    """All is done."""
+    """Remove the checkpoint, once all is done."""
     for path in folder.glob(f"{PROGRESS}*"):
         path.unlink()

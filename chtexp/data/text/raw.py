@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain, groupby
 from pathlib import Path
-from typing import Any
 
 from chtexp.data.lines import lines
 from chtexp.errors import UserError
@@ -20,16 +19,30 @@ Reader = Callable[[Path, str, str], Iterator[str]]
 
 
 def read_documents(path: Path, text_field: str, plain_text: str) -> Iterator[str]:
-    """The documents of a file whose name ends in one of `FORMATS`; see `TextDataConfig` for the two choices.
+    """Read the documents of a file.
 
-    Raises `UserError` for a file that cannot be read or is not what its name says, and for a document without text.
+    Args:
+        path: its name ends in one of FORMATS.
+        text_field, plain_text: see `TextDataConfig`.
+
+    Raises:
+        UserError: a file that cannot be read or is not what its name says, or a document without text.
     """
     suffix = next(suffix for suffix in FORMATS if path.name.endswith(suffix))
     return FORMATS[suffix](path, text_field, plain_text)
 
 
-def text_of(row: Any, field: str, place: str) -> str:
-    """The field of a document that holds its text. Raises `UserError`, beginning with `place`, if there is none."""
+def text_of(row: object, field: str, place: str) -> str:
+    """Take the text out of a document.
+
+    Args:
+        row: the document, as its file has it.
+        field: that holds the text.
+        place: where the document is; what messages begin with.
+
+    Raises:
+        UserError: there is no such text.
+    """
     if not isinstance(row, Mapping):
         raise UserError(f"{place}: not an object with a field '{field}', but {_shortened(row)}")
     if field not in row:
@@ -44,7 +57,7 @@ def text_of(row: Any, field: str, place: str) -> str:
     return text
 
 
-def _shortened(value: Any) -> str:
+def _shortened(value: object) -> str:
     text = json.dumps(value, default=repr)
     return text if len(text) <= 40 else f"{text[:37]}..."
 

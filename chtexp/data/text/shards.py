@@ -16,9 +16,16 @@ PLACE = np.dtype("<i8")  # in the stream
 
 
 class ShardWriter:
-    """Appends to the stream of a split, which goes on after its first `tokens`; what is written beyond them is forgotten.
+    """Appends to the stream of a split. What was written beyond its first `tokens` is forgotten.
 
-    kind: the type of the tokens on disk. Raises `ValueError` if the files hold fewer than `tokens`.
+    Args:
+        folder: of the files.
+        split: that the tokens are of.
+        kind: the type of the tokens on disk.
+        tokens: that the stream has.
+
+    Raises:
+        ValueError: the files hold fewer than `tokens`.
     """
 
     def __init__(self, folder: Path, split: str, kind: np.dtype, tokens: int = 0) -> None:
@@ -29,7 +36,7 @@ class ShardWriter:
 
     @property
     def whole_shards(self) -> int:
-        """Files that will not change any more."""
+        """The number of files that will not change any more."""
         return self.tokens // SHARD
 
     def append(self, tokens_T: np.ndarray) -> None:
@@ -50,7 +57,7 @@ class ShardWriter:
             os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """No more for now."""
+        """Close the file, for now."""
         if self._file is not None:
             self.settle()
             self._file.close()
@@ -78,14 +85,21 @@ class ShardWriter:
 
 
 def shards(folder: Path, split: str, kind: np.dtype) -> list[np.ndarray]:
-    """The files of a split in their order, mapped from disk: [T_s] each."""
+    """Map the files of a split from disk, in their order: [T_s] each."""
     paths = sorted(folder.glob(f"{split}.*.tokens"))
     # As plain arrays: numpy's memmap class costs more than the look-up itself.
     return [np.asarray(np.memmap(path, kind, mode="r")) for path in paths]
 
 
 def write_ends(folder: Path, split: str, kind: np.dtype, end_of_text: int) -> None:
-    """Write down the place behind the last token of every document, int64 [N]: text never encodes to `end_of_text`."""
+    """Write down the place behind the last token of every document, int64 [N].
+
+    Args:
+        folder: of the files.
+        split: that the tokens are of.
+        kind: the type of the tokens on disk.
+        end_of_text: the id that ends a document; text never encodes to it.
+    """
     first = 0
     with _ends(folder, split).open("wb") as file:
         for shard_T in shards(folder, split, kind):
@@ -94,7 +108,7 @@ def write_ends(folder: Path, split: str, kind: np.dtype, end_of_text: int) -> No
 
 
 def read_ends(folder: Path, split: str) -> np.ndarray:
-    """What `write_ends` wrote, mapped from disk."""
+    """Map what `write_ends` wrote from disk: int64 [N]."""
     path = _ends(folder, split)
     return np.asarray(np.memmap(path, PLACE, mode="r")) if path.stat().st_size else np.empty(0, PLACE)
 

@@ -26,25 +26,35 @@ class Sequences(Protocol):
     """
 
     def __len__(self) -> int:
-        """Tokens of the split."""
+        """The number of tokens of the split."""
 
     def sequences(self, length: int) -> int:
-        """How many there are."""
+        """The number of sequences of length L."""
 
     def take(self, indices_B: Sequence[int] | np.ndarray | Tensor, length: int) -> Tensor:
-        """Those of `indices_B`, int64 [B, L + 1]; `[:, :-1]` are inputs, `[:, 1:]` targets."""
+        """Read sequences.
+
+        Args:
+            indices_B: int64 [B], which ones.
+            length: L.
+
+        Returns:
+            int64 [B, L + 1]; `[:, :-1]` are inputs, `[:, 1:]` targets.
+        """
 
     def targets(self, indices_B: Sequence[int] | np.ndarray, length: int) -> int:
-        """How many tokens these sequences predict, padding left out."""
+        """Count the tokens that the sequences `indices_B` of length L predict, padding left out."""
 
     def rest(self, length: int) -> Tensor:
-        """What they leave over, as one that is shorter: int64 [1, R + 1], or [1, 0]."""
+        """What the sequences leave over, as one that is shorter: int64 [1, R + 1], or [1, 0]."""
 
 
 class TokenStream:
     """The first T tokens of a split, in files one after the other.
 
-    shards: unsigned integers [T_s] each. most: T is at most so many; None: all.
+    Args:
+        shards: unsigned integers [T_s] each.
+        most: T is at most so many; None: all.
     """
 
     def __init__(self, shards: Sequence[np.ndarray], most: int | None = None) -> None:
@@ -57,13 +67,21 @@ class TokenStream:
         return self._tokens
 
     def sequences(self, length: int) -> int:
-        """How many whole sequences there are."""
+        """The number of whole sequences of length L."""
         return max(len(self) - 1, 0) // length
 
     def take(self, indices_B: Sequence[int] | np.ndarray | Tensor, length: int) -> Tensor:
-        """The sequences `indices_B`, int64 [B, L + 1]; `[:, :-1]` are inputs, `[:, 1:]` targets.
+        """Read sequences.
 
-        Raises `IndexError` for an index that is not in 0..sequences(length)-1.
+        Args:
+            indices_B: int64 [B], which ones.
+            length: L.
+
+        Returns:
+            int64 [B, L + 1]; `[:, :-1]` are inputs, `[:, 1:]` targets.
+
+        Raises:
+            IndexError: an index that is not in 0..sequences(length)-1.
         """
         first_B = np.asarray(indices_B, dtype=np.int64)
         if ((first_B < 0) | (first_B >= self.sequences(length))).any():
@@ -71,7 +89,7 @@ class TokenStream:
         return torch.from_numpy(self.at(first_B[:, None] * length + np.arange(length + 1)))
 
     def targets(self, indices_B: Sequence[int] | np.ndarray, length: int) -> int:
-        """How many tokens these sequences predict."""
+        """Count the tokens that the sequences `indices_B` of length L predict."""
         return len(indices_B) * length
 
     def rest(self, length: int) -> Tensor:
@@ -79,7 +97,7 @@ class TokenStream:
         return torch.from_numpy(self.at(np.arange(self.sequences(length) * length, len(self))[None]))
 
     def at(self, positions: np.ndarray) -> np.ndarray:
-        """The tokens at these places of the stream, int64 of the same shape."""
+        """Read the tokens at places of the stream: int64 of the same shape."""
         tokens = np.empty(positions.shape, dtype=np.int64)
         shards = np.searchsorted(self._starts, positions, side="right") - 1
         for shard in np.unique(shards):
@@ -90,16 +108,24 @@ class TokenStream:
 
 @dataclass(frozen=True, eq=False)
 class TextData:
-    """A prepared corpus. `source` says in words where it came from."""
+    """A prepared corpus.
+
+    Attributes:
+        train, validation: the sequences of each split.
+        tokenizer: of its text.
+        source: where it came from, in words.
+        deviations: in what it is not the paper's.
+    """
 
     train: Sequences
     validation: Sequences
     tokenizer: TextTokenizer
     source: str
+    deviations: tuple[str, ...] = ()
 
     @property
     def vocabulary(self) -> int:
-        """Ids are 0..vocabulary-1."""
+        """The number of ids: they are 0..vocabulary-1."""
         return self.tokenizer.vocabulary
 
     @property

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from chtexp.data.text.config import TextDataConfig
+from chtexp.config.text import TextDataConfig
 from chtexp.data.text.hub import fetch_tokenizer
 from chtexp.errors import UserError
 
@@ -34,9 +35,16 @@ END = -1  # no id: where a document ends, before that is a token
 
 
 class TextTokenizer:
-    """A tokenizer of the library, the token that ends a document, and the one that fills up a shorter one (None: the same).
+    """Text to tokens and back. Text never encodes to the end of text.
 
-    Text never encodes to the end of text.
+    Args:
+        tokenizer: of the library.
+        end_token: ends a document.
+        padding_token: fills up a shorter document; None: the same.
+
+    Attributes:
+        end_of_text, padding: the ids of these tokens.
+        vocabulary: the number of ids.
     """
 
     def __init__(self, tokenizer: Tokenizer, end_token: str, padding_token: str | None = None) -> None:
@@ -52,7 +60,15 @@ class TextTokenizer:
 
     @classmethod
     def read(cls, path: Path, end_token: str, padding_token: str | None = None) -> TextTokenizer:
-        """The one in a `tokenizer.json`. Raises `UserError` if it is none, or has no such tokens."""
+        """Read a `tokenizer.json`.
+
+        Args:
+            path: the file.
+            end_token, padding_token: as of `TextTokenizer`.
+
+        Raises:
+            UserError: the file holds no tokenizer, or no such tokens.
+        """
         tokenizer = _from_file(path)
         if tokenizer.token_to_id(end_token) is None:
             raise UserError(f"{path} has no token '{end_token}'; set data.end_of_text to the one that ends a text")
@@ -66,24 +82,32 @@ class TextTokenizer:
         return self.end_token, self.padding_token
 
     def encode(self, text: str) -> list[int]:
-        """A text, without the end-of-text token."""
-        return self.encode_documents([text])[:-1].tolist()
+        """Encode a text, without the end-of-text token."""
+        tokens: list[int] = self.encode_documents([text])[:-1].tolist()
+        return tokens
 
-    def encode_documents(self, texts: Sequence[str]) -> np.ndarray:
-        """The tokens of several documents, one after the other, each with its end: int64 [T]; on all cores."""
+    def encode_documents(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """Encode documents, on all cores.
+
+        Args:
+            texts: of the documents.
+
+        Returns:
+            int64 [T]: their tokens one after the other, each document with its end.
+        """
         encoded = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         flat = chain.from_iterable(chain(one.ids, (END,)) for one in encoded)
-        tokens_T = np.fromiter(flat, np.int64)
+        tokens_T: NDArray[np.int64] = np.fromiter(flat, np.int64)
         tokens_T = tokens_T[tokens_T != self.end_of_text]  # e.g. T5's, from the strike-through of HTML
         tokens_T[tokens_T == END] = self.end_of_text
         return tokens_T
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of tokens; ends of text stand between documents."""
+        """Decode tokens; ends of text stand between documents."""
         return str(self._tokenizer.decode([int(one) for one in ids], skip_special_tokens=False))
 
     def text(self) -> str:
-        """What a `tokenizer.json` holds."""
+        """The content of its `tokenizer.json`."""
         return str(self._tokenizer.to_str())
 
     def hugging_face(self) -> PreTrainedTokenizerFast:
@@ -96,7 +120,12 @@ class TextTokenizer:
 
 
 def learn_bpe(texts: Iterable[str], vocabulary: int) -> TextTokenizer:
-    """The encoding learnt from texts: the end of text, 256 bytes, and merges of pairs seen twice, up to `vocabulary` entries."""
+    """Learn an encoding from texts: the end of text, 256 bytes, and merges of pairs seen twice.
+
+    Args:
+        texts: that it is learnt from.
+        vocabulary: entries, at the most.
+    """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     tokenizer.decoder = decoders.ByteLevel()
@@ -113,7 +142,7 @@ def learn_bpe(texts: Iterable[str], vocabulary: int) -> TextTokenizer:
 
 
 def given_file(config: TextDataConfig, root: Path | None) -> Path | None:
-    """The file of a given tokenizer on this machine; None if it is learnt, or not here: then the hub has it."""
+    """Find the file of a given tokenizer; None if it is learnt, or not on this machine: then the hub has it."""
     if config.learnt or (path := _looked_for(config, root)) is None:
         return None
     file = path / TOKENIZER if path.is_dir() else path
@@ -121,9 +150,14 @@ def given_file(config: TextDataConfig, root: Path | None) -> Path | None:
 
 
 def given_tokenizer(config: TextDataConfig, root: Path | None) -> TextTokenizer:
-    """The tokenizer that `config` names: its file, or else the hub's of that name.
+    """Load the tokenizer that a description names: its file, or else the hub's of that name.
 
-    Raises `UserError` if neither can be had, or it is not what `config` says.
+    Args:
+        config: of the corpus.
+        root: of the data.
+
+    Raises:
+        UserError: neither can be had, or it is not what `config` says.
     """
     path = given_file(config, root)
     by_hand = _looked_for(config, root) or Path("<paths.data>") / config.tokenizer_path

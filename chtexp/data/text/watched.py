@@ -16,21 +16,33 @@ Mark = tuple[int, int, int]
 
 
 class WatchedFile:
-    """`path`, from now on: make it before the first byte is read."""
+    """A file, watched from now on.
+
+    Args:
+        path: the file; to be watched before its first byte is read.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path, self._mark = path, _mark(path)
 
     @property
     def checksum(self) -> str:
-        """As `checksum` writes it, of all that was read. Raises what `check` raises."""
+        """Hash all that was read.
+
+        Raises:
+            UserError: the file changed.
+        """
         self.check()
         found = self._checksum
         self.check()
         return found
 
     def check(self) -> None:
-        """Raises `UserError` if the file is not what it was in the beginning."""
+        """Check that the file is what it was in the beginning.
+
+        Raises:
+            UserError: the file changed.
+        """
         if _mark(self.path) != self._mark:
             raise UserError(
                 f"{self.path} changed while it was read; run 'chtexp prepare' again once nothing writes to it any more"

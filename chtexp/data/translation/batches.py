@@ -1,7 +1,7 @@
 """Batches of about as many tokens each, of sentences of about the same length.
 
 Pairs are sorted by the length of their longer side and cut where a batch is full. Pairs of the same length are
-interchangeable, so the cut is the same in every epoch; which of them meet, and the order of the batches, is drawn anew. Any
+interchangeable, so the cut is the same in every epoch; which of them meet, and the order of the batches, is drawn anew. Every
 batch of any epoch is therefore known without those before it.
 
 Shapes: N pairs, M batches of an epoch, B pairs of a batch.
@@ -22,8 +22,15 @@ from chtexp.randomness import generator
 class TokenBatches:
     """Training batches, a function of the seed alone.
 
-    source_lengths, target_lengths: [N], in tokens. tokens: the most that pairs x longest sentence of the batch, on either side,
-    may be, padding included [choice: as OpenNMT counts]. Raises `UserError` for a pair that is longer than that.
+    Args:
+        source_lengths: [N], in tokens.
+        target_lengths: [N], in tokens.
+        tokens: the most that pairs x longest sentence of the batch, on either side, may be, padding included [choice: as OpenNMT
+            counts].
+        seed: decides the order.
+
+    Raises:
+        UserError: a pair that is longer than that.
     """
 
     def __init__(self, source_lengths: np.ndarray, target_lengths: np.ndarray, tokens: int, seed: int) -> None:
@@ -37,7 +44,14 @@ class TokenBatches:
         return len(self._edges) - 1
 
     def iterate(self, first_batch: int = 0) -> Iterator[np.ndarray]:
-        """Pair indices int64 [B] of batch `first_batch` and all that follow, without end; each pair once an epoch."""
+        """Iterate over batches without end; each pair comes once an epoch.
+
+        Args:
+            first_batch: the number of the first one.
+
+        Yields:
+            Pair indices, int64 [B].
+        """
         epoch, position = divmod(first_batch, self.batches_per_epoch)
         while True:
             yield from self._epoch(epoch)[position:]
@@ -52,9 +66,17 @@ class TokenBatches:
 
 
 def length_batches(lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
-    """Indices of sentences for evaluation, shortest first: int64 [B] each, B x longest at most `tokens`.
+    """Batches for evaluation, shortest first.
 
-    lengths: [N], in tokens. A sentence longer than `tokens` raises `UserError`.
+    Args:
+        lengths: [N], in tokens.
+        tokens: B x longest of a batch, at the most.
+
+    Returns:
+        Indices of sentences, int64 [B] each.
+
+    Raises:
+        UserError: a sentence longer than `tokens`.
     """
     order = _by_length(lengths)
     edges = _cut(lengths[order], tokens)

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
+from chtexp.config.corpora import CorpusPart
+from chtexp.config.translation import Cleaning, TranslationDataConfig
 from chtexp.data.checksums import checksum
 from chtexp.data.prepare import Log
 from chtexp.data.prepared import store, token_type, versions
 from chtexp.data.translation.cache import LIBRARIES, SIDES, TEXTS, VOCABULARY, Manifest
-from chtexp.data.translation.config import Cleaning, TranslationDataConfig
-from chtexp.data.translation.corpora import Part
 from chtexp.data.translation.moses import CHUNK, chunked, tokenise_pairs
-from chtexp.data.translation.raw import Pair, read_pairs
+from chtexp.data.translation.raw import READERS, Pair, read_pairs
 from chtexp.data.translation.tokenisation import Tokenisation, tokenisations_of
 from chtexp.data.translation.units import learn_bpe, learn_words
 from chtexp.data.translation.vocabulary import Vocabulary
@@ -33,9 +33,20 @@ Tokenised = tuple[Pair, Pair]  # as it was read, and as tokens
 
 
 def build(config: TranslationDataConfig, paths: Mapping[str, Path], folder: Path, work: Path, log: Log) -> Manifest:
-    """Fill `folder` from the raw files, with intermediate files in `work`; all is written but the manifest, returned.
+    """Fill a folder from raw files. All is written but the manifest.
 
-    Raises `UserError` for files that are not what they should be (with file and line), and where no training pair is left.
+    Args:
+        config: of the data set.
+        paths: of the raw files, by name.
+        folder: to be filled.
+        work: for intermediate files.
+        log: told everything that is done.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        UserError: files that are not what they should be (with file and line), or no training pair is left.
     """
     split, title = tokenisations_of(config), config.corpus.title
     texts = [work / f"train.{side}" for side in SIDES]
@@ -79,18 +90,18 @@ def _learn(config: TranslationDataConfig, texts: list[Path], log: Log) -> list[T
 
 
 def checksums(paths: Mapping[str, Path]) -> dict[str, str]:
-    """Those of raw files, by the names that the files have."""
+    """Hash raw files, by the names that the files have."""
     return {path.name: checksum(path) for path in paths.values()}
 
 
 def _read(
     config: TranslationDataConfig,
-    parts: tuple[Part, ...],
+    parts: tuple[CorpusPart, ...],
     paths: Mapping[str, Path],
     split: tuple[Tokenisation, Tokenisation],
 ) -> Iterator[Tokenised]:
     """The pairs of a split, tokenised."""
-    named = [(paths[part.source], paths[part.target], part.read) for part in parts]
+    named = [(paths[part.source], paths[part.target], READERS[part.format]) for part in parts]
     pairs = chain.from_iterable(read_pairs(*part, allow_empty=config.cleaning is not None) for part in named)
     size = sum(path.stat().st_size for source, target, _ in named for path in (source, target))
     return tokenise_pairs(*split, pairs, parallel=size > PARALLEL)

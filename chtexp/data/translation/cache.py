@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from chtexp.config.translation import TranslationDataConfig
+from chtexp.config.typed import identity
 from chtexp.data.prepared import PreparedManifest, prepared_name, versions
-from chtexp.data.translation.config import TranslationDataConfig
 from chtexp.errors import UserError
-from chtexp.typed import identity
 
 FORMAT = 2  # to be raised when the same text becomes other tokens, or the files change
 LIBRARIES = ("tokenizers", "sacremoses")
@@ -25,9 +25,15 @@ TEXTS = ("source.txt", "target.txt", "target.pipeline.txt")
 
 
 class Manifest(PreparedManifest):
-    """raw: checksums of the files that the text came from. pairs: of every split. dropped: training pairs left out.
+    """What a prepared data set holds.
 
-    tokens: of the training pairs, both sides, ends of sentence included. vocabulary: entries of source and target.
+    Attributes:
+        config: the description that it was made by.
+        raw: checksums of the files that the text came from.
+        pairs: of every split.
+        dropped: training pairs left out.
+        tokens: of the training pairs, both sides, ends of sentence included.
+        vocabulary: entries of source and target.
     """
 
     config: TranslationDataConfig
@@ -39,7 +45,15 @@ class Manifest(PreparedManifest):
 
 
 def raw_folder(config: TranslationDataConfig, root: Path | None) -> Path:
-    """Where the raw files lie. Raises `UserError` without a data root."""
+    """Find the folder of the raw files.
+
+    Args:
+        config: of the data set.
+        root: of the data.
+
+    Raises:
+        UserError: there is no data root.
+    """
     if root is None:
         raise UserError(
             f"{config.corpus.title} needs a data folder: set CHTEXP_DATA or paths.data to one, "
@@ -49,6 +63,15 @@ def raw_folder(config: TranslationDataConfig, root: Path | None) -> Path:
 
 
 def cache_folder(config: TranslationDataConfig, root: Path | None, cache: Path | None) -> Path:
-    """Where the prepared data lie: below `cache`, or below the data root where that is None."""
+    """Find the folder of prepared data.
+
+    Args:
+        config: of the data set.
+        root: of the data.
+        cache: of prepared data; None: the data root.
+
+    Raises:
+        UserError: there is neither.
+    """
     described = {"format": FORMAT, "config": identity(config), "versions": versions(LIBRARIES)}
     return raw_folder(config, cache if cache is not None else root) / prepared_name(described)

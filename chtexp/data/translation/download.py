@@ -10,14 +10,18 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
+from chtexp.config.corpora import Corpus, Download
 from chtexp.data.prepare import TIMEOUT, Log
 from chtexp.data.staging import staging
-from chtexp.data.translation.corpora import Corpus, Download
 from chtexp.errors import UserError
 
 
 def locate(corpus: Corpus, folder: Path) -> dict[str, Path]:
-    """The path of every file found in `folder` or in a folder of it, plain or gzipped, by its name."""
+    """Find the files of a corpus in a folder or in a folder of it, plain or gzipped.
+
+    Returns:
+        The path of every file found, by its name.
+    """
     patterns = ("{}", "{}.gz", "*/{}", "*/{}.gz")
     found = {
         name: [p for pattern in patterns for p in sorted(folder.glob(pattern.format(name)))] for name in corpus.files()
@@ -26,10 +30,18 @@ def locate(corpus: Corpus, folder: Path) -> dict[str, Path]:
 
 
 def fetch(corpus: Corpus, folder: Path, log: Log) -> dict[str, Path]:
-    """Every file's path, the missing ones downloaded into `folder`.
+    """Find every file of a corpus, the missing ones downloaded. A download is moved into place once it is whole.
 
-    A download is moved there once it is whole. Raises `UserError` naming the files and the folder if there is nowhere to
-    download them from, or if that fails.
+    Args:
+        corpus: the corpus.
+        folder: of its raw files.
+        log: told everything that is done.
+
+    Returns:
+        The path of every file, by its name.
+
+    Raises:
+        UserError: there is nowhere to download them from, or that fails; the message names the files and the folder.
     """
     missing = _missing(corpus, folder)
     if missing and not corpus.downloads:

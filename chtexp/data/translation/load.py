@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from chtexp.config.translation import TranslationDataConfig
 from chtexp.data.prepared import check, prepared_otherwise, read_manifest, token_type
 from chtexp.data.translation.cache import SIDES, TEXTS, VOCABULARY, Manifest, cache_folder
-from chtexp.data.translation.config import TranslationDataConfig
 from chtexp.data.translation.pairs import Pairs, Sentences, TranslationData
 from chtexp.data.translation.tokenisation import tokenisations_of
 from chtexp.data.translation.units import most_subwords
@@ -20,10 +20,17 @@ from chtexp.errors import UserError
 
 
 def load_translation(config: TranslationDataConfig, root: Path | None, cache: Path | None = None) -> TranslationData:
-    """The data set that `prepare_translation` left below `cache`, or below the data root where that is None.
+    """Load the data set that `prepare_translation` left on disk.
 
-    Every file's size is compared with the manifest's, and every small file's checksum. Raises `UserError` for data that are not
-    prepared as `config` says, and for damaged files; the message names the command that mends it.
+    Every file's size is compared with the manifest's, and every small file's checksum.
+
+    Args:
+        config: of the data set.
+        root: of the data.
+        cache: of prepared data; None: the data root.
+
+    Raises:
+        UserError: data that are not prepared as `config` says, or damaged files; the message names the command that mends it.
     """
     folder = cache_folder(config, root, cache)
     manifest = read_manifest(Manifest, folder)
@@ -46,7 +53,13 @@ def load_translation(config: TranslationDataConfig, root: Path | None, cache: Pa
 
 
 def vocabulary_sizes(config: TranslationDataConfig, root: Path | None, cache: Path | None = None) -> tuple[int, int]:
-    """Entries of source and target in the prepared vocabulary; of data that are not prepared, what they will be at the most."""
+    """The entries of source and target in the prepared vocabulary; of data that are not prepared, what they will be at the most.
+
+    Args:
+        config: of the data set.
+        root: of the data.
+        cache: of prepared data; None: the data root.
+    """
     manifest = None
     if root is not None or cache is not None:
         manifest = read_manifest(Manifest, cache_folder(config, root, cache))

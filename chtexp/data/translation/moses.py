@@ -16,8 +16,8 @@ from itertools import islice
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, TypeVar
 
-from chtexp.cores import available_cores
 from chtexp.data.translation.raw import Pair
+from chtexp.system.cores import available_cores
 
 if TYPE_CHECKING:
     from chtexp.data.translation.tokenisation import Tokenisation
@@ -50,7 +50,13 @@ NORMALISERS: dict[str, Callable[[str], Callable[[str], str]]] = {
 
 
 class Moses:
-    """From text of one language to tokens and back."""
+    """From text of one language to tokens and back.
+
+    Args:
+        language: `en` or `de`.
+        normalise: one of NORMALISERS.
+        lower_case: whether tokens are lower-cased.
+    """
 
     def __init__(self, language: str, normalise: str, lower_case: bool) -> None:
         from sacremoses import MosesDetokenizer, MosesTokenizer
@@ -61,24 +67,33 @@ class Moses:
         self._lower_case = lower_case
 
     def tokenise(self, text: str) -> str:
-        """Tokens with a space between two of them; no other white space is left."""
+        """Tokenise a text: a space between two tokens, and no other white space."""
         tokens: str = self._tokenizer.tokenize(self._normalise(text), escape=False, return_str=True)
         return " ".join((tokens.lower() if self._lower_case else tokens).split())
 
     def detokenise(self, tokens: str) -> str:
-        """Text as a person writes it; what was lower-cased stays so."""
+        """Write tokens as a person does; what was lower-cased stays so."""
         text: str = self._detokenizer.detokenize(tokens.split(), unescape=False)
         return text
 
     def pipeline(self, tokens: str) -> str:
-        """The tokens are Moses' already."""
+        """The tokens as they are: they are Moses' already."""
         return tokens
 
 
 def tokenise_pairs(
     source: Tokenisation, target: Tokenisation, pairs: Iterable[Pair], parallel: bool
 ) -> Iterator[tuple[Pair, Pair]]:
-    """Every pair, in order, with its tokenised form; with `parallel`, by as many processes as there are cores."""
+    """Tokenise pairs, in order.
+
+    Args:
+        source, target: tokenise each side.
+        pairs: raw ones.
+        parallel: whether as many processes as there are cores share the work.
+
+    Yields:
+        Every pair with its tokenised form.
+    """
     work = partial(_tokenise_chunk, source, target)
     chunks = chunked(pairs, CHUNK)
     done = _in_order(work, chunks, available_cores()) if parallel else map(work, chunks)
@@ -103,7 +118,7 @@ def _in_order(work: Callable[[T], R], items: Iterable[T], processes: int) -> Ite
 
 
 def chunked(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of `size` items, the last one shorter."""
+    """Cut items into lists of `size`, the last one shorter."""
     rest = iter(items)
     while chunk := list(islice(rest, size)):
         yield chunk

@@ -20,7 +20,9 @@ from chtexp.data.translation.vocabulary import Vocabulary
 class Sentences:
     """One side of N pairs: sentence n is `tokens[starts[n] : starts[n + 1]]`, the end of sentence included.
 
-    tokens: uint16 or uint32. starts: int64 [N + 1].
+    Attributes:
+        tokens: uint16 or uint32 [all tokens].
+        starts: int64 [N + 1].
     """
 
     tokens: np.ndarray
@@ -28,11 +30,18 @@ class Sentences:
 
     @cached_property
     def lengths(self) -> np.ndarray:
-        """Tokens of each sentence, int64 [N]."""
+        """The tokens of each sentence, int64 [N]."""
         return np.diff(self.starts)
 
     def padded(self, indices: np.ndarray) -> Tensor:
-        """The sentences `indices` [B] as int64 [B, T], each filled up at the end."""
+        """Read sentences, each filled up at the end.
+
+        Args:
+            indices: [B], which ones.
+
+        Returns:
+            int64 [B, T].
+        """
         starts, lengths = self.starts[indices], self.lengths[indices]
         place_T = np.arange(lengths.max(initial=0))
         present_BT = place_T < lengths[:, None]
@@ -43,10 +52,12 @@ class Sentences:
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """N sentences and their translations.
+    """N sentences and their translations. The texts are empty for training pairs.
 
-    source_text, target_text: the raw lines; target_pipeline: the references as Moses tokens, as the paper's pipeline scores
-    them. All three are empty for training pairs.
+    Attributes:
+        source, target: as tokens.
+        source_text, target_text: the raw lines.
+        target_pipeline: the references as Moses tokens, as the paper's pipeline scores them.
     """
 
     source: Sentences
@@ -60,16 +71,23 @@ class Pairs:
 
     @property
     def source_lengths(self) -> np.ndarray:
-        """Tokens of each source sentence, the end of sentence included: int64 [N]."""
+        """The tokens of each source sentence, the end of sentence included: int64 [N]."""
         return self.source.lengths
 
     @property
     def target_lengths(self) -> np.ndarray:
-        """Tokens of each target sentence, the end of sentence included: int64 [N]."""
+        """The tokens of each target sentence, the end of sentence included: int64 [N]."""
         return self.target.lengths
 
     def padded(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
-        """The pairs `indices` [B] as int64 [B, S] and [B, T]; every sentence ends with `eos_id`, then `pad_id`."""
+        """Read pairs; every sentence ends with `eos_id`, then `pad_id`.
+
+        Args:
+            indices: [B], which ones.
+
+        Returns:
+            int64 [B, S] and [B, T].
+        """
         chosen = np.asarray(indices)
         return self.source.padded(chosen), self.target.padded(chosen)
 
@@ -86,10 +104,18 @@ class Pairs:
 
 @dataclass(frozen=True, eq=False)
 class TranslationData:
-    """A prepared data set. `source` says in words where it came from."""
+    """A prepared data set.
+
+    Attributes:
+        train, validation, test: the pairs of each split.
+        vocabulary: of both languages.
+        source: where it came from, in words.
+        deviations: in what it is not the paper's.
+    """
 
     train: Pairs
     validation: Pairs
     test: Pairs
     vocabulary: Vocabulary
     source: str
+    deviations: tuple[str, ...] = ()

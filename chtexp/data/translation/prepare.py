@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from chtexp.config.translation import TranslationDataConfig
 from chtexp.data.prepare import Log
 from chtexp.data.prepared import READ_ONLY, check, publish, read_manifest, write_manifest
 from chtexp.data.staging import staging
 from chtexp.data.translation.build import build, checksums
 from chtexp.data.translation.cache import Manifest, cache_folder, raw_folder
-from chtexp.data.translation.config import TranslationDataConfig
 from chtexp.data.translation.download import fetch, locate
 from chtexp.data.translation.load import load_translation
 from chtexp.data.translation.pairs import TranslationData
@@ -24,13 +24,20 @@ from chtexp.errors import UserError
 def prepare_translation(
     config: TranslationDataConfig, root: Path | None, log: Log = print, cache: Path | None = None
 ) -> TranslationData:
-    """Make sure that a data set lies prepared below `cache` (None: below the data root), and return it.
+    """Make sure that a data set lies prepared on disk, and return it.
 
-    Raw files are looked for in `<root>/<name>` and in the folders of it, and downloaded if they are missing. What is prepared
-    and whole stays; what is damaged, or was made from other raw files, is made anew. Everything done is told to `log`.
+    Raw files are looked for in `<root>/<name>` and in the folders of it, and downloaded if they are missing. What is prepared and
+    whole stays; what is damaged, or was made from other raw files, is made anew.
 
-    Raises `UserError` for a missing root, folders that cannot be written, files that are missing and cannot be downloaded, and
-    files that are not what they should be (with file and line).
+    Args:
+        config: of the data set.
+        root: of the data.
+        log: told everything that is done.
+        cache: of prepared data; None: the data root.
+
+    Raises:
+        UserError: a missing root, folders that cannot be written, files that are missing and cannot be downloaded, or files that
+            are not what they should be (with file and line).
     """
     title, raw, folder = config.corpus.title, raw_folder(config, root), cache_folder(config, root, cache)
     reason = _unfit(folder, locate(config.corpus, raw))

@@ -12,6 +12,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
+from chtexp.config.corpora import Format
 from chtexp.data.lines import Line, lines
 from chtexp.errors import UserError
 
@@ -31,7 +32,7 @@ _TAG = re.compile(r"</?(title|description)>")
 
 
 def talk_lines(path: Path) -> Iterator[Line]:
-    """The sentences of `train.tags.*`: talks, their titles and descriptions; addresses, numbers and keywords left out."""
+    """Read the sentences of `train.tags.*`: talks, their titles and descriptions; addresses, numbers and keywords left out."""
     for number, line in lines(path):
         if not _ABOUT_THE_TALK.search(line):
             yield number, _TAG.sub("", line).strip()
@@ -43,9 +44,13 @@ _ENTITY = re.compile(r"&#?\w+;")
 
 
 def segments(path: Path) -> Iterator[Line]:
-    """The sentence of every <seg>, entities resolved, from the test sets' XML and SGML (which no XML parser takes).
+    """Read the sentence of every <seg>, entities resolved, from the test sets' XML and SGML (which no XML parser takes).
 
-    Raises `UserError` for a file without segments and for one that does not end on its line.
+    Args:
+        path: the file.
+
+    Raises:
+        UserError: a file without segments, or a segment that does not end on its line.
     """
     empty = True
     for number, line in lines(path):
@@ -59,11 +64,19 @@ def segments(path: Path) -> Iterator[Line]:
         raise UserError(f"{path} holds no <seg>, but every sentence should stand in one; fetch the file again")
 
 
-def read_pairs(source: Path, target: Path, read: Reader, allow_empty: bool) -> Iterator[Pair]:
-    """The sentences of two files that translate each other.
+READERS: dict[Format, Reader] = {"lines": lines, "talk_lines": talk_lines, "segments": segments}
 
-    Raises `UserError` if one file has more sentences, and, unless `allow_empty`, for a sentence that is empty on one
-    side or both.
+
+def read_pairs(source: Path, target: Path, read: Reader, allow_empty: bool) -> Iterator[Pair]:
+    """Read the sentences of two files that translate each other.
+
+    Args:
+        source, target: the files.
+        read: reads one of them.
+        allow_empty: whether a sentence may be empty on one side or both.
+
+    Raises:
+        UserError: one file has more sentences, or a sentence is empty.
     """
     count = 0
     for count, (one, other) in enumerate(zip_longest(read(source), read(target)), 1):

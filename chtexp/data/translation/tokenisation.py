@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from chtexp.data.translation.config import TranslationDataConfig
+from chtexp.config.translation import TranslationDataConfig
 from chtexp.data.translation.moses import NORMALISERS, Moses
 
 
@@ -12,17 +12,23 @@ class Tokenisation(Protocol):
     """Text of one language to tokens and back."""
 
     def tokenise(self, text: str) -> str:
-        """Tokens with a space between two of them; no other white space is left."""
+        """Tokenise a text: a space between two tokens, and no other white space."""
 
     def detokenise(self, tokens: str) -> str:
-        """Text as a person writes it."""
+        """Write tokens as a person does."""
 
     def pipeline(self, tokens: str) -> str:
-        """Moses tokens of what `tokenise` made, as the paper's pipeline scores them."""
+        """The Moses tokens of what `tokenise` made, as the paper's pipeline scores them."""
 
 
 class Whitespace:
-    """The text as it stands, split at white space alone: `dog` and `dog.` are two tokens, as OpenNMT reads a file."""
+    """The text as it stands, split at white space alone: `dog` and `dog.` are two tokens, as OpenNMT reads a file.
+
+    Args:
+        language: `en` or `de`.
+        normalise: one of NORMALISERS.
+        lower_case: whether tokens are lower-cased.
+    """
 
     def __init__(self, language: str, normalise: str, lower_case: bool) -> None:
         self._normalise = NORMALISERS[normalise](language)

@@ -18,7 +18,12 @@ SPECIAL = ["<pad> ", "<bos> ", "<eos> ", "<unk> "]
 
 
 def learn_words(lines: Iterable[str], most: int) -> Tokenizer:
-    """The `most` entries at most of one language: the special ones, then words by falling frequency, then by the alphabet."""
+    """Learn the words of one language: the special ones, then words by falling frequency, then by the alphabet.
+
+    Args:
+        lines: tokenised.
+        most: entries, at the most.
+    """
     learner = _words(models.WordLevel(unk_token=SPECIAL[UNK]))
     trainer = trainers.WordLevelTrainer(vocab_size=most, special_tokens=SPECIAL, show_progress=False)
     learner.train_from_iterator(lines, trainer)
@@ -33,7 +38,12 @@ def _words(model: models.WordLevel) -> Tokenizer:
 
 
 def learn_bpe(lines: Iterable[str], merges: int) -> Tokenizer:
-    """The encoding learnt from tokenised lines: four special entries, 256 bytes, and at most `merges` pairs (seen twice)."""
+    """Learn a byte-pair encoding: four special entries, 256 bytes, and pairs seen twice.
+
+    Args:
+        lines: tokenised.
+        merges: pairs, at the most.
+    """
     learner = _byte_pairs(models.BPE())
     trainer = trainers.BpeTrainer(
         vocab_size=most_subwords(merges),
@@ -58,5 +68,5 @@ def _byte_pairs(model: models.BPE) -> Tokenizer:
 
 
 def most_subwords(merges: int) -> int:
-    """Special entries, bytes, and pairs."""
+    """The entries at the most: special ones, bytes, and `merges` pairs."""
     return len(SPECIAL) + 256 + merges

@@ -20,7 +20,12 @@ NOTHING: Copies = {}
 
 
 class Vocabulary:
-    """Text to numbers and back, as the data set was prepared. units: one of both languages, or the source's and the target's."""
+    """Text to numbers and back, as the data set was prepared.
+
+    Args:
+        units: one tokenizer for both languages, or the source's and the target's.
+        source, target: split text of each language into tokens.
+    """
 
     pad_id, bos_id, eos_id, unk_id = PAD, BOS, EOS, UNK
 
@@ -30,26 +35,26 @@ class Vocabulary:
 
     @classmethod
     def read(cls, path: Path, source: Tokenisation, target: Tokenisation) -> Vocabulary:
-        """The vocabulary that `write` left."""
+        """Read the vocabulary that `write` left."""
         units = [Tokenizer.from_str(json.dumps(one)) for one in json.loads(path.read_text(encoding="utf-8"))]
         return cls(units, source, target)
 
     def write(self, path: Path) -> None:
-        """One JSON list, its items in the library's own format."""
+        """Write one JSON list, its items in the library's own format."""
         path.write_text(self.text(), encoding="utf-8")
 
     def text(self) -> str:
-        """What `write` writes."""
+        """The text that `write` writes."""
         return f"[{','.join(one.to_str() for one in self._units)}]"
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """Entries of source and target, the special ones included: ids are 0..size-1."""
+        """The entries of source and target, the special ones included: ids are 0..size-1."""
         return self._units[0].get_vocab_size(), self._units[-1].get_vocab_size()
 
     @property
     def of_words(self) -> bool:
-        """Whether some text is unknown."""
+        """Whether units are words, so that some text is unknown."""
         return isinstance(self._units[-1].model, models.WordLevel)
 
     @property
@@ -59,19 +64,19 @@ class Vocabulary:
         return f"{source} and {target} words" if self.of_words else f"{target} joint sub-words"
 
     def encode(self, text: str) -> list[int]:
-        """A sentence of the source language: normalised, tokenised, split into units, with `eos_id` at the end."""
+        """Encode a sentence of the source language: normalised, tokenised, split into units, with `eos_id` at the end."""
         return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Iterable[str]) -> list[list[int]]:
-        """The same for several sentences; their lengths differ."""
+        """Encode several sentences of the source language; their lengths differ."""
         return self.encode_source([self._source.tokenise(text) for text in texts])
 
     def encode_source(self, lines: Sequence[str]) -> list[list[int]]:
-        """Sentences of the source language that are tokens already."""
+        """Encode sentences of the source language that are tokens already."""
         return _encoded(self._units[0], lines)
 
     def encode_target(self, lines: Sequence[str]) -> list[list[int]]:
-        """Sentences of the target language that are tokens already."""
+        """Encode sentences of the target language that are tokens already."""
         return _encoded(self._units[-1], lines)
 
     def source_words(self, text: str) -> list[str]:
@@ -79,22 +84,24 @@ class Vocabulary:
         return self._source.tokenise(text).split()
 
     def decode(self, ids: Ids, copies: Copies = NOTHING) -> str:
-        """The text of a sentence of the target language, detokenised; what follows the first `eos_id` is not looked at.
+        """Decode a sentence of the target language to text. What follows the first `eos_id` is not looked at.
 
-        copies: what stands for unknown words, by their places in `ids`; others become `<unk>`.
+        Args:
+            ids: of the sentence.
+            copies: what stands for unknown words, by their places in `ids`; others become `<unk>`.
         """
         return self.decode_batch([ids], [copies])[0]
 
     def decode_batch(self, ids: Iterable[Ids], copies: Sequence[Copies] | None = None) -> list[str]:
-        """The same for several sentences, e.g. the rows of [B, T]."""
+        """Decode several sentences to text, e.g. the rows of [B, T]."""
         return [self._target.detokenise(tokens) for tokens in self._tokens(ids, copies)]
 
     def decode_pipeline(self, ids: Ids, copies: Copies = NOTHING) -> str:
-        """The Moses tokens of a sentence, a space between two of them, as the paper's pipeline scores them."""
+        """Decode a sentence to Moses tokens, a space between two of them, as the paper's pipeline scores them."""
         return self.decode_pipeline_batch([ids], [copies])[0]
 
     def decode_pipeline_batch(self, ids: Iterable[Ids], copies: Sequence[Copies] | None = None) -> list[str]:
-        """The same for several sentences, e.g. the rows of [B, T]."""
+        """Decode several sentences to Moses tokens, e.g. the rows of [B, T]."""
         return [self._target.pipeline(tokens) for tokens in self._tokens(ids, copies)]
 
     def _tokens(self, ids: Iterable[Ids], copies: Sequence[Copies] | None) -> list[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from chtexp.report.figures.matrices import Matrices
 from chtexp.report.figures.sheet import Sheet
 from chtexp.report.figures.style import GREY, styled
 
@@ -12,8 +13,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def adjacency(title: str, masks: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> Figure:
-    """masks: rows of panels, each a bool array [outputs, inputs] by its name. A black place is a link."""
+def adjacency(title: str, masks: Matrices, notes: Sequence[str]) -> Figure:
+    """Draw adjacency matrices of network models, as in the paper's Figure 5.
+
+    Args:
+        title: the title of the figure.
+        masks: rows of panels, each a bool array [outputs, inputs] by its name; True (black) where there is a link.
+        notes: sentences below the figure.
+
+    Returns:
+        The figure.
+    """
     sheet = Sheet(title, len(masks), max(map(len, masks)), panel=(2.8, 3.0))
     with styled():
         for axes in sheet.axes.flat:

@@ -2,45 +2,53 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from chtexp.report.figures.evidence import DIAMOND, NO_RESULTS, Evidence, has_paper, metric_label, notes
+from chtexp.report.figures.figure_input import DIAMOND, NO_RESULTS, FigureInput, has_paper, metric_label, notes
 from chtexp.report.figures.sheet import Sheet, panel_places
 from chtexp.report.figures.style import COLOURS, GREY, HATCHES, paper_point, said, styled
+from chtexp.report.number_format import GAP, MARK, with_error
 from chtexp.report.table import Row
-from chtexp.report.words import GAP, MARK, with_error
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 PANELS_ABREAST = 2
 ROW_INCHES = 0.36
 
 
-def bars(evidence: Evidence) -> Figure:
-    """The cells of a table, side by side. A bar's axis starts at 0, or where it says."""
-    rows, columns = evidence.rows, evidence.columns
+def bars(given: FigureInput) -> Figure:
+    """Draw the cells of a table as bars: a panel a column, a bar a row.
+
+    Args:
+        given: the table, in the metric's unit.
+
+    Returns:
+        The figure. The axis of a panel starts at 0; a note says so where it does not.
+    """
+    rows, columns = given.rows, given.columns
     down, across = panel_places(len(columns), PANELS_ABREAST)
-    sheet = Sheet(evidence.table.layout.title, down, across, panel=(5.5, ROW_INCHES * len(rows) + 1.2), sharey=True)
+    sheet = Sheet(given.table.layout.title, down, across, panel=(5.5, ROW_INCHES * len(rows) + 1.2), sharey=True)
     cut = False
     with styled():
         for place, axes in enumerate(sheet.axes.flat):
             if place >= len(columns):
                 axes.set_visible(False)
                 continue
-            cut |= _panel(sheet, axes, evidence, columns[place])
-            axes.set_xlabel(metric_label(evidence.table) if place + across >= len(columns) else "")
+            cut |= _panel(sheet, axes, given, columns[place])
+            axes.set_xlabel(metric_label(given.table) if place + across >= len(columns) else "")
         for axes in sheet.axes[:, 0]:
             axes.set_yticks(range(len(rows)), rows)
             axes.set_ylim(len(rows) - 0.4, -0.6)  # the first row on top
     more = ["The bars are cut off on the left: their axes do not start at 0."] if cut else []
-    return sheet.finish(notes(evidence, *more, paper=DIAMOND if has_paper(evidence) else ""))
+    return sheet.finish(notes(given, *more, paper=DIAMOND if has_paper(given) else ""))
 
 
-def _panel(sheet: Sheet, axes: Any, evidence: Evidence, column: str) -> bool:
-    """Draw one; returns whether its axis starts above 0."""
-    cells = [evidence.cell(row, column) for row in evidence.rows]
-    groups = list(evidence.table.layout.groups)
+def _panel(sheet: Sheet, axes: Axes, given: FigureInput, column: str) -> bool:
+    """Draw one panel; return whether its axis starts above 0."""
+    cells = [given.cell(row, column) for row in given.rows]
+    groups = list(given.table.layout.groups)
     axes.set_title(column)
     axes.grid(axis="x")
     axes.tick_params(axis="y", length=0)
@@ -67,15 +75,13 @@ def _panel(sheet: Sheet, axes: Any, evidence: Evidence, column: str) -> bool:
                 axes.errorbar(cell.mean, height, xerr=cell.standard_error, color="black", capsize=4, linewidth=1.8)
         if cell.paper is not None:
             sheet.entry("the paper", paper_point(axes, cell.paper, height, xerr=cell.paper_standard_error))
-        numbers = with_error(cell.mean, cell.standard_error, evidence.table.layout.digits) + (
-            MARK if cell.marks else ""
-        )
+        numbers = with_error(cell.mean, cell.standard_error, given.table.layout.digits) + (MARK if cell.marks else "")
         axes.text(1.02, height, numbers, transform=axes.get_yaxis_transform(), va="center", color=_ink(numbers))
     return start > 0
 
 
 def _range(cells: list[Row]) -> tuple[float, float]:
-    """From 0, or from shortly below the lowest number where that would leave the differences unseen."""
+    """The limits of the axis: from 0, or from shortly below the lowest number where the differences would be too small to see."""
     ours = [(cell.mean, cell.standard_error or 0.0) for cell in cells if cell.mean is not None]
     papers = [(cell.paper, cell.paper_standard_error or 0.0) for cell in cells if cell.paper is not None]
     if not ours and not papers:
@@ -87,11 +93,12 @@ def _range(cells: list[Row]) -> tuple[float, float]:
     return (min(0.0, low), high + 0.05 * spread) if start <= 0 or low < 0.5 * high else (start, high + 0.08 * spread)
 
 
-def _fill(group: int) -> Any:
+def _fill(group: int) -> tuple[float, float, float]:
+    """The pale colour inside a bar: error bars and diamonds stand out on it."""
     from matplotlib.colors import to_rgb
 
-    red, green, blue = to_rgb(_edge(group))
-    return tuple(0.65 + 0.35 * part for part in (red, green, blue))  # pale, so that error bars and diamonds stand out
+    red, green, blue = (0.65 + 0.35 * part for part in to_rgb(_edge(group)))
+    return red, green, blue
 
 
 def _edge(group: int) -> str:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from chtexp.report.figures.evidence import NO_RESULTS, Evidence, notes
+from chtexp.report.figures.figure_input import NO_RESULTS, FigureInput, notes
 from chtexp.report.figures.sheet import Sheet, panel_places
 from chtexp.report.figures.style import COLOURS, GREY, line, paper_point, said, styled
-from chtexp.report.statistics import Rate, win_rate
-from chtexp.report.words import GAP
+from chtexp.report.number_format import GAP
+from chtexp.report.statistics import Place, Rate, win_rate
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Contestants = Mapping[str, Sequence[str]]  # by a name of its own, the rows that it stands for
-Values = Mapping[str, Mapping[Any, float]]  # of each row, by place
+Values = Mapping[str, Mapping[Place, float]]  # of each row, by place
 PANELS_ABREAST = 2
 ROW_INCHES = 0.42
 RULE = (
@@ -27,21 +28,27 @@ RULE = (
 PAPER_RULE = "◇: the same from the paper’s means, where it reports all of them."
 
 
-def win_rates(evidence: Evidence, contests: Mapping[str, Contestants] | None = None) -> Figure:
-    """A panel a contest, a point a contestant. contests: by title; without them every row competes with every other.
+def win_rates(given: FigureInput, contests: Mapping[str, Contestants] | None = None) -> Figure:
+    """Draw win rates with their intervals: a panel a contest, a point a contestant.
 
-    What the paper's win rates compare, and how a contestant of several rows counts, is not said there [choice]: RULE.
+    How the paper's win rates are computed, and how a contestant of several rows counts, is not said there [choice]: RULE.
+
+    Args:
+        given: the table; values are compared column by column and seed by seed.
+        contests: the contestants of each contest by its title. None: every row competes with every other.
+
+    Returns:
+        The figure, in percent.
     """
     contests = {
-        title: {name: [row for row in rows if row in evidence.rows] for name, rows in contestants.items()}
-        for title, contestants in (contests or {"all rows": {row: [row] for row in evidence.rows}}).items()
+        title: {name: [row for row in rows if row in given.rows] for name, rows in contestants.items()}
+        for title, contestants in (contests or {"all rows": {row: [row] for row in given.rows}}).items()
     }
     rows = max(len(contestants) for contestants in contests.values())
     down, across = panel_places(len(contests), PANELS_ABREAST)
-    sheet = Sheet(evidence.table.layout.title, down, across, panel=(5.5, ROW_INCHES * rows + 1.3))
-    papers: Values = {
-        row: {c: paper for c in evidence.columns if (paper := evidence.cell(row, c).paper) is not None}
-        for row in evidence.rows
+    sheet = Sheet(given.table.layout.title, down, across, panel=(5.5, ROW_INCHES * rows + 1.3))
+    papers: Values[str] = {
+        row: {c: paper for c in given.columns if (paper := given.cell(row, c).paper) is not None} for row in given.rows
     }
     with styled():
         for place, axes in enumerate(sheet.axes.flat):
@@ -49,12 +56,21 @@ def win_rates(evidence: Evidence, contests: Mapping[str, Contestants] | None = N
                 axes.set_visible(False)
                 continue
             title = list(contests)[place]
-            _panel(sheet, axes, evidence, title, contests[title], papers)
-    return sheet.finish(notes(evidence, RULE, paper=PAPER_RULE if any(papers.values()) else ""))
+            _panel(sheet, axes, given, title, contests[title], papers)
+    return sheet.finish(notes(given, RULE, paper=PAPER_RULE if any(papers.values()) else ""))
 
 
-def rates(values: Values, contestants: Contestants, *, higher_is_better: bool) -> dict[str, Rate]:
-    """The win rate of each contestant against all others. values: of each row, by place (column and seed)."""
+def rates(values: Values[Place], contestants: Contestants, *, higher_is_better: bool) -> dict[str, Rate]:
+    """Compute the win rate of each contestant against all others.
+
+    Args:
+        values: of each row, its value at each place: a column, or a column and a seed.
+        contestants: the rows that each contestant stands for; of several, their mean counts.
+        higher_is_better: whether the higher value wins.
+
+    Returns:
+        Rates in [0, 1] by contestant.
+    """
     means = {name: _mean([values[row] for row in rows]) for name, rows in contestants.items()}
     return {
         name: win_rate(mine, [means[other] for other in means if other != name], higher_is_better=higher_is_better)
@@ -62,25 +78,27 @@ def rates(values: Values, contestants: Contestants, *, higher_is_better: bool) -
     }
 
 
-def _mean(rows: Sequence[Mapping[Any, float]]) -> Mapping[Any, float]:
+def _mean(rows: Sequence[Mapping[Place, float]]) -> Mapping[Place, float]:
     """The mean over `rows` at each place where all have a value."""
     places = [place for place in rows[0] if all(place in row for row in rows)] if rows else []
     return {place: fmean(row[place] for row in rows) for place in places}
 
 
-def values_by_seed(evidence: Evidence) -> Values:
-    """Of each row, the value of each (column, seed)."""
-    found: dict[str, dict[tuple[str, int], float]] = {row: {} for row in evidence.rows}
-    for cell in evidence.table.rows:
+def values_by_seed(given: FigureInput) -> Values[tuple[str, int]]:
+    """Collect the value of each (column, seed), in the metric's unit, by row."""
+    found: dict[str, dict[tuple[str, int], float]] = {row: {} for row in given.rows}
+    for cell in given.table.rows:
         for seed, value in zip(cell.seeds, cell.values, strict=True):
             if value is not None:
                 found[cell.row][cell.column, seed] = value
     return found
 
 
-def _panel(sheet: Sheet, axes: Any, evidence: Evidence, title: str, contestants: Contestants, papers: Values) -> None:
-    higher = evidence.table.higher_is_better
-    ours = rates(values_by_seed(evidence), contestants, higher_is_better=higher)
+def _panel(
+    sheet: Sheet, axes: Axes, given: FigureInput, title: str, contestants: Contestants, papers: Values[str]
+) -> None:
+    higher = given.table.higher_is_better
+    ours = rates(values_by_seed(given), contestants, higher_is_better=higher)
     theirs = rates(papers, contestants, higher_is_better=higher)
     complete = all(rate.rate is not None for rate in theirs.values())
     axes.set_title(title)
@@ -110,7 +128,7 @@ def _panel(sheet: Sheet, axes: Any, evidence: Evidence, title: str, contestants:
                 zorder=6,  # within the paper's diamond, where both are the same
             )
             drawn.lines[0].set_gid(f"{title} {name}")
-            mark = "".join(sorted({evidence.marked(row) for row in contestants[name]}))
+            mark = "".join(sorted({given.marked(row) for row in contestants[name]}))
             text = f"{middle:.0f}%{mark} of {rate.places}"
         if complete and (paper := theirs[name].rate) is not None:
             sheet.entry("the paper", paper_point(axes, 100 * paper, height))

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from chtexp.report.figures.evidence import NO_RESULTS, Evidence, notes, without_records
-from chtexp.report.figures.recorded import updates
+from chtexp.report.figures.figure_input import NO_RESULTS, FigureInput, notes, without_records
+from chtexp.report.figures.recorded import Quantiles, quantiles, updates
 from chtexp.report.figures.sheet import Sheet
 from chtexp.report.figures.style import COLOURS, empty, styled
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Box = tuple[float, float, float, float, float]  # lowest, quartiles, highest
-Layers = Mapping[str, Mapping[str, Box]]  # boxes by layer, then by side and moment
+Layers = Mapping[str, Mapping[str, Quantiles]]  # by layer, then by side and moment
 
 # By side and moment: where among a layer's boxes, colour, and the mark of the median, filled after the last update.
 SERIES = {
@@ -30,35 +30,42 @@ RULE = (
 )
 
 
-def degrees(evidence: Evidence) -> Figure:
-    """A panel a cell: rows of the table down, its columns across."""
-    rows, columns = evidence.rows, evidence.columns
-    sheet = Sheet(f"Degrees of neurons: {evidence.table.layout.title}", len(rows), len(columns), panel=(5.5, 3.2))
+def degrees(given: FigureInput) -> Figure:
+    """Draw the degrees of neurons after the first and the last topology update, a panel a cell.
+
+    Args:
+        given: the table, and the records of its runs; the first seed that has records is drawn.
+
+    Returns:
+        The figure: rows of the table down, its columns across; degrees in links.
+    """
+    rows, columns = given.rows, given.columns
+    sheet = Sheet(f"Degrees of neurons: {given.table.layout.title}", len(rows), len(columns), panel=(5.5, 3.2))
     with styled():
         for down, row in enumerate(rows):
             for across, column in enumerate(columns):
                 axes = sheet.axes[down, across]
-                axes.set_title(f"{row} on {column}{evidence.marked(row, [column])}")
-                layers = _layers(evidence, row, column)
+                axes.set_title(f"{row} on {column}{given.marked(row, [column])}")
+                layers = _layers(given, row, column)
                 if layers:
                     _panel(sheet, axes, layers)
                     axes.set_ylabel("degree" if across == 0 else "")
                 else:
-                    empty(axes, "not recorded" if evidence.has_results else NO_RESULTS)
-    return sheet.finish(notes(evidence, RULE, *without_records(evidence), over_seeds=False))
+                    empty(axes, "not recorded" if given.has_results else NO_RESULTS)
+    return sheet.finish(notes(given, RULE, *without_records(given), over_seeds=False))
 
 
-def _layers(evidence: Evidence, row: str, column: str) -> Layers:
-    every = updates(evidence.recorded(row, column), "input_degrees", "output_degrees")
+def _layers(given: FigureInput, row: str, column: str) -> Layers:
+    every = updates(given.recorded(row, column), "input_degrees", "output_degrees")
     moments = {"first": every[0].layers, "last": every[-1].layers} if every else {}
-    found: dict[str, dict[str, Box]] = {}
+    found: dict[str, dict[str, Quantiles]] = {}
     for side, moment in SERIES:
         for name, layer in moments.get(moment, {}).items():
-            found.setdefault(name, {})[f"{side} {moment}"] = layer[f"{side}_degrees"]
+            found.setdefault(name, {})[f"{side} {moment}"] = quantiles(layer, f"{side}_degrees")
     return found
 
 
-def _panel(sheet: Sheet, axes: Any, layers: Layers) -> None:
+def _panel(sheet: Sheet, axes: Axes, layers: Layers) -> None:
     for (side, moment), (beside, colour, marker) in SERIES.items():
         boxes = [(place + beside, layer[f"{side} {moment}"]) for place, layer in enumerate(layers.values())]
         places = [place for place, _ in boxes]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chtexp.report.figures.evidence import NO_RESULTS, Evidence, has_paper, metric_label, notes
+from chtexp.report.figures.figure_input import NO_RESULTS, FigureInput, has_paper, metric_label, notes
 from chtexp.report.figures.sheet import Sheet
 from chtexp.report.figures.style import FAINT, GREY, LIGHTNESS, styled
-from chtexp.report.words import MARK, rounded
+from chtexp.report.number_format import MARK, rounded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,16 +15,25 @@ if TYPE_CHECKING:
 BRACKETS = "In brackets: the paper’s value, at its full training."
 
 
-def heat_map(evidence: Evidence, across: str = "", down: str = "") -> Figure:
-    """The means of a table; the paper's in brackets below ours. across, down: what columns and rows are."""
+def heat_map(given: FigureInput, across: str = "", down: str = "") -> Figure:
+    """Draw the means of a table as a heat map: rows down, columns across, the paper's values in brackets below ours.
+
+    Args:
+        given: the table.
+        across: the label of the columns.
+        down: the label of the rows.
+
+    Returns:
+        The figure.
+    """
     import numpy as np
 
-    rows, columns = evidence.rows, evidence.columns
-    cells = [[evidence.cell(row, column) for column in columns] for row in rows]
+    rows, columns = given.rows, given.columns
+    cells = [[given.cell(row, column) for column in columns] for row in rows]
     values = np.array([[np.nan if cell.mean is None else cell.mean for cell in line] for line in cells], dtype=float)
-    two_lines, digits = has_paper(evidence), evidence.table.layout.digits
+    two_lines, digits = has_paper(given), given.table.layout.digits
     size = (max(8.0, 1.5 * len(columns) + 3.5), (0.95 if two_lines else 0.75) * len(rows) + 1.3)
-    sheet = Sheet(evidence.table.layout.title, 1, 1, panel=size)
+    sheet = Sheet(given.table.layout.title, 1, 1, panel=size)
     axes = sheet.axes[0, 0]
     with styled():
         image = axes.imshow(np.ma.masked_invalid(values), cmap=LIGHTNESS, aspect="auto", interpolation="none")
@@ -47,10 +56,10 @@ def heat_map(evidence: Evidence, across: str = "", down: str = "") -> Figure:
                 dark = cell.mean is not None and image.norm(cell.mean) < 0.5
                 ink = "white" if dark else "black"
                 axes.text(place, height, text, ha="center", va="center", color=ink, gid=f"{cell.row} {cell.column}")
-        if evidence.has_results:
+        if given.has_results:
             bar = sheet.figure.colorbar(image, ax=axes, pad=0.02)
-            bar.set_label(metric_label(evidence.table))
+            bar.set_label(metric_label(given.table))
             bar.outline.set_visible(False)
         else:
             axes.set_title(NO_RESULTS, color=GREY)
-    return sheet.finish(notes(evidence, paper=BRACKETS if two_lines else ""))
+    return sheet.finish(notes(given, paper=BRACKETS if two_lines else ""))

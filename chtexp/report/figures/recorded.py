@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from chtexp.report.figures.series import Record
+from chtexp.report.figures.series import Record, number_of
 
+Layer = Mapping[str, object]  # what was recorded of one layer, by name
+Quantiles = tuple[float, float, float, float, float]  # lowest, quartiles, highest
 QUANTILES = 5  # of the degrees of a layer's neurons
 
 
 class LayersAt(NamedTuple):
-    """What an update, at an optimizer step, recorded of each layer by name."""
+    """What one topology update recorded of each layer.
+
+    Attributes:
+        step: the optimizer step of the update.
+        layers: the records of the layers, by name.
+    """
 
     step: float
-    layers: Mapping[str, Mapping[str, Any]]
+    layers: Mapping[str, Layer]
 
 
-def checked(records: Sequence[Any]) -> Sequence[Record]:
-    """`records`, if they are what runs write. Raises ValueError for anything else where a number or a layer belongs."""
+def checked(records: Sequence[Record]) -> Sequence[Record]:
+    """Check that records are what runs write.
+
+    Args:
+        records: the lines of a `metrics.jsonl`.
+
+    Returns:
+        The same records.
+
+    Raises:
+        ValueError: a record without a step, or with something else where a number or a layer belongs.
+    """
     for record in records:
         if not isinstance(record, Mapping) or not _is_number(record.get("step")):
             raise ValueError(f"no record of a step: {record}")
@@ -32,21 +49,56 @@ def checked(records: Sequence[Any]) -> Sequence[Record]:
 
 
 def updates(records: Sequence[Record], *keys: str) -> list[LayersAt]:
-    """The topology updates in the order of time, each with the layers of which all `keys` are recorded.
+    """Collect the topology updates in the order of time, each with the layers that recorded all of `keys`.
 
-    Those that know fewer layers than the last one are left out: a run that was begun with earlier code recorded less.
+    Updates with fewer layers than the last one are left out: a run that was begun with earlier code recorded less.
+
+    Args:
+        records: the lines of a `metrics.jsonl`.
+        keys: what a layer must have recorded.
+
+    Returns:
+        The updates that have such layers.
     """
     found = {
-        float(record["step"]): {
-            name: layer
-            for name, layer in record.get("layers", {}).items()
-            if all(layer.get(key) is not None for key in keys)
+        step: {
+            name: layer for name, layer in _layers(record).items() if all(layer.get(key) is not None for key in keys)
         }
         for record in records
-        if record.get("kind") == "update"
+        if record.get("kind") == "update" and (step := number_of(record, "step")) is not None
     }
     every = [LayersAt(step, layers) for step, layers in sorted(found.items())]
     return [at for at in every if at.layers and at.layers.keys() == every[-1].layers.keys()]
+
+
+def share(layer: Layer, key: str) -> float:
+    """The share in [0, 1] that a layer recorded under `key`.
+
+    Raises:
+        ValueError: there is no number.
+    """
+    value = number_of(layer, key)
+    if value is None:
+        raise ValueError(f"{key} is no number: {layer.get(key)}")
+    return value
+
+
+def quantiles(layer: Layer, key: str) -> Quantiles:
+    """The quantiles of degrees, in links, that a layer recorded under `key`.
+
+    Raises:
+        ValueError: there are no five numbers.
+    """
+    value = layer.get(key)
+    if not isinstance(value, list):
+        raise ValueError(f"{key} are no quantiles: {value}")
+    lowest, lower, median, upper, highest = map(float, value)
+    return lowest, lower, median, upper, highest
+
+
+def _layers(record: Record) -> Mapping[str, Layer]:
+    layers = record.get("layers", {})
+    return layers if isinstance(layers, Mapping) else {}
 
 
 def _is_layer(layer: object) -> bool:

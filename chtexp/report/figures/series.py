@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from chtexp.report.figures.style import logarithmic
 from chtexp.report.statistics import mean_and_error
+from chtexp.store.records import Plain
 
-Record = Mapping[str, Any]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Record = Plain  # a line of `metrics.jsonl`
 Points = tuple[tuple[float, float], ...]
 
 LOGARITHMIC = 4  # highest over lowest value
@@ -27,7 +33,14 @@ def label_of(metric: str) -> str:
 
 
 class Quantity(NamedTuple):
-    """label: with its unit. of: its value in a record, None where the record has none. key: its name in records."""
+    """A quantity that runs record over training.
+
+    Attributes:
+        label: its name with its unit.
+        of: its value in a record, in that unit; None where the record has none.
+        key: its name in records.
+        percent: whether it is in percent, so that its axis ends at 100.
+    """
 
     label: str
     of: Callable[[Record], float | None]
@@ -35,8 +48,18 @@ class Quantity(NamedTuple):
     percent: bool = False
 
 
+def number_of(record: Record, key: str) -> float | None:
+    """The number that a record has under `key`; None where it has none."""
+    value = record.get(key)
+    return float(value) if isinstance(value, int | float) else None
+
+
 def _percent(label: str, key: str) -> Quantity:
-    return Quantity(label, lambda record: None if record.get(key) is None else 100 * float(record[key]), key, True)
+    def of(record: Record) -> float | None:
+        share = number_of(record, key)
+        return None if share is None else 100 * share
+
+    return Quantity(label, of, key, True)
 
 
 QUANTITIES: dict[str, Quantity] = {
@@ -44,40 +67,68 @@ QUANTITIES: dict[str, Quantity] = {
     "anp": _percent("ANP (%)", "anp"),
     "itop": _percent("ITOP rate (%)", "itop"),
     "overlap": _percent("overlap (%)", "overlap"),
-    "train_loss": Quantity("training loss", lambda record: record.get("train_loss"), "train_loss"),
+    "train_loss": Quantity("training loss", lambda record: number_of(record, "train_loss"), "train_loss"),
 }
 
 
 def metric_quantity(metric: str, runs: Sequence[Sequence[Record]]) -> Quantity:
-    """What is followed over training: `metric` where it is recorded, else what was evaluated instead of it.
+    """Choose what is followed over training: `metric` where it is recorded, otherwise what was evaluated instead of it.
 
-    A translation run, e.g., knows its BLEU at the end alone.
+    A translation run, for example, knows its BLEU only at the end.
+
+    Args:
+        metric: the metric that runs report.
+        runs: the records of each run.
+
+    Returns:
+        The quantity.
     """
     known = {key for records in runs for record in records for key in record}
     name = next((key for key in (metric, *INSTEAD) if key in known), metric)
-    return Quantity(label_of(name), lambda record: record.get(name), name, name == "accuracy")
+    return Quantity(label_of(name), lambda record: number_of(record, name), name, name == "accuracy")
 
 
 def quantity(name: str, metric: str, runs: Sequence[Sequence[Record]]) -> Quantity:
-    """The quantity `name`: METRIC, or one of QUANTITIES."""
+    """Find the quantity `name`.
+
+    Args:
+        name: METRIC, or a key of QUANTITIES.
+        metric: the metric that runs report.
+        runs: the records of each run.
+
+    Returns:
+        The quantity.
+    """
     return metric_quantity(metric, runs) if name == METRIC else QUANTITIES[name]
 
 
 def series(records: Sequence[Record], of: Callable[[Record], float | None], against: str = "step") -> Points:
-    """The finite values of one run in the order of time; of two records at a step the later counts.
+    """Collect the finite values of one run in the order of time; of two records at a step the later one counts.
 
-    against: the key of the horizontal axis; records without it are passed over.
+    Args:
+        records: the records of the run.
+        of: the value in a record, or None.
+        against: the key of the horizontal axis; records without it are passed over.
+
+    Returns:
+        Points (place on that axis, value).
     """
     found = {
-        float(record[against]): float(value)
+        place: value
         for record in records
-        if record.get(against) is not None and (value := of(record)) is not None
+        if (place := number_of(record, against)) is not None and (value := of(record)) is not None
     }
     return tuple(sorted(point for point in found.items() if all(map(math.isfinite, point))))
 
 
 class Band(NamedTuple):
-    """The mean over runs where all of them have a value, and its standard error (0 of one run)."""
+    """The mean over runs, where all of them have a value, and its standard error.
+
+    Attributes:
+        places: on the horizontal axis.
+        means: the mean at each place.
+        errors: the standard error of each mean; 0 for one run.
+    """
 
     places: tuple[float, ...]
     means: tuple[float, ...]
@@ -85,7 +136,7 @@ class Band(NamedTuple):
 
 
 def over_seeds(runs: Sequence[Points]) -> Band:
-    """One line of several seeds."""
+    """Average the points of several seeds; runs without points are passed over."""
     runs = [run for run in runs if run]
     values = [dict(run) for run in runs]
     places = tuple(place for place, _ in runs[0] if all(place in value for value in values)) if runs else ()
@@ -94,12 +145,15 @@ def over_seeds(runs: Sequence[Points]) -> Band:
     return Band(places, tuple(map(fmean, columns)), errors)
 
 
-def fit_scale(axes: Any, wanted: Quantity, beside: Sequence[float] = ()) -> None:
-    """Percents end at 100; a perplexity that falls to a fraction is seen on a logarithmic axis only.
+def fit_scale(axes: Axes, wanted: Quantity, beside: Sequence[float] = ()) -> None:
+    """Fit the vertical axis of a panel to its lines: percents end at 100, and values of a wide range get a logarithmic axis.
 
-    beside: values that will stand beside the lines, at heights that must be seen as well.
+    Args:
+        axes: the panel, with its lines.
+        wanted: the quantity that it shows.
+        beside: values that will stand beside the lines, and must be visible as well.
     """
-    values = [*beside, *(value for drawn in axes.lines for value in drawn.get_ydata())]
+    values = [*beside, *(value for drawn in axes.lines for value in np.asarray(drawn.get_ydata(), float).tolist())]
     if not values:
         return
     if beside:

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 from chtexp.report.figures.style import FONT, styled
 
 if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.artist import Artist
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 LINE = 1.35 * FONT / 72  # inches from one line of text to the next
 LETTER = 0.56 * FONT / 72  # inches that a letter takes on average
@@ -21,27 +24,47 @@ DIGITS = 5  # of a place, as a share of the figure
 
 
 class Sheet:
-    """Make one, draw into `axes` (rows x columns), `entry` what the legend shows, and `finish` it."""
+    """The page of a figure: draw into `axes`, an object array [rows, columns], add `entry`s to the legend, and `finish` it."""
 
     def __init__(
-        self, title: str, rows: int, columns: int, *, panel: tuple[float, float] = (5.4, 3.3), **subplots: Any
+        self, title: str, rows: int, columns: int, *, panel: tuple[float, float] = (5.4, 3.3), sharey: bool = False
     ) -> None:
-        """title: wrapped to the width. panel: inches of one. subplots: as `Figure.subplots` takes them."""
+        """Lay out the panels.
+
+        Args:
+            title: it is wrapped to the width.
+            rows: of panels.
+            columns: of panels.
+            panel: width and height of one panel, in inches.
+            sharey: whether the panels share one vertical axis.
+        """
         from matplotlib.figure import Figure
 
         with styled():
             self._size = (max(NARROWEST, columns * panel[0]), rows * panel[1])
             self.figure: Figure = Figure(figsize=self._size, layout="constrained")
-            self.axes: Any = self.figure.subplots(rows, columns, squeeze=False, **subplots)
+            self.axes: np.ndarray = self.figure.subplots(rows, columns, squeeze=False, sharey=sharey)
         self._title = title
-        self._entries: dict[str, Any] = {}
+        self._entries: dict[str, Artist | tuple[Artist, ...]] = {}
 
-    def entry(self, name: str, handle: Any) -> None:
-        """A line of the legend; a name that is there already stays as it is. handle: or several, side by side."""
+    def entry(self, name: str, handle: Artist | tuple[Artist, ...]) -> None:
+        """Add a line to the legend, unless one of this name is there already.
+
+        Args:
+            name: the words of the line.
+            handle: what is drawn beside them; of a tuple, all side by side.
+        """
         self._entries.setdefault(name, handle)
 
     def finish(self, notes: Sequence[str] = ()) -> Figure:
-        """The figure, grown by what stands above and below its panels. notes: sentences, each on lines of its own."""
+        """Add title, legend and notes, and enlarge the figure by the room that they take.
+
+        Args:
+            notes: sentences below the panels, each on lines of its own.
+
+        Returns:
+            The figure, ready to be written.
+        """
         from matplotlib.legend_handler import HandlerTuple
 
         with styled():
@@ -54,13 +77,13 @@ class Sheet:
             top, bottom = len(above) * LINE + MARGIN, len(below) * LINE + (MARGIN if below else 0.0)
             height = top + legend + panels + bottom
             self.figure.set_size_inches(width, height)
-            engine: Any = self.figure.get_layout_engine()
-            engine.set(rect=(0, bottom / height, 1, panels / height), w_pad=0.16, h_pad=0.08)
+            self._engine().set(rect=(0, bottom / height, 1, panels / height), w_pad=0.16, h_pad=0.08)
             left = MARGIN / width
             self.figure.text(left, 1 - MARGIN / height, "\n".join(above), va="top", weight="bold", gid="title")
             if self._entries:
+                handles: list[Any] = list(self._entries.values())  # matplotlib's types forget its tuples of handles
                 self.figure.legend(
-                    list(self._entries.values()),
+                    handles,
                     list(self._entries),
                     loc="upper left",
                     bbox_to_anchor=(0, 1 - top / height),
@@ -76,13 +99,23 @@ class Sheet:
         return self.figure
 
     def _settle(self) -> None:
-        """Lay the panels out, now and once: the solver's last digits differ from one time to the next."""
-        for _ in range(2):  # numbers at the axes change with the room that they leave
-            self.figure.draw_without_rendering()
-        self.figure.set_layout_engine("none")
+        """Lay out the panels once: the last digits of the solver differ from one call to the next.
+
+        The layout engine takes two passes by itself, since the numbers at the axes change with the room that they get. A second
+        call, or a drawing, would move panels by a few hundredths of a percent of the figure, and take half of a figure's time.
+        """
+        self._engine().execute(self.figure)
+        self.figure.set_layout_engine(None)
         for axes in self.figure.axes:
             place = axes.get_position(original=True).bounds
             axes.set_position(tuple(round(value, DIGITS) for value in place))
+
+    def _engine(self) -> ConstrainedLayoutEngine:
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+        engine = self.figure.get_layout_engine()
+        assert isinstance(engine, ConstrainedLayoutEngine)
+        return engine
 
     def _legend_columns(self, width: float) -> int:
         longest = max(map(len, self._entries), default=0)
@@ -90,6 +123,14 @@ class Sheet:
 
 
 def panel_places(panels: int, abreast: int) -> tuple[int, int]:
-    """Rows and columns of so many panels, at most `abreast` side by side."""
+    """The rows and columns that hold so many panels.
+
+    Args:
+        panels: how many there are.
+        abreast: the most that stand side by side.
+
+    Returns:
+        Rows and columns, at least 1 each.
+    """
     columns = max(1, min(panels, abreast))
     return max(1, -(-panels // columns)), columns

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from chtexp.report.figures.evidence import NO_RESULTS, Evidence, disturbed, metric_label, notes
+from chtexp.report.figures.figure_input import NO_RESULTS, FigureInput, disturbed, metric_label, notes
 from chtexp.report.figures.sheet import Sheet, panel_places
 from chtexp.report.figures.style import empty, line, logarithmic, styled
+from chtexp.store import Result
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 PANELS_ABREAST = 2
@@ -20,10 +23,10 @@ PALE = "Pale: the paper’s value, at the FLOPs of its full training by the cost
 SECONDS = "seconds of training, of one run on the hardware that trained it"
 
 
-def _trade_off(evidence: Evidence, label: str, key: Callable[[Any], float], *, papers: bool) -> Figure:
-    columns = evidence.columns
+def _trade_off(given: FigureInput, label: str, key: Callable[[Result], float], *, papers: bool) -> Figure:
+    columns = given.columns
     down, across = panel_places(len(columns), PANELS_ABREAST)
-    sheet = Sheet(evidence.table.layout.title, down, across, panel=(5.5, 3.9))
+    sheet = Sheet(given.table.layout.title, down, across, panel=(5.5, 3.9))
     theirs = False
     with styled():
         for place, axes in enumerate(sheet.axes.flat):
@@ -33,22 +36,22 @@ def _trade_off(evidence: Evidence, label: str, key: Callable[[Any], float], *, p
             column = columns[place]
             axes.set_title(column)
             axes.grid()
-            for number, row in enumerate(evidence.rows):
-                _point(sheet, axes, evidence, row, column, number, key)
-                theirs |= papers and _paper(sheet, axes, evidence, row, column, number)
+            for number, row in enumerate(given.rows):
+                _point(sheet, axes, given, row, column, number, key)
+                theirs |= papers and _paper(sheet, axes, given, row, column, number)
             logarithmic(axes, "x")
             if not axes.has_data():
                 empty(axes, NO_RESULTS)
             axes.set_xlabel(label.partition(",")[0] if place + across >= len(columns) else "")
-            axes.set_ylabel(metric_label(evidence.table) if place % across == 0 else "")
-    timed = disturbed(evidence) if label == SECONDS else []
-    return sheet.finish(notes(evidence, f"Across: {label}.", *timed, paper=PALE if theirs else ""))
+            axes.set_ylabel(metric_label(given.table) if place % across == 0 else "")
+    timed = disturbed(given) if label == SECONDS else []
+    return sheet.finish(notes(given, f"Across: {label}.", *timed, paper=PALE if theirs else ""))
 
 
 def _point(
-    sheet: Sheet, axes: Any, evidence: Evidence, row: str, column: str, number: int, key: Callable[[Any], float]
+    sheet: Sheet, axes: Axes, given: FigureInput, row: str, column: str, number: int, key: Callable[[Result], float]
 ) -> None:
-    cell, runs = evidence.cell(row, column), evidence.runs_of(row, column)
+    cell, runs = given.cell(row, column), given.runs_of(row, column)
     if cell.mean is None or not runs:
         return
     look = line(number)
@@ -64,21 +67,21 @@ def _point(
         capsize=4,
         gid=f"{row} {column}",
     )
-    _entry(sheet, evidence, row, number)
+    _entry(sheet, given, row, number)
 
 
-def _paper(sheet: Sheet, axes: Any, evidence: Evidence, row: str, column: str, number: int) -> bool:
-    paper, taken = evidence.cell(row, column).paper, evidence.paper_flops.get((row, column))
+def _paper(sheet: Sheet, axes: Axes, given: FigureInput, row: str, column: str, number: int) -> bool:
+    paper, taken = given.cell(row, column).paper, given.paper_flops.get((row, column))
     if paper is None or taken is None:
         return False
     look = line(number)
     axes.plot(taken, paper, look.marker, color=look.color, alpha=0.5, markersize=11, markeredgewidth=0, gid="paper")
-    _entry(sheet, evidence, row, number)
+    _entry(sheet, given, row, number)
     return True
 
 
-def _entry(sheet: Sheet, evidence: Evidence, row: str, number: int) -> None:
-    """The row in the legend, once, whether the paper's point or ours is drawn."""
+def _entry(sheet: Sheet, given: FigureInput, row: str, number: int) -> None:
+    """Add the row to the legend, once, whether the paper's point or ours is drawn."""
     from matplotlib.lines import Line2D
 
     look = line(number)
@@ -92,8 +95,16 @@ def _entry(sheet: Sheet, evidence: Evidence, row: str, number: int) -> None:
         markerfacecolor="none",
         markeredgewidth=2.2,
     )
-    sheet.entry(row + evidence.marked(row), shown)
+    sheet.entry(row + given.marked(row), shown)
 
 
-flops = partial(_trade_off, label=FLOPS, key=lambda result: float(result["flops"]["sparse"]), papers=True)
-seconds = partial(_trade_off, label=SECONDS, key=lambda result: float(result["seconds"]), papers=False)
+def _flops(result: Result) -> float:
+    return result.flops.sparse if result.flops else math.nan
+
+
+def _seconds(result: Result) -> float:
+    return result.seconds
+
+
+flops = partial(_trade_off, label=FLOPS, key=_flops, papers=True)
+seconds = partial(_trade_off, label=SECONDS, key=_seconds, papers=False)

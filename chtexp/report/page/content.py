@@ -15,9 +15,12 @@ from chtexp.report.table import Row, Table
 
 @dataclass(frozen=True)
 class Typed:
-    """What was typed to make the page, so that the commands on it make what it shows.
+    """What was typed to make the page, so that the commands on it reproduce what it shows.
 
-    overrides: KEY=VALUE. results: flags of what is read besides the run folders. config: flags of where one's own files are.
+    Attributes:
+        overrides: words of the form KEY=VALUE.
+        results: flags that name results besides the run folders.
+        config: flags that name the user's own configuration files.
     """
 
     overrides: tuple[str, ...] = ()
@@ -25,14 +28,28 @@ class Typed:
     config: tuple[str, ...] = ()
 
     def command(self, *words: str, reads_results: bool = True) -> str:
-        """What to type for `words`, e.g. "table", "table7", with the same overrides and flags."""
+        """Compose a command with the same overrides and flags.
+
+        Args:
+            words: the command and its arguments, e.g. "table", "table7".
+            reads_results: whether the command takes the flags of `results`.
+
+        Returns:
+            The command as a shell takes it.
+        """
         results = self.results if reads_results else ()
         return shlex.join(["chtexp", *words, *self.overrides, *results, *self.config])
 
 
 @dataclass(frozen=True)
 class TablePart:
-    """A table by its name, or (table: None) why it cannot be made."""
+    """A table, or why it cannot be made.
+
+    Attributes:
+        name: the name of the table.
+        table: None where it cannot be made.
+        problem: the reason, then.
+    """
 
     name: str
     table: Table | None
@@ -50,16 +67,17 @@ class TablePart:
 
     @property
     def sections(self) -> list[Section]:
+        """The table's sections; none where it cannot be made."""
         return list(sections(self.table)) if self.table else []
 
     @property
     def cells(self) -> list[Row]:
-        """In the order of the first section's rows."""
+        """The cells in the order of the first section's rows."""
         return ordered(self.table) if self.table else []
 
     @property
     def glance(self) -> list[tuple[str, str, list[Row | None]]]:
-        """Methods by columns: group, row, and its cells in the layout's order of columns."""
+        """The methods by columns: group, row, and the row's cells in the order of the layout's columns."""
         if self.table is None:
             return []
         layout, cells = self.table.layout, {(row.group, row.row, row.column): row for row in self.table.rows}
@@ -71,19 +89,26 @@ class TablePart:
 
     @property
     def anchor(self) -> str:
-        """Where it stands on the page, apart from the page's own parts: a table may be named `runs`."""
+        """The address of the table on the page, with a prefix of its own: a table may be named `runs`."""
         return anchor("table", self.name)
 
     def cell_anchor(self, cell: Row) -> str:
-        """Where the line with all of a cell's numbers stands."""
+        """The address of the line with all numbers of a cell."""
         return anchor(self.name, cell.group, cell.row, cell.column)
 
 
 @dataclass(frozen=True)
 class FigurePart:
-    """A figure as an SVG document, or (svg: "") why there is none. title: also its description for those who do not see it.
+    """A figure, or why there is none.
 
-    command: what draws it. table: the name of the table whose numbers it shows, if any. measured: whether any results are in it.
+    Attributes:
+        name: the name of the figure.
+        title: its title, which also describes it to readers who do not see it.
+        svg: the figure as an SVG document; empty where there is none.
+        problem: the reason, then.
+        command: the command that draws it.
+        table: the name of the table whose numbers it shows; empty if of none.
+        measured: whether it shows any results.
     """
 
     name: str
@@ -96,18 +121,28 @@ class FigurePart:
 
     @property
     def anchor(self) -> str:
-        """Where it stands on the page."""
+        """The address of the figure on the page."""
         return anchor("figure", self.name)
 
     @property
     def table_anchor(self) -> str:
-        """Where its table stands."""
+        """The address of its table on the page."""
         return anchor("table", self.table)
 
 
 @dataclass(frozen=True)
 class Page:
-    """All of it. made: when, in words; runs_from: the folder and the files that results were looked for in; typed: how."""
+    """Everything that the page shows.
+
+    Attributes:
+        made: date and time, in words.
+        version: the version of chtexp.
+        runs_from: the folder and the files that were searched for results.
+        tables: every table, in the order of the page.
+        figures: every figure, in the order of the page.
+        runs: every run.
+        typed: what was typed to make the page.
+    """
 
     made: str
     version: str
@@ -119,7 +154,7 @@ class Page:
 
     @property
     def runs_by_id(self) -> dict[str, list[RunPart]]:
-        """Runs of every seed and state, by identity."""
+        """The runs of every seed and state, by identity."""
         found: dict[str, list[RunPart]] = {}
         for run in self.runs:
             found.setdefault(run.id, []).append(run)
@@ -127,7 +162,10 @@ class Page:
 
     @property
     def digits(self) -> dict[str, int]:
-        """Digits after the point of what each run reports, by its anchor: as in the tables of this metric that it stands in."""
+        """The digits after the decimal point of each run's reported value, by the run's anchor.
+
+        They are those of the tables of this metric in which the run appears, or the default.
+        """
         tables = {identity: [part.table for part, _ in places] for identity, places in self.cells_by_run.items()}
         return {
             run.anchor: max(
@@ -139,7 +177,7 @@ class Page:
 
     @property
     def cells_by_run(self) -> dict[str, list[tuple[TablePart, Row]]]:
-        """Where each identity stands in the tables."""
+        """The tables and cells in which each identity appears."""
         found: dict[str, list[tuple[TablePart, Row]]] = {}
         for part in self.tables:
             for cell in part.cells:

@@ -14,7 +14,17 @@ MOST = 200  # points of a line; more are not seen
 
 @dataclass(frozen=True)
 class Curve:
-    """path: of an SVG of WIDTH x HEIGHT. low, high, last: in the label's unit; first_step, last_step: what it spans."""
+    """One small curve of a run.
+
+    Attributes:
+        label: the quantity with its unit.
+        path: the path of an SVG of WIDTH x HEIGHT.
+        low: the lowest value, in that unit.
+        high: the highest value.
+        last: the last value.
+        first_step: the step of the first value.
+        last_step: the step of the last value.
+    """
 
     label: str
     path: str
@@ -26,7 +36,15 @@ class Curve:
 
 
 def curves(records: Sequence[Record], metric: str) -> tuple[Curve, ...]:
-    """What was recorded of metric, loss, density, ANP, ITOP and overlap. records: the lines of `metrics.jsonl`."""
+    """Draw what was recorded of metric, loss, density, ANP, ITOP and overlap.
+
+    Args:
+        records: the lines of `metrics.jsonl`.
+        metric: the metric that the run reports.
+
+    Returns:
+        A curve for each quantity that was recorded.
+    """
     wanted = [quantity(name, metric, [records]) for name in SHOWN]
     found = [(one.label, series(records, one.of)) for one in wanted]
     return tuple(_curve(label, points) for label, points in found if points)
@@ -45,6 +63,6 @@ def _curve(label: str, points: Points) -> Curve:
 
 
 def _between(value: float, low: float, high: float, length: float) -> float:
-    """Where `value` stands on a stretch of `length`, but for the margin; in the middle where all are equal."""
+    """Scale `value` to a stretch of `length` with a margin at both ends; the middle where all values are equal."""
     share = (value - low) / (high - low) if high > low else 0.5
     return MARGIN + share * (length - 2 * MARGIN)

@@ -1,7 +1,7 @@
-"""A page as one HTML document: style, script and pictures stand in it, and nothing is fetched from anywhere.
+"""A page as one HTML document: style, script and pictures are part of it, and nothing is fetched from anywhere.
 
-Whatever stands in runs (names, log lines, commands) is text, escaped by jinja2; scripts run only if they are the page's own,
-by their hash in its content security policy; pictures are data, in which a browser runs nothing.
+All text from runs (names, log lines, commands) is escaped by jinja2. Only the page's own script runs, by its hash in the
+content security policy. Pictures are data, in which a browser runs nothing.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from chtexp.report.number_format import GAP, MARK, number, rounded, with_error
 from chtexp.report.page import summary
 from chtexp.report.page.content import Page
 from chtexp.report.page.curves import HEIGHT, WIDTH
-from chtexp.report.words import GAP, MARK, number, rounded, with_error
 
 
 def render_page(page: Page) -> str:
-    """`page` as HTML."""
+    """Render a page as HTML."""
     style, script = _source("page.css"), _source("page.js")
     return (
         _environment()

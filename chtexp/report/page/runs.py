@@ -1,22 +1,22 @@
-"""One run as its page shows it, read off its folder piece by piece: what cannot be read is told, and the rest is shown."""
+"""One run as the page shows it, read from its folder file by file: what cannot be read is named, and the rest is shown."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypedDict, TypeVar
 
 import yaml
 
 from chtexp.report.layout import is_disturbed
+from chtexp.report.number_format import number
 from chtexp.report.page.curves import Curve, curves
-from chtexp.report.words import number
-from chtexp.store import DAMAGED, Condition, RunFolder
-from chtexp.store.damage import UNREADABLE
-from chtexp.store.files import read_json
+from chtexp.store import DAMAGED, Condition, Damaged, Result, RunFolder
+from chtexp.store.files import read_text
+from chtexp.store.records import Environment, Plain
 
 LOG_LINES = 40
 Read = TypeVar("Read")
@@ -24,10 +24,29 @@ Read = TypeVar("Read")
 
 @dataclass(frozen=True)
 class RunPart:
-    """A run. place: its folder, or the file of collected results that has it. damage: what of it could not be read.
+    """A run as the page shows it.
 
-    reported, last (at the last evaluation): in the metric's unit. facts: what it is and what it came to, by name.
-    result, config: whole, as text.
+    Attributes:
+        name: data, method and budget, in one word or several.
+        id: the identity of the run.
+        seed: its seed.
+        state: one of `chtexp.store.STATES`.
+        reason: why it is in that state, where that is not plain.
+        place: its folder, or the file of collected results that holds it.
+        data: the name of its data.
+        method: the name of its method.
+        budget: the name of its budget.
+        metric: the metric that it reports; empty without a result.
+        reported: the value that it reports, in the metric's unit.
+        last: the value at the last evaluation.
+        seconds: of training.
+        facts: what it is and what it reached, by name.
+        commands: every command that worked on it.
+        config: the whole configuration, as YAML.
+        result: the whole result, as JSON.
+        curves: what it recorded over training.
+        log: the last lines of its log.
+        damage: what could not be read, and why.
     """
 
     name: str
@@ -53,53 +72,79 @@ class RunPart:
 
     @property
     def anchor(self) -> str:
-        """Where it stands on the page."""
+        """The address of the run on the page."""
         return anchor("run", self.id, self.seed)
 
 
+class Shown(TypedDict):
+    """The fields of RunPart that tell what a run is and what it came to."""
+
+    data: str
+    method: str
+    budget: str
+    metric: str
+    reported: float | None
+    last: float | None
+    seconds: float | None
+    facts: Mapping[str, str]
+    result: str
+
+
 def anchor(*names: str) -> str:
-    """`names` as one word that may stand in an address, whatever is in them; others give other words."""
+    """Join names to one word that may stand in an address; different names give different words."""
     return ".".join(re.sub(r"[^\w-]", lambda found: f"~{ord(found[0]):x}", name) for name in names)
 
 
-def collected_run(result: Mapping[str, Any], path: Path) -> RunPart:
-    """A run of which there is only its result, in a file of collected results."""
+def collected_run(result: Result, path: Path) -> RunPart:
+    """A run of which only its result is known.
+
+    Args:
+        result: the result.
+        path: the file of collected results that holds it.
+
+    Returns:
+        The run.
+    """
     return RunPart(
-        name=f"{result['data']} {result['method']} {result['budget']}",
-        id=str(result["id"]),
-        seed=str(result["seed"]),
+        name=f"{result.data} {result.method} {result.budget}",
+        id=result.id,
+        seed=str(result.seed),
         state="done",
         reason="",
         place=f"collected in {path}",
-        commands=(str(result["command"]),),
-        config=yaml.safe_dump(result["science"], sort_keys=False),
-        **_of_result(result, [result["environment"]]),
+        commands=(result.command,),
+        config=yaml.safe_dump(dict(result.described), sort_keys=False),
+        **_of_result(result, [result.environment]),
     )
 
 
 def run_of_folder(folder: RunFolder, condition: Condition) -> RunPart:
-    """The run in `folder`, whatever is left of it. condition: its state, as the store and the scheduler have it."""
+    """Read a run from its folder, whatever is left of it.
+
+    Args:
+        folder: the run's folder.
+        condition: its state, as the store and the scheduler know it.
+
+    Returns:
+        The run; its `damage` names each file that cannot be read.
+    """
     reading = _Reading()
     name = folder.path.parent.name
-    config: str = reading.of(folder.config, lambda path: path.read_text(), "")
-    described: dict[str, Any] = reading.of(folder.config, lambda path: dict(yaml.safe_load(path.read_text())), {})
-    environments: list[dict[str, Any]] = reading.of(
-        folder.environment, lambda path: [dict(one) for one in read_json(path)], []
-    )
-    commands: tuple[str, ...] = reading.of(
-        folder.commands, lambda path: tuple(dict.fromkeys(path.read_text().splitlines())), ()
-    )
-    records: list[dict[str, Any]] = reading.of(folder.metrics, lambda _: folder.read_metrics(), [])
-    log: tuple[str, ...] = reading.of(folder.log, lambda _: tuple(folder.log_tail(LOG_LINES)), ())
+    config = reading.of(lambda: read_text(folder.config), "")
+    described: Plain = reading.of(lambda: _described(folder.config, config), {})
+    environments: Sequence[Environment] = reading.of(folder.environments, ())
+    commands: tuple[str, ...] = reading.of(lambda: tuple(dict.fromkeys(read_text(folder.commands).splitlines())), ())
+    records: Sequence[Plain] = reading.of(folder.read_metrics, ())
+    log: tuple[str, ...] = reading.of(lambda: tuple(folder.log_tail(LOG_LINES)), ())
     result = condition.result
     shown = _of_result(result, environments) if result else _unfinished(name, described, environments, condition.step)
-    drawn: tuple[Curve, ...] = reading.of(folder.metrics, lambda _: curves(records, shown["metric"]), ())
+    drawn = curves(records, shown["metric"])
     if condition.state == DAMAGED:
         reading.damage.append(condition.reason)
     return RunPart(
         name=name,
-        id=str(result["id"]) if result else name.rpartition("-")[2],
-        seed=str(result["seed"]) if result else folder.path.name.removeprefix("seed-"),
+        id=result.id if result else name.rpartition("-")[2],
+        seed=str(result.seed) if result else folder.path.name.removeprefix("seed-"),
         state=DAMAGED if reading.damage else condition.state,
         reason=condition.reason,
         place=str(folder.path),
@@ -114,88 +159,95 @@ def run_of_folder(folder: RunFolder, condition: Condition) -> RunPart:
 
 @dataclass
 class _Reading:
-    """Reads files of which any may be damaged."""
+    """Reads files, any of which may be damaged, and collects the damage."""
 
     damage: list[str] = field(default_factory=list)
 
-    def of(self, path: Path, read: Callable[[Path], Read], otherwise: Read) -> Read:
-        """What `read` makes of `path`; `otherwise` where it is not there, or damaged, which is then noted."""
+    def of(self, read: Callable[[], Read], otherwise: Read) -> Read:
+        """Return what `read` returns; `otherwise` where it finds damage, which is then noted."""
         try:
-            return read(path) if path.exists() else otherwise
-        except (*UNREADABLE, yaml.YAMLError) as error:
-            said = " ".join(str(error).split())
-            self.damage.append(said if str(path) in said else f"{path} cannot be read ({type(error).__name__}: {said})")
+            return read()
+        except Damaged as damage:
+            self.damage.append(str(damage))
             return otherwise
 
 
-def _of_result(result: Mapping[str, Any], environments: list[dict[str, Any]]) -> dict[str, Any]:
-    """What a finished run says of itself, as fields of RunPart."""
-    metrics = result.get("metrics")
+def _described(path: Path, config: str) -> Plain:
+    """Parse a run's configuration.
+
+    Raises:
+        Damaged: it is not a mapping in YAML.
+    """
+    try:
+        values = yaml.safe_load(config) or {}
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise Damaged(path, f"cannot be read ({error})") from None
+    if not isinstance(values, Mapping):
+        raise Damaged(path, "is no configuration")
+    return values
+
+
+def _of_result(result: Result, environments: Sequence[Environment]) -> Shown:
+    """What a finished run says of itself."""
     facts = {
-        "selected by": str(result["selected_by"]),
-        **(
-            {name: number(_float(value), ".4g") for name, value in metrics.items()} if isinstance(metrics, dict) else {}
-        ),
-        "steps": f"{result['steps']:,}",
-        "density": f"{result['density']:.2%}",
-        "active neurons (ANP)": f"{result['anp']:.1%}",
-        "non-zeros": f"{result['nonzeros']:,}",
-        "data": str(result["data_source"]),
+        "selected by": result.selected_by,
+        **{name: number(value, ".4g") for name, value in result.metrics.items()},
+        "steps": f"{result.steps:,}",
+        "density": f"{result.density:.2%}",
+        "active neurons (ANP)": f"{result.anp:.1%}",
+        "non-zeros": f"{result.nonzeros:,}",
+        "data": result.data_source,
         "seconds": "measured beside other work, or with pauses" if is_disturbed(result) else "",
         **_made_by(environments),
     }
     return {
-        "data": str(result["data"]),
-        "method": str(result["method"]),
-        "budget": str(result["budget"]),
-        "metric": str(result["metric"]),
-        "reported": result["reported"],
-        "last": result["last"],
-        "seconds": result["seconds"],
+        "data": result.data,
+        "method": result.method,
+        "budget": result.budget,
+        "metric": result.metric,
+        "reported": result.reported,
+        "last": result.last,
+        "seconds": result.seconds,
         "facts": facts,
         "result": json.dumps(
-            {key: value for key, value in result.items() if key != "science"}, indent=2, ensure_ascii=False
+            {key: value for key, value in result.said.items() if key != "science"}, indent=2, ensure_ascii=False
         ),
     }
 
 
-def _unfinished(
-    name: str, described: Mapping[str, Any], environments: list[dict[str, Any]], step: int | None
-) -> dict[str, Any]:
-    """What is known of a run without a result, as fields of RunPart: from its config, or from its folder's name."""
+def _unfinished(name: str, described: Plain, environments: Sequence[Environment], step: int | None) -> Shown:
+    """What is known of a run without a result: from its configuration, or from its folder's name."""
     labels = dict(zip(("data", "method", "budget"), name.split("-"), strict=False))
-    parts = {axis: described.get(axis) for axis in ("data", "method", "budget")}
-    named = {axis: str(part["name"]) for axis, part in parts.items() if isinstance(part, dict) and "name" in part}
-    facts = {**({"steps so far": f"{step:,}"} if step is not None else {}), **_made_by(environments)}
-    fields = {axis: named.get(axis, labels.get(axis, "")) for axis in parts}
-    return {**fields, "metric": "", "reported": None, "last": None, "seconds": None, "facts": facts}
 
+    def named(axis: str) -> str:
+        part = described.get(axis)
+        return str(part["name"]) if isinstance(part, dict) and "name" in part else labels.get(axis, "")
 
-def _made_by(environments: list[dict[str, Any]]) -> dict[str, str]:
-    """Code and hardware of the last start; how many there were."""
-    if not environments:
-        return {}
-    last = environments[-1]
-    dirty = " with uncommitted changes" if last.get("uncommitted_changes") else ""
-    gpus = last.get("gpus")
-    hardware = [
-        str(last.get("cpu")),
-        f"{last.get('threads')} threads",
-        *(map(str, gpus) if isinstance(gpus, list) else ()),
-    ]
-    libraries = last.get("libraries")
     return {
-        "commit": (str(last.get("commit")) if last.get("commit") else f"version {last.get('chtexp')}") + dirty,
-        "hardware": ", ".join(hardware),
-        "host": str(last.get("host")),
-        "processes": str(last.get("processes", 1)),
-        "libraries": ", ".join(f"{name} {version}" for name, version in libraries.items())
-        if isinstance(libraries, dict)
-        else "",
-        "system": str(last.get("system", "")),
-        "starts": str(len(environments)),
+        "data": named("data"),
+        "method": named("method"),
+        "budget": named("budget"),
+        "metric": "",
+        "reported": None,
+        "last": None,
+        "seconds": None,
+        "facts": {**({"steps so far": f"{step:,}"} if step is not None else {}), **_made_by(environments)},
+        "result": "",
     }
 
 
-def _float(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
+def _made_by(environments: Sequence[Environment]) -> dict[str, str]:
+    """Code and hardware of the last start, and the number of starts."""
+    if not environments:
+        return {}
+    last = environments[-1]
+    dirty = " with uncommitted changes" if last.uncommitted_changes else ""
+    return {
+        "commit": (last.commit or f"version {last.chtexp}") + dirty,
+        "hardware": ", ".join([last.cpu, f"{last.threads} threads", *last.gpus]),
+        "host": last.host,
+        "processes": str(last.processes),
+        "libraries": ", ".join(f"{name} {version}" for name, version in last.libraries.versions.items()),
+        "system": last.system,
+        "starts": str(len(environments)),
+    }

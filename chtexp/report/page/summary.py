@@ -1,4 +1,4 @@
-"""What reproduces: per table, how far the results go and what they say. What is not the paper's training never counts."""
+"""What reproduces: for each table, how complete the results are and what they say; only the paper's own training counts."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
+from chtexp.report.number_format import MARK
 from chtexp.report.page.content import TablePart
 from chtexp.report.table import Table
 from chtexp.report.verdict import Word
-from chtexp.report.words import MARK
 
 WORDS: tuple[Word, ...] = get_args(Word)
 COMPARED: tuple[Word, ...] = ("consistent", "higher", "lower")
@@ -18,10 +18,19 @@ COMPARED: tuple[Word, ...] = ("consistent", "higher", "lower")
 
 @dataclass(frozen=True)
 class Tally:
-    """Of one table or several. wanted: cells; measured: with results; complete: with all their seeds; marked: not the paper's.
+    """The counts of one table, or of several together.
 
-    budgets: of the tables with results. claims: how many of the unmarked hold, fail, are open; significant: how many of these
-    by more than chance; marked_claims: of the marked.
+    Attributes:
+        wanted: cells in all.
+        measured: cells with results.
+        complete: cells with results of every seed.
+        marked: cells whose runs are not the paper's.
+        budgets: the budgets of tables with results.
+        verdicts: cells by verdict.
+        claims: unmarked claims by whether they hold, fail or are open.
+        significant: those of them that are statistically significant.
+        marked_claims: claims on runs that are not the paper's.
+        marks: how runs differ from the paper's.
     """
 
     wanted: int
@@ -37,7 +46,7 @@ class Tally:
 
 
 def tally(table: Table) -> Tally:
-    """The counts of one table."""
+    """Count the cells and claims of one table."""
     measured = [row for row in table.rows if row.n]
     return Tally(
         wanted=len(table.rows),
@@ -54,7 +63,7 @@ def tally(table: Table) -> Tally:
 
 
 def total(tallies: Iterable[Tally]) -> Tally:
-    """The counts of all of them together."""
+    """Add up the counts of several tables."""
     every = list(tallies)
     return Tally(
         wanted=sum(one.wanted for one in every),
@@ -71,12 +80,12 @@ def total(tallies: Iterable[Tally]) -> Tally:
 
 
 def of_the_paper(parts: Sequence[TablePart]) -> Tally:
-    """The counts of the paper's own tables and figures."""
+    """Add up the counts of the paper's own tables and figures."""
     return total(tally(part.table) for part in parts if part.table and part.of_the_paper)
 
 
 def in_words(found: Tally) -> list[str]:
-    """What `found` says, a sentence each."""
+    """Say the counts in words, a sentence each."""
     return [*_of_cells(found), *_of_claims(found)]
 
 

@@ -1,4 +1,4 @@
-"""What reproduces as Markdown: a line a table, and what they come to. The rest of the report is for a browser."""
+"""What reproduces, as Markdown: a line for each table, and the totals. The rest of the report is for a browser."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
+from chtexp.report.number_format import GAP, MARK
 from chtexp.report.page.content import TablePart
 from chtexp.report.page.summary import Tally, in_words, of_the_paper, tally
-from chtexp.report.words import GAP, MARK
 
 HEADS = ("name", "cells", "with results", "budget", "consistent", "higher", "lower", "claims hold", "fail", "open")
 LEGEND = (
@@ -18,7 +18,14 @@ LEGEND = (
 
 
 def summary_markdown(parts: Sequence[TablePart]) -> str:
-    """The paper's own tables and figures among `parts`, those without results in one line together."""
+    """Summarise the paper's own tables and figures as Markdown.
+
+    Args:
+        parts: the tables; others than the paper's are left out.
+
+    Returns:
+        Sentences, a table with a line for each that has results, and the names of the others.
+    """
     own = [(part.name, tally(part.table)) for part in parts if part.table and part.of_the_paper]
     rows = [_fields(name, counts) for name, counts in own if counts.measured]
     empty = [name for name, counts in own if not counts.measured]

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chtexp.data.text import TextData, TextDataConfig, prepare_text
-from chtexp.typed import describe
+from chtexp.config.text import TextDataConfig
+from chtexp.config.typed import describe
+from chtexp.data.text import TextData, prepare_text
 
 CONF = Path(__file__).parents[3] / "conf" / "data"
 SMALL = {"vocabulary": 300, "sequence_length": 4, "tokenizer": "bpe", "tokenizer_file": None, "packing": "stream"}

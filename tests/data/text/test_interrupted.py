@@ -19,7 +19,8 @@ from chtexp.data.text.cache import cache_folder
 CODE = """
 import sys
 from pathlib import Path
-from chtexp.data.text import TextDataConfig, build, prepare_text, shards
+from chtexp.config.text import TextDataConfig
+from chtexp.data.text import build, prepare_text, shards
 config, root, cache, shards.SHARD, build.BATCH = sys.argv[1:4] + [int(one) for one in sys.argv[4:]]
 print("ready", flush=True); sys.stdin.readline()
 prepare_text(TextDataConfig.model_validate_json(config), Path(root), lambda line: print(line, flush=True), Path(cache))

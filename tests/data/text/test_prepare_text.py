@@ -246,7 +246,8 @@ def test_loading_touches_neither_network_nor_raw_text(config, small_webmix, tmp_
 def test_loading_imports_no_transformers_and_no_datasets(config, small_webmix):
     prepare_text(config(), small_webmix, quiet)
     code = (
-        "import sys; from pathlib import Path; from chtexp.data.text import TextDataConfig, load_text; "
+        "import sys; from pathlib import Path; from chtexp.config.text import TextDataConfig; "
+        "from chtexp.data.text import load_text; "
         "load_text(TextDataConfig.model_validate_json(sys.argv[1]), Path(sys.argv[2])); "
         "assert not {'transformers', 'datasets', 'pyarrow'} & set(sys.modules)"
     )

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chtexp.data.text import TextDataConfig
+from chtexp.config.text import TextDataConfig
+from chtexp.config.typed import identity
 from chtexp.errors import UserError
-from chtexp.typed import identity
 
 CONF = Path(__file__).parents[3] / "conf" / "data"
 
@@ -89,7 +89,7 @@ SHARED = {"train": ["a.jsonl"], "validation_share": 0.1}
         ("text", SHARED | {"packing": "documents"}, "data.packing should be 'stream' or 'document', not 'documents'"),
         ("text", SHARED | {"hub_config": "en"}, "data.hub_config is of a data set on the hub, but data.hub names none"),
         ("text", SHARED | {"plain_text": "lines"}, "data.plain_text should be 'file' or 'paragraphs', not 'lines'"),
-        ("text", SHARED | {"documents": 0}, "data.documents should be greater than or equal to 1, not 0"),
+        ("text", SHARED | {"documents": 0}, "data.documents should be greater than 0, not 0"),
         ("text", SHARED | {"name": "../x"}, "data.name String should match pattern"),
         ("text", SHARED | {"vocabulry": 300}, "unknown key 'data.vocabulry' .did you mean 'vocabulary'"),
     ],

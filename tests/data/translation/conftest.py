@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chtexp.data.translation import TranslationData, TranslationDataConfig, prepare_translation
-from chtexp.typed import describe
+from chtexp.config.translation import TranslationDataConfig
+from chtexp.config.typed import describe
+from chtexp.data.translation import TranslationData, prepare_translation
 
 CONF = Path(__file__).parents[3] / "conf" / "data"
 ENGLISH = ["A dog runs.", "Two men cook, don't they?", "A small girl climbs.", "It's the dog's house.", "He sings."]

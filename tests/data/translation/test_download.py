@@ -12,8 +12,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from chtexp.data.translation import CORPORA, prepare_translation
-from chtexp.data.translation.corpora import Download, Part
+from chtexp.config.corpora import CORPORA, CorpusPart, Download
+from chtexp.data.translation import prepare_translation
 from chtexp.data.translation.download import fetch, locate
 from chtexp.errors import UserError
 
@@ -53,8 +53,8 @@ def corpus(mirror):
     )
     return replace(
         CORPORA["multi30k"],
-        validation=(Part("val.en", "val.de"),),
-        test=(Part("val.en", "val.de"),),
+        validation=(CorpusPart("val.en", "val.de"),),
+        test=(CorpusPart("val.en", "val.de"),),
         downloads=downloads,
     )
 

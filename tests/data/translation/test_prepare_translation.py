@@ -308,7 +308,8 @@ def test_a_folder_that_cannot_be_written(config, small_multi30k, tmp_path):
 CODE = """
 import sys, yaml
 from pathlib import Path
-from chtexp.data.translation import TranslationDataConfig, prepare_translation
+from chtexp.config.translation import TranslationDataConfig
+from chtexp.data.translation import prepare_translation
 config = TranslationDataConfig.model_validate(yaml.safe_load(Path(sys.argv[1]).read_text())["data"])
 print("ready", flush=True); sys.stdin.readline()
 prepare_translation(config, Path(sys.argv[2]))

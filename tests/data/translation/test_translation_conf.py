@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chtexp.compose import compose_run
-from chtexp.data.translation import CORPORA, TranslationDataConfig
+from chtexp.config.compose import compose_run
+from chtexp.config.corpora import CORPORA
+from chtexp.config.translation import TranslationDataConfig
 from chtexp.errors import UserError
 
 CONF = Path(__file__).parents[3] / "conf" / "data"
@@ -48,7 +49,7 @@ def test_a_corpus_brings_its_recipe_its_model_and_its_method(name):
         ("multi30k", {"units": "letters"}, "data.units should be 'words' or 'subwords', not 'letters'"),
         ("multi30k", {"tokenisation": "spacy"}, "data.tokenisation should be 'whitespace' or 'moses', not 'spacy'"),
         ("multi30k", {"most_words": 4}, "data.most_words should be greater than or equal to 5, not 4"),
-        ("multi30k", {"merges": 0}, "data.merges should be greater than or equal to 1, not 0"),
+        ("multi30k", {"merges": 0}, "data.merges should be greater than 0, not 0"),
         ("multi30k", {"source": "de"}, "data.source should be 'en', not 'de'"),
         ("multi30k", {"lowercase": True}, "unknown key 'data.lowercase' .did you mean 'lower_case'"),
         ("iwslt14", {"cleaning": {"longest": 9}}, "data.cleaning.ratio is required"),

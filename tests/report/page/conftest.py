@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], RunFolder]:
     """A copy of one finished small run, anew each time, alone in its folder of runs."""
-    from chtexp.compose import compose_run
-    from chtexp.experiments.run import execute
+    from chtexp.config.compose import compose_run
+    from chtexp.run.execute import execute
 
     small = ("data=digits", "budget=smoke", "model.hidden=[40,40,40]", "budget.train_limit=160", "hardware.threads=1")
     runs = tmp_path_factory.mktemp("first")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sample_results import result as sample
+from sample_results import found as sample
 from sample_results import science
 
 from chtexp.report import CellResults, Claim, Layout, Table, build_table
+from chtexp.report.expected import PaperNumber
 from chtexp.report.page import FigurePart, Page, RunPart, TablePart, collected_run
-from chtexp.report.paper_numbers import PaperNumber
+from chtexp.store import Result
 
 HOSTILE = (
     """</script><script>document.title='owned'</script><img src=x onerror="document.title='owned'">'&{{ 7 * 7 }}"""
@@ -18,21 +19,19 @@ HOSTILE = (
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 20 10"><path d="M0 0L20 10" stroke="#000"/></svg>'
 
 
-def result(
-    method: str, seed: int, value: float, *, fraction: float = 1.0, data: str = "x", **more: Any
-) -> dict[str, Any]:
+def result(method: str, seed: int, value: float, *, fraction: float = 1.0, data: str = "x", **more: Any) -> Result:
     """A result as a run leaves it behind."""
     return sample(seed, value, science(method, data, fraction, "b"), seconds=2.5, nonzeros=1234, **more)
 
 
-def cell(method: str, results: list[dict[str, Any]]) -> CellResults:
-    return CellResults("fixed", method, "x", results[0]["id"] if results else "", tuple(results))
+def cell(method: str, results: list[Result]) -> CellResults:
+    return CellResults("fixed", method, "x", results[0].id if results else "", tuple(results))
 
 
 METHODS = ("A", "B", "C", "D", "E")
 
 
-def small_table(name: str = "table1", fraction: float = 1.0) -> tuple[Table, list[dict[str, Any]]]:
+def small_table(name: str = "table1", fraction: float = 1.0) -> tuple[Table, list[Result]]:
     """A is consistent with the paper, B higher, C lower, D has no value in the paper, E no result."""
     values = {"A": (70.0, 70.2, 70.4), "B": (1234.5, 1234.7), "C": (9.8, 9.9), "D": (50.0,)}
     found = {m: [result(m, seed, v, fraction=fraction) for seed, v in enumerate(vs)] for m, vs in values.items()}

@@ -50,7 +50,7 @@ def test_links_lead_somewhere_and_names_are_given_once(html: str) -> None:
     assert len(names) == len(set(names))
     assert {link[1:] for link in read.values("href") if link.startswith("#")} <= set(names)
     row = result("A", 0, 70.0)
-    assert html.count(f'href="#{anchor("run", row["id"], "0")}"') >= 2  # from the cell and from the list of runs
+    assert html.count(f'href="#{anchor("run", row.id, "0")}"') >= 2  # from the cell and from the list of runs
 
 
 @pytest.mark.parametrize("name", ["runs", "main", "tables", "search", "tally-paper", "figure5", "run", "table", "a b"])

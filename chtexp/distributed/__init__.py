@@ -1,0 +1,1 @@
+"""What processes that train together say to each other."""

@@ -1,1 +1,0 @@
-"""Runs and their grids: from a description to a finished folder."""

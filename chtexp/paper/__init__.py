@@ -1,0 +1,1 @@
+"""From a table's name to its cells, runs and results."""

@@ -1,0 +1,62 @@
+"""What is done of a cell of a table: the results of its run, and in what that run is not the paper's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from chtexp.config.run import Run
+from chtexp.paper.grid import Cell, Selection
+from chtexp.paper.identities import Identities
+from chtexp.paper.results import Results
+from chtexp.report import CellResults
+
+ANY_BUDGET = ("budget=", "paths.")  # overrides that leave data, model, task, method and precision what they are
+
+
+def cell_results(cell: Cell, selection: Selection, identities: Identities, results: Results) -> CellResults:
+    """The results of a cell that are done, of the seeds that were asked for, and in what they are not the paper's."""
+    found = found_results(cell, selection, identities, results)
+    return replace(found, changed=_changed(cell, identities)) if found.results else found
+
+
+def found_results(cell: Cell, selection: Selection, identities: Identities, results: Results) -> CellResults:
+    """As `cell_results`, without a look at what was changed, which may take composing."""
+    identity = identities.looked_up(cell)
+    if identity is None and not identities.could_be(cell, results.names):  # to compose it is not worth the time
+        return CellResults(cell.group, cell.row, cell.column, "", ())
+    identity = identity or identities.of(cell)
+    done = [one for one in results.of(identity) if not selection.seeds_asked or one.seed in selection.seeds]
+    shown = selection.grid.shown(cell.row, cell.column, done)
+    return CellResults(
+        cell.group,
+        cell.row,
+        cell.column,
+        identity,
+        tuple(shown),
+        unread=len(done) - len(shown),
+        damaged=tuple(map(str, results.damaged(identity))),
+    )
+
+
+def _changed(cell: Cell, identities: Identities) -> tuple[str, ...]:
+    """In which settings the cell's run is not the cell's own, as the grid has it at the paper's budget."""
+    added = [override for override in cell.overrides if override not in cell.own]
+    if not cell.own or all(override.startswith(ANY_BUDGET) for override in added):
+        return ()
+    mine, papers = (_settings(identities.composer.run(words)) for words in (cell.overrides, cell.own))
+    keys = sorted(key for key in mine.keys() | papers.keys() if mine.get(key) != papers.get(key))
+    return tuple(key for key in keys if not key.startswith("budget."))
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    return dict(_leaves(run.science))
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,88 @@
+"""From a table's name and what a person typed to the runs of its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from chtexp.config.compose import Composer
+from chtexp.config.resources import conf_folders
+from chtexp.config.run import Run
+from chtexp.cost.count import Cost, cost
+from chtexp.errors import UserError
+from chtexp.paper.grid import Cell, Selection, load_grid, select
+from chtexp.paper.identities import Identities
+from chtexp.paper.lock import Stale
+from chtexp.store import RunFolder
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a cell: what to type for it, and what it is.
+
+    identities: of its table. runs: the folder of run folders. overwrite: whether what is done is trained again.
+    """
+
+    cell: Cell
+    seed: int
+    id: str
+    identities: Identities
+    runs: Path
+    overwrite: bool
+
+    @property
+    def overrides(self) -> list[str]:
+        return [*self.cell.overrides, f"seed={self.seed}"]
+
+    @cached_property
+    def run(self) -> Run:
+        """Its description, composed when it is asked for. Raises Stale where the lock names another identity."""
+        run = self.identities.composer.run(self.cell.overrides).model_copy(update={"seed": self.seed})
+        if run.id != self.id:
+            raise Stale(self.id, run.id)
+        return run
+
+    @property
+    def budget(self) -> str:
+        locked = self.identities.locked(self.id)
+        return locked.budget if locked else self.run.budget.name
+
+    @property
+    def folder(self) -> RunFolder:
+        locked = self.identities.locked(self.id)
+        if locked is None:
+            return self.run.folder
+        return RunFolder.of(self.runs, (locked.data, locked.method, locked.budget), self.id, self.seed)
+
+    @property
+    def cost(self) -> Cost:
+        """Raises UserError where its description cannot be trained, or its data are not prepared."""
+        locked = self.identities.locked(self.id)
+        return (locked and locked.known_cost()) or cost(self.run)
+
+
+def plan_runs(name: str, overrides: Sequence[str], config_dir: Path | None) -> list[PlannedRun]:
+    """Every run of the table `name`, or of the part of it that `overrides` choose; cells may share runs."""
+    selection = selected(name, overrides, config_dir)
+    composer = Composer(config_dir)
+    identities = Identities(name, selection.grid, composer)
+    first = composer.run(selection.cells[0].overrides)  # says so if what was typed is wrong
+    planned: dict[tuple[str, int], PlannedRun] = {}
+    for cell in selection.cells:
+        identity = identities.of(cell)
+        for seed in selection.seeds:
+            planned.setdefault(
+                (identity, seed), PlannedRun(cell, seed, identity, identities, first.paths.runs, first.overwrite)
+            )
+    return list(planned.values())
+
+
+def selected(name: str, overrides: Sequence[str], config_dir: Path | None) -> Selection:
+    """The cells of the table `name` that `overrides` choose; raises UserError where there are none."""
+    folders = conf_folders(config_dir)
+    selection = select(load_grid(name, folders), overrides, folders)
+    if not selection.cells:
+        raise UserError(f"no cell of table '{name}' fits {' '.join(overrides)}")
+    return selection

@@ -1,0 +1,92 @@
+"""The finished results that tables are made of: of run folders and of collected files, by identity, each read once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+
+from chtexp.store import Damaged, Result
+from chtexp.store.collection import Collection, by_identity, merged
+from chtexp.store.folder import RunFolder, slug
+
+
+class Results:
+    """What is done, at any budget.
+
+    Args:
+        runs: the folder of run folders; what lies there comes first.
+        more: collected results.
+        accept: as of `merged`.
+    """
+
+    def __init__(self, runs: Path, more: Collection, accept: Callable[[str], object] | None = None) -> None:
+        self.runs = runs
+        self._accept = accept
+        self._damaged: dict[str, list[Damaged]] = {}
+        self._collected: dict[str, Collection] = {}
+        for key, result in more.items():
+            self._collected.setdefault(key[0], {})[key] = result
+        self._found: dict[str, tuple[Result, ...]] = {}
+
+    def of(self, identity: str) -> tuple[Result, ...]:
+        """The results of a run, of every seed. Raises what `merged` raises."""
+        if identity not in self._found:
+            places = {
+                **{str(path): self._here(path, identity) for path in self._folders.get(identity, ())},
+                "the collected results": self._collected.get(identity, {}),
+            }
+            self._found[identity] = tuple(merged(places, self._accept).values())
+        return self._found[identity]
+
+    def damaged(self, identity: str) -> tuple[Damaged, ...]:
+        """What is wrong with results of a run that cannot be read; they count as not there."""
+        self.of(identity)
+        return tuple(self._damaged.get(identity, ()))
+
+    def all_damaged(self) -> list[Damaged]:
+        """What is wrong with every result that was asked for and cannot be read."""
+        return [damage for found in self._damaged.values() for damage in found]
+
+    @cached_property
+    def budgets(self) -> frozenset[str]:
+        """The budgets at which anything is done, as slugs."""
+        found = {path.name.split("-")[-2] for paths in self._folders.values() for path in paths}
+        collected = (result for results in self._collected.values() for result in results.values())
+        return frozenset(found | {slug(result.budget) for result in collected})
+
+    @cached_property
+    def names(self) -> frozenset[tuple[str, str]]:
+        """Of the data and of the method of every run that is done, as slugs."""
+        parts = [path.name.split("-") for paths in self._folders.values() for path in paths]
+        collected = (result for results in self._collected.values() for result in results.values())
+        return frozenset(
+            {(data, method) for data, method, *_ in parts}
+            | {(slug(result.data), slug(result.method)) for result in collected}
+        )
+
+    @cached_property
+    def _folders(self) -> dict[str, list[Path]]:
+        """The folders of runs that are done, <data>-<method>-<budget>-<id>, by identity."""
+        found: dict[str, list[Path]] = {}
+        for path in sorted({path.parents[1] for path in self.runs.glob("*-*-*-*/seed-*/result.json")}):
+            found.setdefault(path.name.rpartition("-")[2], []).append(path)
+        return found
+
+    def _here(self, path: Path, identity: str) -> Collection:
+        """Those in a folder; what lies in a folder of another name than its seed's is a copy, and passed over."""
+        folders = [RunFolder(seed) for seed in sorted(path.glob("seed-*"))]
+        return by_identity(
+            (result, str(folder.path))
+            for folder in folders
+            if folder.is_of_a_run
+            for result in self._whole(folder, identity)
+        )
+
+    def _whole(self, folder: RunFolder, identity: str) -> Iterator[Result]:
+        """The result in a run's folder, if there is a whole one."""
+        try:
+            if (result := folder.evaluated()) is not None:
+                yield result
+        except Damaged as damage:
+            self._damaged.setdefault(identity, []).append(damage)

@@ -1,0 +1,1 @@
+"""Sparse layers executed on the CPU by their links alone."""

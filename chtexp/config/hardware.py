@@ -9,7 +9,7 @@ from pydantic import PositiveInt, model_validator
 from chtexp.config.typed import Description
 from chtexp.errors import UserError
 
-Execution = Literal["auto", "dense", "csr"]
+ExecutionChoice = Literal["auto", "dense", "csr"]
 
 
 class Hardware(Description):
@@ -38,7 +38,7 @@ class Hardware(Description):
     device: Literal["cpu", "cuda"] = "cpu"
     threads: PositiveInt | None = None
     precision: Literal["float32", "bf16", "pure_bf16", "fp16"] = "float32"
-    execution: Execution = "auto"
+    execution: ExecutionChoice = "auto"
     compile: bool = False
     recompute: bool = False
     processes: PositiveInt = 1
@@ -68,6 +68,6 @@ class Hardware(Description):
         return self.processes * self.nodes > 1
 
     @property
-    def sparse_execution(self) -> Execution:
+    def sparse_execution(self) -> ExecutionChoice:
         """The execution of sparse layers at this precision; `dense` in networks that torch compiles or computes twice."""
         return self.execution if self.precision == "float32" and not (self.compile or self.recompute) else "dense"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +16,10 @@ from torch.utils._pytree import tree_leaves
 from chtexp.build import builder_of
 from chtexp.build.assembly import recompute_activations
 from chtexp.config.run import Run
-from chtexp.cost.count import once_for
+from chtexp.config.typed import Description
 from chtexp.train.precision import AUTOCAST, with_weights_in
+
+T = TypeVar("T")
 
 
 def activation_bytes(run: Run) -> int:
@@ -104,3 +107,20 @@ class _Allocations(TorchDispatchMode):
     def alive(self) -> dict[int, int]:
         """The bytes of every memory that is still held, by its address."""
         return {where: size for where, (memory, size) in self._seen.items() if not memory.expired()}
+
+
+def once_for(parts: Sequence[Description], what: str, make: Callable[[], T]) -> T:
+    """Make a value once for the same descriptions, and keep it.
+
+    Args:
+        parts: the descriptions that the value depends on.
+        what: its name among the values of these descriptions.
+        make: makes it.
+    """
+    key = (what, *(part.model_dump_json() for part in parts))
+    if key not in _MADE:
+        _MADE[key] = make()
+    return cast(T, _MADE[key])
+
+
+_MADE: dict[tuple[str, ...], object] = {}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar, cast
 
 from chtexp.config.images import ImageDataConfig
 from chtexp.config.models import Counts, LlamaConfig, MLPConfig, TransformerConfig
@@ -13,10 +11,7 @@ from chtexp.config.run import Length, Run
 from chtexp.config.schedules import DensitySchedule, TooShort
 from chtexp.config.text import TextDataConfig
 from chtexp.config.translation import TranslationDataConfig
-from chtexp.config.typed import Description
 from chtexp.errors import UserError
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -87,20 +82,3 @@ def counts_of(run: Run) -> Counts:
 
             return network.counts(vocabulary_size(data, run.paths.data, run.paths.cache))
     raise TypeError(f"no family has {run.data.family} data and a {run.model.name}")
-
-
-def once_for(parts: Sequence[Description], what: str, make: Callable[[], T]) -> T:
-    """Make a value once for the same descriptions, and keep it.
-
-    Args:
-        parts: the descriptions that the value depends on.
-        what: its name among the values of these descriptions.
-        make: makes it.
-    """
-    key = (what, *(part.model_dump_json() for part in parts))
-    if key not in _MADE:
-        _MADE[key] = make()
-    return cast(T, _MADE[key])
-
-
-_MADE: dict[tuple[str, ...], object] = {}

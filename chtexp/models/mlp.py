@@ -6,12 +6,8 @@ Shapes: B batch, C channels, H height, W width, F = C H W input features, K clas
 from __future__ import annotations
 
 import math
-from typing import Annotated
 
-from pydantic import Field
 from torch import Tensor, nn
-
-Width = Annotated[int, Field(ge=1)]
 
 
 class MLP(nn.Module):

@@ -19,9 +19,10 @@ def done_already(run: Run) -> Result | None:
     Raises:
         UserError: the run cannot be trained as described.
     """
-    cost(run)  # what cannot be trained is an error before there is a folder
     result = None if run.overwrite else whole_result(run.folder)
-    if result is not None:
+    if result is None:
+        cost(run)  # what cannot be trained is an error before there is a folder
+    else:
         print(f"done already: {run.folder.path}  (overwrite=true trains it again)")
     return result
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import nn
 
+from chtexp.config.hardware import ExecutionChoice
 from chtexp.errors import UserError, unknown
 from chtexp.sparse.cpu.csr import CsrLinear
 
 # These modules read the weights of the layers inside them.
 READ_WEIGHTS = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
-EXECUTIONS = ("auto", "dense", "csr")
-Choice = Literal["auto", "dense", "csr"]
+EXECUTIONS = get_args(ExecutionChoice)
+Choice = ExecutionChoice
 Execution = Literal["dense", "csr"]
 BREAK_EVEN, BREAK_EVEN_FOR_FEW_ROWS, FEW_ROWS = 0.3, 0.2, 16  # densities, and rows of a batch; see execution_of
 

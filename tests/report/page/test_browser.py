@@ -155,7 +155,7 @@ def test_links_lead_to_a_cell_its_run_and_back(opened: Opened) -> None:
     line.wait_for(state="visible")
     assert page.evaluate("document.querySelector('[id=\"table.table1\"] details.numbers').open")
     line.locator("a.run-link").nth(1).click()
-    run = page.locator(f'[id="{anchor("run", result("A", 1, 0)["id"], "1")}"]')
+    run = page.locator(f'[id="{anchor("run", result("A", 1, 0).id, "1")}"]')
     run.get_by_text("Commands").wait_for(state="visible")
     assert "chtexp train method=A seed=1" in run.inner_text()
     run.get_by_role("link", name="table1: A, x").click()

@@ -1,4 +1,4 @@
-"""The one kind of error that a person can mend by typing something else."""
+"""Errors that end a command with one line: a mistake in what was typed, or a failure of the machine or the network."""
 
 from __future__ import annotations
 
@@ -9,8 +9,16 @@ from collections.abc import Iterable
 class UserError(ValueError):
     """A wrong value from outside: its message names what was wrong, what is allowed and what to do.
 
-    The command line prints the message as one line and exits with code 2; from Python it is a `ValueError`.
+    The command line prints the message as one line and exits with `exit_code`; from Python it is a `ValueError`.
     """
+
+    exit_code = 2
+
+
+class Unavailable(UserError):
+    """The disk or the network failed: nothing that was typed is wrong, and the same command may work later."""
+
+    exit_code = 1
 
 
 def unknown(kind: str, value: object, choices: Iterable[object], folder: str = "") -> UserError:

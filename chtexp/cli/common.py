@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import torch
 
 
-EXIT_FAILURE, EXIT_USER_ERROR, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_FAILURE, EXIT_INTERRUPTED = 1, 130
 
 
 class Parser(argparse.ArgumentParser):
@@ -154,6 +154,10 @@ def is_for_sweep(override: str) -> bool:
 def runs_folder(overrides: Sequence[str], config_dir: Path | None, *, required: bool = True) -> Path:
     """Where runs are, by what was typed. Raises UserError if there is no such folder, where one is required."""
     check_config_dir(config_dir)
+    for override in overrides:
+        if override.partition("=")[0] != "paths.runs":
+            hint = "" if "=" in override else f": paths.runs={override}"
+            raise UserError(f"'{override}' means nothing to this command; it takes paths.runs=FOLDER alone{hint}")
     runs = compose_runs_folder(overrides, config_dir)
     if required and not runs.is_dir():
         raise UserError(

@@ -46,6 +46,7 @@ def run(parsed: argparse.Namespace) -> int:
     outputs = parsed.output or [Path(f"{parsed.name}.svg")]
     for path in outputs:
         check_suffix(path)
+    print(f"drawing {parsed.name} ...", file=sys.stderr, flush=True)
     drawn = draw_figure(
         parsed.name, Wanted(parsed.overrides, parsed.config_dir, parsed.results, parsed.kind, parsed.accept)
     )

@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from chtexp.cli.common import EXIT_FAILURE, EXIT_USER_ERROR
+from chtexp.cli.common import EXIT_FAILURE
 from chtexp.config.compatibility import note_on_method
 from chtexp.config.compose import run_of, train_command
 from chtexp.config.reader import ROOT
@@ -37,7 +37,7 @@ def job(config: DictConfig) -> None:
     except (UserError, RunLocked, RunFailed) as error:
         print(f"chtexp: {error}", file=sys.stderr, flush=True)
         if here.mode == RunMode.RUN:
-            sys.exit(EXIT_USER_ERROR if isinstance(error, UserError) else EXIT_FAILURE)
+            sys.exit(error.exit_code if isinstance(error, UserError) else EXIT_FAILURE)
 
 
 def run_hydra(arguments: Sequence[str]) -> None:

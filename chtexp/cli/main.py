@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from chtexp import __version__
-from chtexp.cli.common import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_USER_ERROR, Parser, take_results
+from chtexp.cli.common import EXIT_FAILURE, EXIT_INTERRUPTED, Parser, take_results
 from chtexp.errors import UserError, unknown
 from chtexp.system.cores import share_cores
 from chtexp.system.signals import Stopped
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_command(typed))
     except UserError as error:
         print(f"chtexp: {error}", file=sys.stderr)
-        sys.exit(EXIT_USER_ERROR)
+        sys.exit(error.exit_code)
     except Stopped as stopped:
         print(f"chtexp: stopped ({stopped}); the same command goes on from where it stopped", file=sys.stderr)
         sys.exit(stopped.code)
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(EXIT_FAILURE)
     except OSError as error:
         print(f"chtexp: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
-        sys.exit(EXIT_USER_ERROR)
+        sys.exit(EXIT_FAILURE)
 
 
 def _command(typed: list[str]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -72,6 +73,7 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.output.suffix not in FORMATS:
         raise unknown("suffix of a report", parsed.output.suffix, FORMATS)
     began = time.monotonic()
+    print("making every table and figure, which takes some seconds ...", file=sys.stderr, flush=True)
     with _without_collecting():
         text = FORMATS[parsed.output.suffix](parsed)
     parsed.output.parent.mkdir(parents=True, exist_ok=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,11 +77,13 @@ class Line:
         }
 
     def last_command(self) -> str | None:
-        """What goes on with it, as far as that can be read."""
-        try:
+        """What goes on with it, as far as that can be read; of a finished run, only its scores can be damaged."""
+        with suppress(Damaged):
+            if self.folder.finished() is not None:
+                return f"chtexp zeroshot {shlex.quote(str(self.folder.path))}"
+        with suppress(Damaged):
             return self.folder.last_command()
-        except Damaged:
-            return None
+        return None
 
     def log_tail(self) -> list[str]:
         """The end of what it printed, or why that cannot be read."""

@@ -27,6 +27,7 @@ from chtexp.launch.conduct import check_fit, conduct
 from chtexp.launch.sweep_folder import SweepFolder, SweepTask
 from chtexp.paper.plan import PlannedRun
 from chtexp.store import DAMAGED, OPEN
+from chtexp.system.signals import Stopped
 
 MOST_REASONS = 5
 START_SECONDS = 60.0
@@ -86,7 +87,11 @@ def run(parsed: argparse.Namespace) -> int:
     elif parsed.detach:
         return _conduct_alone(folder) or _detached(waiting)
     else:
-        conduct(folder, say)
+        try:
+            conduct(folder, say)
+        except Stopped:
+            exit_code_of([item.run for item in waiting])  # say how far they are
+            raise
     return exit_code_of([*damaged, *(item.run for item in waiting)])
 
 
@@ -112,6 +117,10 @@ def _waiting(name: str, planned: list[PlannedRun]) -> tuple[list[PlannedRun], li
     for reason, count in reasons.most_common(MOST_REASONS):
         print(f"  {count} pending: {reason}")
     damaged = [item.run for item, condition in zip(planned, found, strict=True) if condition.state == DAMAGED]
+    if damaged and not anew:
+        print(
+            f"  damaged runs are left as they are: chtexp status --failed paths.runs={planned[0].runs} says what to do"
+        )
     return waiting, [] if anew else damaged
 
 

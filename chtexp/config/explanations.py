@@ -33,7 +33,7 @@ def explain(error: Exception, root: str = ROOT, overrides: Sequence[str] = ()) -
         return _unknown_choice(error.missing_cfg_file, error.options, root, overrides)
     if isinstance(error, ConfigKeyError | ConfigAttributeError) and error.full_key:
         return unknown("key", error.full_key, _siblings(error.full_key, root, overrides))
-    text = str(error)  # these two keep what was typed in no field
+    text = str(error)  # these keep what was typed in no field
     if match := re.search(r"Could not override '([^']+)'", text):
         return unknown(
             "key or axis", match[1], {*_siblings(match[1], root, overrides), *(axes() if "." not in match[1] else [])}
@@ -42,6 +42,11 @@ def explain(error: Exception, root: str = ROOT, overrides: Sequence[str] = ()) -
         match := re.search(r"Interpolation key '([^']+)' not found", text)
     ):
         return UserError(f"{error.full_key} is taken from {match[1]}, which is not there: set {error.full_key}")
+    if match := re.match(r"Ambiguous value for argument '([^']+)'", text):
+        return UserError(
+            f"'{match[1]}' gives several values where one belongs; chtexp sweep and chtexp train -m train several runs, "
+            "and a list stands in brackets: key=[a,b]"
+        )
     if isinstance(error, OverrideParseException):
         return UserError(
             f"cannot read '{error.override}': an override is key=value, e.g. data=mnist or method.zeta=0.2"

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from chtexp.config.resources import conf_dir, defaults_in, read_yaml
-from chtexp.config.rules import READ_GRADIENT, REGROWTH, REMOVAL, TOPOLOGIES
+from chtexp.config.rules import READ_GRADIENT, REGROWTH, REMOVAL, SHARES, TOPOLOGIES
 from chtexp.config.schedules import ELASTIC, SCHEDULES, WITHOUT_INITIAL, DensitySchedule, density_schedule, step_at
 from chtexp.config.typed import Description, describe
 from chtexp.errors import UserError, unknown
@@ -48,6 +48,10 @@ class Topology(WithParameters):
     def _known(self) -> Topology:
         if self.rule not in TOPOLOGIES:
             raise unknown("topology", self.rule, TOPOLOGIES)
+        for name in SHARES.get(self.rule, ()):
+            share = self.parameters.get(name, 0)
+            if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+                raise UserError(f"{name} must be a number in [0, 1], not {share!r}")
         return self
 
 
@@ -158,7 +162,7 @@ class Method(Description):
         density: how the density moves.
     """
 
-    name: str
+    name: Annotated[str, Field(min_length=1)]
     sparsity: Annotated[float, Field(ge=0, lt=1)]
     distribution: Literal["uniform", "erk"] = "uniform"
     weight_init: Literal["swi", "kaiming", "own"] = "own"

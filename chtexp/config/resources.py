@@ -29,7 +29,8 @@ def read_yaml(path: Path) -> dict[str, object]:
         UserError: the file is no YAML, or holds no mapping; the message names the file and the place.
     """
     try:
-        values = yaml.safe_load(path.read_text()) or {}
+        with path.open("rb") as file:  # libyaml, where it is there, reads ten times faster
+            values = yaml.load(file, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
     except yaml.YAMLError as error:
         raise UserError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):

@@ -19,6 +19,7 @@ TOPOLOGIES: dict[str, tuple[str, ...]] = {  # with the parameters of each
     "bsf": ("equal_partition", "resort", "previous_output_degrees"),
     "csti": ("correlation",),
 }
+SHARES = {"brf": ("r",), "bsw": ("beta",)}  # parameters of topologies that lie in [0, 1]
 REMOVAL = {"wm", "ri", "set", "mest", "snip", "sensitivity", "rsensitivity"}
 REGROWTH = {"random", "gradient", *(f"{rule}_{path}" for rule in ("ch2", "ch3", "ch3_1") for path in ("l3n", "l3p"))}
 READ_GRADIENT = {"mest", "snip", "sensitivity", "rsensitivity", "gradient"}  # the loss's dense gradient

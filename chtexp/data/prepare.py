@@ -23,7 +23,7 @@ from chtexp.data.checksums import MANIFEST, DataError, find_source, unnoted, wri
 from chtexp.data.images import data_root, image_set, load_images
 from chtexp.data.spec import ImageData, ImageSet
 from chtexp.data.staging import staging
-from chtexp.errors import UserError
+from chtexp.errors import Unavailable
 
 if TYPE_CHECKING:
     from torchvision.datasets import VisionDataset
@@ -99,7 +99,7 @@ def _lend_archives(spec: ImageSet, root: Path, draft: Path) -> None:
 
 
 def _download(spec: ImageSet, draft: Path, by_hand: str) -> None:
-    """Let torchvision download into `draft`. Raises `UserError` with address and reason if it cannot."""
+    """Let torchvision download into `draft`. Raises `Unavailable` with address and reason if it cannot."""
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT)
     try:
@@ -109,7 +109,7 @@ def _download(spec: ImageSet, draft: Path, by_hand: str) -> None:
     except (*CONNECTION_ERRORS, *ARCHIVE_ERRORS) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         failure = f"could not download {spec.title} from {_address(spec)}: {reason}"
-        raise UserError(f"{failure}; without a network, copy {by_hand}") from None
+        raise Unavailable(f"{failure}; without a network, copy {by_hand}") from None
     finally:
         socket.setdefaulttimeout(patience)
 

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from chtexp.config.typed import Description
 from chtexp.data.checksums import checksum
-from chtexp.errors import UserError
+from chtexp.errors import Unavailable, UserError
 
 MANIFEST = "manifest.json"
 READ_ONLY = "; set CHTEXP_CACHE or paths.cache to a folder that prepared data may be written to"
@@ -128,7 +128,7 @@ def check(folder: Path, manifest: PreparedManifest, every_byte: bool) -> None:
         every_byte: whether large files are hashed, too; their size is checked always.
 
     Raises:
-        UserError: a file has another size or checksum.
+        Unavailable: a file has another size or checksum.
     """
     for name, expected in manifest.files.items():
         path = folder / name
@@ -167,6 +167,6 @@ def _holds(folder: Path, manifest: PreparedManifest) -> bool:
     return found == manifest
 
 
-def _damaged(path: Path, expected: str, found: str, folder: Path) -> UserError:
+def _damaged(path: Path, expected: str, found: str, folder: Path) -> Unavailable:
     advice = f"run 'chtexp prepare data={folder.parent.name}' to mend it"
-    return UserError(f"{path} is corrupt: expected {expected}, found {found}; {advice}")
+    return Unavailable(f"{path} is corrupt: expected {expected}, found {found}; {advice}")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from chtexp.errors import UserError
+from chtexp.errors import Unavailable
 
 PREFIX = ".prepare-"
 ABANDONED = 24 * 3600.0  # seconds without a new file after which a folder was left behind by a killed process
@@ -24,7 +24,7 @@ def staging(root: Path, advice: str = "") -> Iterator[Path]:
         advice: what an error message ends in.
 
     Raises:
-        UserError: the root cannot be written.
+        Unavailable: the root cannot be written.
     """
     with writable(root, advice):
         _sweep(root)
@@ -41,13 +41,13 @@ def writable(root: Path, advice: str = "") -> Iterator[None]:
         advice: what an error message ends in.
 
     Raises:
-        UserError: the root cannot be written.
+        Unavailable: the root cannot be written.
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
-        raise UserError(f"cannot write to the data folder {root}: {error.strerror or error}{advice}") from None
+        raise Unavailable(f"cannot write to the data folder {root}: {error.strerror or error}{advice}") from None
 
 
 def _sweep(root: Path) -> None:

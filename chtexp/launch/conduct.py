@@ -14,6 +14,7 @@ from chtexp.launch.pool import Place, Pool, Say
 from chtexp.launch.sweep_folder import SweepFolder, SweepTask
 from chtexp.run.processes.launcher import check_nodes
 from chtexp.system.cores import available_cores, share_cores
+from chtexp.system.signals import Stopped
 
 
 def places(launcher: Local | Slurm, tasks: Sequence[SweepTask], folder: SweepFolder, label: str = "") -> list[Place]:
@@ -76,6 +77,9 @@ def conduct(folder: SweepFolder, say: Say) -> None:
     Args:
         folder: of the sweep.
         say: told one line about every run.
+
+    Raises:
+        Stopped: a signal asked to stop, and the runs did.
     """
     values, tasks = folder.read()
     settings = describe_sweep(values)
@@ -84,7 +88,10 @@ def conduct(folder: SweepFolder, say: Say) -> None:
         if isinstance(launcher, Serial):
             one_after_the_other(tasks, settings, say)
         else:
-            Pool(places(launcher, tasks, folder), Failures(tasks, settings.max_failures), say).run(tasks)
+            pool = Pool(places(launcher, tasks, folder), Failures(tasks, settings.max_failures), say)
+            pool.run(tasks)
+            if pool.asked is not None:
+                raise Stopped(pool.asked)
 
 
 def one_after_the_other(tasks: Sequence[SweepTask], settings: SweepSettings, say: Say) -> None:
@@ -128,3 +135,5 @@ if __name__ == "__main__":
         conduct(SweepFolder(Path(sys.argv[1])), lambda line: print(line, flush=True))
     except UserError as error:
         sys.exit(f"chtexp: {error}")
+    except Stopped as stopped:
+        sys.exit(stopped.code)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from chtexp.config.hardware import Hardware
 from chtexp.config.run import Run, describe_run
-from chtexp.errors import UserError
+from chtexp.errors import Unavailable
 from chtexp.store import Damaged, Job, RunFolder, is_conducted
 from chtexp.store.files import read_record, write_json
 from chtexp.store.records import Sweep
@@ -91,7 +91,7 @@ class SweepFolder:
             tasks: its runs.
 
         Raises:
-            UserError: the folder cannot be made.
+            Unavailable: the folder cannot be made.
         """
         first = runs.resolve() / ".sweeps" / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}-{os.getpid()}"
         names = (f"{first.name}-{again}" if again > 1 else first.name for again in count(1))
@@ -157,5 +157,5 @@ def _made(path: Path) -> bool:
     except OSError as error:
         if path.is_dir():
             return False
-        raise UserError(f"{path} cannot be made ({error.strerror}); set paths.runs to a folder that can") from None
+        raise Unavailable(f"{path} cannot be made ({error.strerror}); set paths.runs to a folder that can") from None
     return True

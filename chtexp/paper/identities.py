@@ -8,6 +8,8 @@ from pathlib import Path
 
 from chtexp.config.compose import Composer
 from chtexp.config.resources import conf_dir, conf_folders, read_yaml
+from chtexp.config.run import Run
+from chtexp.errors import UserError
 from chtexp.paper.grid import Cell, Grid, Overrides, select
 from chtexp.paper.lock import Lock, LockedRun, hash_of_grid, read_lock
 from chtexp.store.folder import slug
@@ -44,7 +46,23 @@ class Identities:
 
     def of(self, cell: Cell) -> str:
         """The identity of the cell's run. Raises what `compose_run` raises."""
-        return self.looked_up(cell) or self.composer.run(cell.overrides).id
+        return self.looked_up(cell) or self.run(cell).id
+
+    def run(self, cell: Cell) -> Run:
+        """Compose the cell's run. Raises UserError, which names the cell where the mistake is in the grid itself."""
+        try:
+            return self.composer.run(cell.overrides)
+        except UserError as error:
+            if cell.own and not self._composes(cell.own):
+                raise UserError(f"paper/{self._name}.yaml, row {cell.row}, column {cell.column}: {error}") from None
+            raise
+
+    def _composes(self, overrides: Overrides) -> bool:
+        try:
+            self.composer.run(overrides)
+        except UserError:
+            return False
+        return True
 
     def looked_up(self, cell: Cell) -> str | None:
         """The identity that the lock has; None of a cell that it does not know as it is."""

@@ -39,7 +39,7 @@ class PlannedRun:
     @cached_property
     def run(self) -> Run:
         """Its description, composed when it is asked for. Raises Stale where the lock names another identity."""
-        run = self.identities.composer.run(self.cell.overrides).model_copy(update={"seed": self.seed})
+        run = self.identities.run(self.cell).model_copy(update={"seed": self.seed})
         if run.id != self.id:
             raise Stale(self.id, run.id)
         return run
@@ -68,7 +68,7 @@ def plan_runs(name: str, overrides: Sequence[str], config_dir: Path | None) -> l
     selection = selected(name, overrides, config_dir)
     composer = Composer(config_dir)
     identities = Identities(name, selection.grid, composer)
-    first = composer.run(selection.cells[0].overrides)  # says so if what was typed is wrong
+    first = identities.run(selection.cells[0])  # says so if what was typed is wrong
     planned: dict[tuple[str, int], PlannedRun] = {}
     for cell in selection.cells:
         identity = identities.of(cell)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chtexp.run.mirror import Mirror
-from chtexp.store.folder import MetricLines
+from chtexp.store.metric_lines import MetricLines
 from chtexp.train.progress import ProgressLine
 
 
@@ -39,10 +39,10 @@ class Recorder:
         """Move the progress bar by one step."""
         self._progress.advance()
 
-    def written(self) -> int:
-        """Sync metrics.jsonl to the disk, and return its size in bytes."""
+    def written(self) -> tuple[int, str]:
+        """Sync metrics.jsonl to the disk, and return its size in bytes and its checksum."""
         self._lines.sync()
-        return self._lines.size
+        return self._lines.size, self._lines.checksum
 
     def trained(self) -> None:
         """Remove the progress bar, because no more steps come."""

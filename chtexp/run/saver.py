@@ -8,6 +8,7 @@ from collections.abc import Callable
 from chtexp.config.run import Checkpointing, Run
 from chtexp.distributed.rendezvous import Rendezvous, Wish
 from chtexp.run.recorder import Recorder
+from chtexp.store.metric_lines import checksum_of_first
 from chtexp.store.starts import SignsOfLife
 from chtexp.system.signals import StopSignals
 from chtexp.train.checkpoint import Checkpoints, Unusable
@@ -20,7 +21,7 @@ class Saver:
     Args:
         run: what is trained; its configuration says when a checkpoint is due.
         checkpoints: the folder that they are written to.
-        recorder: knows the size of metrics.jsonl, which a checkpoint notes.
+        recorder: knows size and checksum of metrics.jsonl, which a checkpoint notes.
         meetings: at which the processes agree.
         signals: say whether to stop.
         signs: say whether another process has taken over the run.
@@ -59,10 +60,12 @@ class Saver:
             training = state()  # all processes take part in this; the rest is for the leader alone
             assert training is not None
             self._signs.check()
+            size, checksum = self._recorder.written()
             saved: Saved = {
                 "run": key_of(self._run),
                 "training": training,
-                "metrics_size": self._recorder.written(),
+                "metrics_size": size,
+                "metrics_checksum": checksum,
             }
             self._checkpoints.save(saved, step, wait=last or bool(agreed.stop))
             self._due.saved(step)
@@ -79,19 +82,23 @@ def check_saved(run: Run, saved: Saved) -> None:
     """Check that a checkpoint is of a run, and that the metrics before it are all there.
 
     Args:
-        run: the run, which would lack lost metrics for ever if it resumed.
+        run: the run; its metrics could not be mended later.
         saved: the checkpoint.
 
     Raises:
-        Unusable: it is no checkpoint, or that of another run, or metrics.jsonl is shorter than it was when it was saved.
+        Unusable: it is no checkpoint, or that of another run, or metrics.jsonl does not begin with what it held
+            at that moment.
     """
     if not isinstance(saved, dict) or not {"training", "metrics_size"} <= saved.keys():
         raise Unusable("is no checkpoint of a run")
     if saved.get("run", key_of(run)) != key_of(run):
         raise Unusable("is of another run")
     metrics = run.folder.metrics
-    if (metrics.stat().st_size if metrics.exists() else 0) < saved["metrics_size"]:
+    found = checksum_of_first(metrics, saved["metrics_size"])
+    if found is None:
         raise Unusable(f"does not fit {metrics.name}, which has lost lines since")
+    if saved.get("metrics_checksum", found) != found:
+        raise Unusable(f"does not fit {metrics.name}, which is damaged")
 
 
 class _Due:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import BinaryIO
 
@@ -23,10 +24,11 @@ from chtexp.run.result import summary
 from chtexp.run.run_log import RunLog
 from chtexp.run.saver import Saver, check_saved
 from chtexp.sparse.portable import PortableWeights
-from chtexp.store import Result, RunFolder
+from chtexp.store import Damaged, Result, RunFolder
 from chtexp.store.files import append_line, write_atomically
-from chtexp.store.folder import MetricLines
+from chtexp.store.metric_lines import MetricLines
 from chtexp.store.starts import SignsOfLife
+from chtexp.system.kernels_cache import compilation_announced
 from chtexp.system.signals import StopSignals
 from chtexp.tasks import Task, Tested
 from chtexp.train.checkpoint import Checkpoints, load_weights
@@ -88,7 +90,8 @@ class Work:
         lines = self._resumed(training, task)
         self._recorder = Recorder(lines, mirror_of(self.run, self.log.say), self._progress(task, training.step))
         self._observer = self._observing(self._recorder, training.step)
-        judged = training.run(self._observer)
+        with compilation_announced(self.log.say):
+            judged = training.run(self._observer)
         self._recorder.trained()
         end, executed = training.state_dict(), training.sparsity.executed
         assert end is not None
@@ -143,7 +146,8 @@ class Work:
             self.log.say,
             quiet=run.logger.quiet,
         )
-        progress.show(self.folder.last_evaluation())
+        with suppress(Damaged):  # of a checkpoint that has no checksum of the metrics
+            progress.show(self.folder.last_evaluation())
         return progress
 
     def _observing(self, recorder: Recorder, step: int) -> RunObserver:

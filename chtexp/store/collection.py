@@ -82,7 +82,11 @@ def read_collection(path: Path, say: Say = pass_over) -> Collection:
         Damaged: the file cannot be read, or no record is whole.
         UserError: another suffix, or a run that is there twice with different numbers.
     """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder, and collected results are a file; a folder of runs is paths.runs={path}")
     check_suffix(path)
+    if not path.exists():
+        raise UserError(f"there is no file {path}; 'chtexp collect --output {path}' writes one")
     try:
         records, values_of = (_rows if path.suffix == ".parquet" else _lines)(path)
     except UNREADABLE as error:

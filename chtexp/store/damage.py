@@ -16,6 +16,8 @@ class Damaged(UserError):
         why: what is wrong, to be read after the path.
     """
 
+    exit_code = 1
+
     def __init__(self, path: Path, why: str) -> None:
         self.path, self.why = path, " ".join(why.split())
         super().__init__(f"{path} {self.why}")

@@ -14,18 +14,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from chtexp.errors import UserError
+from chtexp.errors import Unavailable
 from chtexp.store.damage import Damaged
 from chtexp.store.evaluations import evaluated_by
 from chtexp.store.files import (
@@ -328,6 +327,14 @@ class RunFolder:
             if path.name not in KEPT_WHEN_CLEARED:
                 remove(path)
 
+    def discard_if_untrained(self) -> None:
+        """Remove the folder of a run whose only start failed before its first record, unless a sweep was given it."""
+        trained = any(path.exists() for path in (self.result, self.metrics, self.checkpoints))
+        if self.starts <= 1 and not trained and not (self.path / "submitted.json").exists():
+            shutil.rmtree(self.path, ignore_errors=True)
+            with suppress(OSError):  # other seeds
+                self.path.parent.rmdir()
+
     @contextmanager
     def claimed(self) -> Iterator[SignsOfLife]:
         """Keep other processes off this run.
@@ -339,13 +346,13 @@ class RunFolder:
 
         Raises:
             RunLocked: another process is at work on the run.
-            UserError: the folder cannot be written.
+            Unavailable: the folder cannot be written.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             start = Start.claim(self.path / "starts")
         except OSError as error:
-            raise UserError(
+            raise Unavailable(
                 f"the run's folder {self.path} cannot be written ({error.strerror}); set paths.runs to a folder that can"
             ) from None
         with SignsOfLife(start) as signs:
@@ -372,41 +379,3 @@ def _by_name_and_seed(path: Path) -> tuple[str, int, str]:
 
 def _unsaid(error: BaseException | None) -> str:
     return f"{type(error).__name__}: {error}" if error else "ended without saying how"
-
-
-class MetricLines:
-    """Appends records to a JSON-lines file; each line is whole once `write` returns."""
-
-    def __init__(self, path: Path, size: int = 0) -> None:
-        """Open the file and cut off what a killed process wrote after its last checkpoint.
-
-        Args:
-            path: the file.
-            size: the bytes to keep.
-
-        Raises:
-            RuntimeError: the file is shorter than its checkpoint says.
-        """
-        self._file = path.open("ab")
-        if self.size < size:
-            self._file.close()
-            raise RuntimeError(f"{path} has lost lines since its checkpoint; overwrite=true trains the run again")
-        self._file.truncate(size)
-
-    def write(self, record: Mapping[str, object]) -> None:
-        """Append one record."""
-        self._file.write(json.dumps(record, allow_nan=False).encode() + b"\n")
-        self._file.flush()
-
-    def sync(self) -> None:
-        """Wait until everything written is on disk."""
-        os.fsync(self._file.fileno())
-
-    @property
-    def size(self) -> int:
-        """The size of the file in bytes."""
-        return self._file.seek(0, os.SEEK_END)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()

@@ -5,6 +5,7 @@ A record keeps what its file holds beyond the fields that it knows: what older o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
@@ -58,7 +59,7 @@ class Part(BaseModel):
         Raises:
             ValueError: says in one line what is wrong with the values.
         """
-        name = cls.__name__.lower()
+        name = re.sub(r"(?<!^)(?=[A-Z])", " ", cls.__name__).lower()
         if not isinstance(values, Mapping):
             raise ValueError(f"is no {name}: {type(values).__name__} where names and values belong")
         try:

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from chtexp.system.locks import locked
 
-__all__ = ["clock", "kernel_threads", "njit", "prange", "run", "threads_for_kernels"]
+__all__ = ["clock", "compilation_announced", "kernel_threads", "njit", "prange", "run", "threads_for_kernels"]
 
 PACKAGE = Path(__file__).parents[1]
 _config = vars(numba.config)  # its settings are made as it is imported, and no type checker knows them
@@ -137,6 +137,32 @@ def _cache_folder() -> str:
 
 _compiling = event.TimingListener()
 event.register("numba:compile", _compiling)
+
+
+class _Announcer(event.Listener):
+    """Says once that kernels are being compiled."""
+
+    def __init__(self, say: Callable[[str], object]) -> None:
+        self._say: Callable[[str], object] | None = say
+
+    def on_start(self, event: object) -> None:
+        say, self._say = self._say, None
+        if say is not None:
+            say("compiling kernels, once for this machine")
+
+    def on_end(self, event: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def compilation_announced(say: Callable[[str], object]) -> Iterator[None]:
+    """Inside, say once that kernels are being compiled, when that begins; kernels from the cache say nothing.
+
+    Args:
+        say: receives the line.
+    """
+    with event.install_listener("numba:compile", _Announcer(say)):
+        yield
 
 
 def clock() -> float:

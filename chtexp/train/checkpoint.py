@@ -18,8 +18,9 @@ from typing import BinaryIO
 
 import torch
 
+from chtexp.errors import Unavailable
 from chtexp.store import Damaged
-from chtexp.store.files import put_in_place
+from chtexp.store.files import put_in_place, set_aside
 from chtexp.store.folder import remove
 from chtexp.train.saved import Loaded, RandomState, Saved, SelectedWeights
 
@@ -54,7 +55,7 @@ class Checkpoints:
             The checkpoint, with the name of its file; None if there is no checkpoint.
 
         Raises:
-            RuntimeError: there are checkpoints, but none can be used.
+            Unavailable: there are checkpoints, but none can be used.
         """
         faults: dict[Path, Unusable] = {}
         for path in (self._folder / name for name in self._names()):
@@ -70,8 +71,8 @@ class Checkpoints:
             return {**state, "name": path.name}
         if faults:
             found = "; ".join(f"{path.name} {fault}" for path, fault in faults.items())
-            raise RuntimeError(
-                f"no checkpoint in {self._folder} can be used: {found}. Remove them to train from the start"
+            raise Unavailable(
+                f"no checkpoint in {self._folder} can be used: {found}; overwrite=true trains the run from the start"
             )
         return None
 
@@ -128,7 +129,10 @@ class Checkpoints:
             self._say(f"the checkpoint of step {step} could not be written ({error}); the one before is kept")
 
     def _write(self, state: object, step: int) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        if not self._folder.is_dir():
+            if self._folder.exists():  # a file that nobody meant to be there
+                set_aside(self._folder)
+            self._folder.mkdir(parents=True)
         unfinished = self._folder / f".step-{step}.{os.getpid()}.part"
         try:
             with unfinished.open("wb") as file:

@@ -23,6 +23,7 @@ from chtexp.sparse import (
 )
 from chtexp.sparse.portable import PortableWeights
 from chtexp.sparse.restored import restored
+from chtexp.store.records import LARGEST
 from chtexp.tasks import Task, Tested
 from chtexp.tasks.base import Part
 from chtexp.train.beside import Beside, Watch
@@ -246,7 +247,7 @@ class Training:
             metrics = self.task.evaluate(self.model)
         self.model.train()
         for name, value in metrics.items():
-            if not math.isfinite(value):
+            if not abs(value) <= LARGEST:
                 raise Diverged(
                     f"{name} is {value} at step {self.step}, though the training loss is not: lower the learning rate"
                 )

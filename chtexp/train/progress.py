@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from chtexp.system.kernels_cache import clock
+
 SHARES = {"density": "density {:.4f}", "anp": "ANP {:.3f}"}
 REFRESH_SECONDS = 0.1  # between two drawings of the bar: most steps cost no more than reading the clock
 TEXT = "{task.description}  {task.percentage:.0f}%  {task.completed}/{task.total}  {task.fields[said]}"
@@ -27,7 +29,7 @@ def is_watched() -> bool:
 
 
 class ProgressLine:
-    """Shows steps, steps a second, time left, metric, density and ANP.
+    """Shows steps, steps a second, time left, metric, density and ANP. Time in which kernels are compiled does not count.
 
     All of it was computed for the run's own records, so showing it never waits for the device.
 
@@ -51,7 +53,7 @@ class ProgressLine:
         quiet: bool = False,
     ) -> None:
         self._log, self._name, self._total, self._metric = log, name, total_steps, metric
-        self._start, self._first, self._step = time.monotonic(), first_step, first_step
+        self._start, self._first, self._step = clock(), first_step, first_step
         self._shown: dict[str, str] = {}
         self._due = math.inf  # when the bar is drawn next
         self._bar: Progress | None = None
@@ -102,7 +104,7 @@ class ProgressLine:
         self._due = time.monotonic() + REFRESH_SECONDS
 
     def _said(self, step: int) -> str:
-        rate = (step - self._first) / max(time.monotonic() - self._start, 1e-9)
+        rate = (step - self._first) / max(clock() - self._start, 1e-9)
         left = _clock((self._total - step) / rate) if rate else "?"
         return "  ".join([*self._shown.values(), f"{rate:.3g} steps/s", f"{left} left"])
 

@@ -57,11 +57,13 @@ class Saved(TypedDict):
         run: its identity and seed; earlier code did not save them.
         training: its training.
         metrics_size: the size of metrics.jsonl at that moment, in bytes.
+        metrics_checksum: its checksum; earlier code did not save it.
     """
 
     run: NotRequired[list[str | int]]
     training: TrainingState
     metrics_size: int
+    metrics_checksum: NotRequired[str]
 
 
 class Loaded(Saved):

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from chtexp.store import RunFolder, run_id
 from chtexp.store.files import last_line, read_lines, write_json
-from chtexp.store.folder import MetricLines, slug
+from chtexp.store.folder import slug
+from chtexp.store.metric_lines import MetricLines
 from chtexp.store.records import Moment, Record
 
 PLAIN = st.recursive(

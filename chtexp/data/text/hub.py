@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chtexp.data.text.raw import text_of
-from chtexp.errors import UserError
+from chtexp.errors import Unavailable, UserError
 
 
 def hub_revision(hub: str, by_hand: str) -> str:
@@ -18,7 +18,7 @@ def hub_revision(hub: str, by_hand: str) -> str:
         by_hand: where its files could be put by hand, for the message.
 
     Raises:
-        UserError: the hub does not answer.
+        Unavailable: the hub does not answer.
     """
     from huggingface_hub import HfApi
 
@@ -41,7 +41,7 @@ def stream(
         first: the number of the first text.
 
     Raises:
-        UserError: the data set cannot be read.
+        Unavailable: the data set cannot be read.
     """
     from datasets import load_dataset
 
@@ -88,4 +88,4 @@ def _answering(what: str, advice: str) -> Iterator[None]:
         raise
     except Exception as error:  # of four libraries, with no common ancestor
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"cannot get {what} from the hub: {reason}; {advice}") from None
+        raise Unavailable(f"cannot get {what} from the hub: {reason}; {advice}") from None

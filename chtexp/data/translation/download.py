@@ -13,7 +13,7 @@ from urllib.request import urlopen
 from chtexp.config.corpora import Corpus, Download
 from chtexp.data.prepare import TIMEOUT, Log
 from chtexp.data.staging import staging
-from chtexp.errors import UserError
+from chtexp.errors import Unavailable, UserError
 
 
 def locate(corpus: Corpus, folder: Path) -> dict[str, Path]:
@@ -75,7 +75,7 @@ def _download(corpus: Corpus, folder: Path, download: Download, wanted: list[str
     except (OSError, HTTPException, tarfile.TarError, EOFError, zlib.error) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         failure = f"could not download {corpus.title} from {download.address}: {reason}"
-        raise UserError(
+        raise Unavailable(
             f"{failure}; without a network, put {_listed(_missing(corpus, folder))} into {folder}"
         ) from None
 

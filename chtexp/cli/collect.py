@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from chtexp.cli.common import add_config_dir, add_keep_first, runs_folder
+from chtexp.cli.common import add_config_dir, add_keep_first, runs_folder, said_if_slow
 from chtexp.errors import UserError
 from chtexp.store.collection import add_to_collection, check_suffix, read_collection, results_below
 
@@ -33,7 +33,8 @@ def run(parsed: argparse.Namespace) -> int:
             raise UserError(f"{path} is not there")
     there = parsed.output.exists()
     runs = runs_folder(parsed.overrides, parsed.config_dir, required=not (there or parsed.add))
-    here = results_below(runs)
+    with said_if_slow(f"reading the results in {runs}"):
+        here = results_below(runs)
     found = {**{str(path): read_collection(path) for path in parsed.add}, str(runs): here}
     if not there and not any(found.values()):
         raise UserError(f"no run in {runs} is done; 'chtexp status paths.runs={runs}' shows what there is")

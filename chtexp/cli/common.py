@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from threading import Timer
+from typing import Any, NoReturn
 
 from chtexp.config.compose import compose_runs_folder
 from chtexp.config.run import Run
@@ -19,11 +21,8 @@ from chtexp.store import Condition, RunFolder, condition, is_conducted
 from chtexp.store.collection import SUFFIXES
 from chtexp.store.many import many_records
 
-if TYPE_CHECKING:
-    import torch
-
-
 EXIT_FAILURE, EXIT_INTERRUPTED = 1, 130
+SLOW_SECONDS = 1.0
 
 
 class Parser(argparse.ArgumentParser):
@@ -119,21 +118,6 @@ def keep_first(conflict: str) -> None:
     print(f"chtexp: took the first of {conflict}", file=sys.stderr)
 
 
-def add_trained_run(sub: argparse.ArgumentParser) -> None:
-    """A run whose model is put to use, and where it computes."""
-    sub.add_argument("folder", type=Path, metavar="RUN", help="a run's folder, .../seed-0")
-    sub.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where (default: %(default)s)")
-
-
-def wanted_device(name: str) -> torch.device:
-    """The device of that name. Raises UserError for a GPU that is not there."""
-    import torch
-
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("torch finds no CUDA GPU here; use --device cpu")
-    return torch.device(name)
-
-
 def check_config_dir(config_dir: Path | None) -> None:
     if config_dir is not None and not config_dir.is_dir():
         raise UserError(f"--config-dir {config_dir} is not a folder")
@@ -142,7 +126,8 @@ def check_config_dir(config_dir: Path | None) -> None:
 def planned_runs(parsed: argparse.Namespace, overrides: list[str]) -> list[PlannedRun]:
     """The runs of the table that was named."""
     check_config_dir(parsed.config_dir)
-    return plan_runs(parsed.name, overrides, parsed.config_dir)
+    with said_if_slow(f"composing the runs of {parsed.name}"):
+        return plan_runs(parsed.name, overrides, parsed.config_dir)
 
 
 def is_for_sweep(override: str) -> bool:
@@ -169,8 +154,23 @@ def runs_folder(overrides: Sequence[str], config_dir: Path | None, *, required: 
 def conditions(folders: Sequence[RunFolder]) -> list[Condition]:
     """What is known of each run, after asking the scheduler once for all of them."""
     queue, conducted = queue_of(folders), cache(is_conducted)
-    with many_records():
+    with said_if_slow(f"reading the folders of {len(folders)} runs"), many_records():
         return [condition(folder, queue, conducted) for folder in folders]
+
+
+@contextmanager
+def said_if_slow(doing: str) -> Iterator[None]:
+    """Tell the person at the terminal what is going on, once it has taken a second."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    timer = Timer(SLOW_SECONDS, lambda: print(f"{doing} ...", file=sys.stderr, flush=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def exit_code_of(runs: Sequence[Run]) -> int:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from chtexp.cli.common import add_trained_run, wanted_device
-from chtexp.trained.writer import Writer
+from chtexp.cli.trained import add_trained_run, writer_of
 
 EXAMPLE = "chtexp export runs/webmix-chtss-cpu-160fb85c6a/seed-0 mine"
 
@@ -19,6 +18,6 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Write the folder."""
-    Writer(parsed.folder, wanted_device(parsed.device)).export(parsed.output)
+    writer_of(parsed).export(parsed.output)
     print(f"written: {parsed.output}; transformers.AutoModelForCausalLM.from_pretrained loads it")
     return 0

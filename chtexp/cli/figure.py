@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from chtexp.cli.common import add_config_dir, add_results, check_config_dir
+from chtexp.cli.common import add_config_dir, add_results, check_config_dir, said_if_slow
 from chtexp.paper.draw import Wanted, draw_figure
 from chtexp.report.figures import check_suffix, write
 
@@ -46,13 +46,15 @@ def run(parsed: argparse.Namespace) -> int:
     outputs = parsed.output or [Path(f"{parsed.name}.svg")]
     for path in outputs:
         check_suffix(path)
-    print(f"drawing {parsed.name} ...", file=sys.stderr, flush=True)
-    drawn = draw_figure(
-        parsed.name, Wanted(parsed.overrides, parsed.config_dir, parsed.results, parsed.kind, parsed.accept)
-    )
+    with said_if_slow(f"reading results and drawing {parsed.name}"):
+        drawn = draw_figure(
+            parsed.name, Wanted(parsed.overrides, parsed.config_dir, parsed.results, parsed.kind, parsed.accept)
+        )
     for path in outputs:
         write(drawn.figure, path)
         print(f"written: {path}")
+    for damage in drawn.damaged:
+        print(f"chtexp: not shown: {damage}", file=sys.stderr)
     if drawn.results == 0:
         print(f"chtexp: {parsed.name} shows no results: none was found", file=sys.stderr)
     return 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from chtexp.cli.common import add_trained_run, not_negative, positive, wanted_device
-from chtexp.trained.writer import Writer
+from chtexp.cli.common import not_negative, positive
+from chtexp.cli.trained import add_trained_run, writer_of
 
 EXAMPLE = 'chtexp generate runs/webmix-chtss-cpu-160fb85c6a/seed-0 "Once"'
 
@@ -23,6 +23,6 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Print the text and what follows it."""
-    writer = Writer(parsed.folder, wanted_device(parsed.device))
+    writer = writer_of(parsed)
     print(writer(parsed.text, parsed.tokens, temperature=parsed.temperature, seed=parsed.seed))
     return 0

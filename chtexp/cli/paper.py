@@ -7,7 +7,7 @@ import json
 import sys
 from dataclasses import asdict
 
-from chtexp.cli.common import add_config_dir, add_results, runs_folder
+from chtexp.cli.common import add_config_dir, add_results, runs_folder, said_if_slow
 from chtexp.paper.inventory import Entry, paper_entries
 from chtexp.paper.results import Results
 from chtexp.report.formats import lines_of
@@ -33,7 +33,8 @@ def run(parsed: argparse.Namespace) -> int:
     runs = runs_folder(parsed.overrides, parsed.config_dir, required=False)
     more = merged({str(path): read_collection(path) for path in parsed.results}, parsed.accept)
     results = Results(runs, more, parsed.accept)
-    entries = paper_entries(results, parsed.config_dir)
+    with said_if_slow("looking through all tables and figures"):
+        entries = paper_entries(results, parsed.config_dir)
     for damage in results.all_damaged():
         print(f"chtexp: not counted: {damage}", file=sys.stderr)
     if parsed.json:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import gc
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from chtexp import __version__
-from chtexp.cli.common import add_config_dir, add_results, check_config_dir, conditions
+from chtexp.cli.common import add_config_dir, add_results, check_config_dir, conditions, said_if_slow
 from chtexp.cli.report_figures import figures
 from chtexp.config.compose import compose_run
 from chtexp.config.resources import conf_folders
@@ -73,8 +72,7 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.output.suffix not in FORMATS:
         raise unknown("suffix of a report", parsed.output.suffix, FORMATS)
     began = time.monotonic()
-    print("making every table and figure, which takes some seconds ...", file=sys.stderr, flush=True)
-    with _without_collecting():
+    with said_if_slow("reading results, and making every table and figure"), _without_collecting():
         text = FORMATS[parsed.output.suffix](parsed)
     parsed.output.parent.mkdir(parents=True, exist_ok=True)
     parsed.output.write_text(text, encoding="utf-8")

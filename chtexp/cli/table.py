@@ -13,6 +13,7 @@ from chtexp.cli.common import (
     add_table_arguments,
     check_config_dir,
     runs_folder,
+    said_if_slow,
 )
 from chtexp.errors import unknown
 from chtexp.paper.tables import finished_table
@@ -39,7 +40,8 @@ def run(parsed: argparse.Namespace) -> int:
     if style not in FORMATS:
         raise unknown("format", style, FORMATS)
     check_config_dir(parsed.config_dir)
-    found = finished_table(parsed.name, parsed.overrides, parsed.config_dir, parsed.results, parsed.accept)
+    with said_if_slow(f"reading the results of {parsed.name}"):
+        found = finished_table(parsed.name, parsed.overrides, parsed.config_dir, parsed.results, parsed.accept)
     text = render(found, style)
     if parsed.output:
         parsed.output.parent.mkdir(parents=True, exist_ok=True)

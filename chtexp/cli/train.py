@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from chtexp.cli.common import EXIT_FAILURE, QUIET, check_config_dir, exit_code_of, is_for_sweep
+from chtexp.cli.common import EXIT_FAILURE, QUIET, check_config_dir, exit_code_of, is_for_sweep, said_if_slow
 from chtexp.config.compatibility import note_on_method
 from chtexp.config.compose import check_sweep, compose_chosen_run, train_command
 from chtexp.errors import UserError, unknown
@@ -68,7 +68,8 @@ def _train_one(overrides: Sequence[str], config_dir: Path | None) -> int:
         print(f"chtexp: {note}", file=sys.stderr, flush=True)
     if done_already(run):
         return 0
-    from chtexp.run.execute import RunFailed, execute  # loads torch
+    with said_if_slow("loading torch"):
+        from chtexp.run.execute import RunFailed, execute
 
     try:
         execute(run, train_command(overrides, config_dir))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from chtexp.cli.common import add_trained_run, wanted_device
+from chtexp.cli.trained import add_trained_run, translator_of
 from chtexp.errors import UserError
 
 TYPE_IT = 'chtexp translate RUN "A sentence." or chtexp translate RUN --file FILE'
@@ -27,9 +27,7 @@ def run(parsed: argparse.Namespace) -> int:
     if bool(parsed.sentences) == (parsed.file is not None):
         raise UserError(f"say what to translate: {TYPE_IT}")
     sentences = _lines(parsed.file) if parsed.file is not None else _not_empty(parsed.sentences)
-    from chtexp.trained.translator import Translator
-
-    text = "".join(f"{line}\n" for line in Translator(parsed.folder, wanted_device(parsed.device))(sentences))
+    text = "".join(f"{line}\n" for line in translator_of(parsed)(sentences))
     if parsed.output:
         parsed.output.write_text(text, encoding="utf-8")
         print(f"written: {parsed.output}")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chtexp.cli.common import add_trained_run, positive, wanted_device
+from chtexp.cli.common import positive, said_if_slow
+from chtexp.cli.trained import add_trained_run, writer_of
 from chtexp.report.formats import lines_of
 from chtexp.report.number_format import with_error
 from chtexp.store import Damaged
@@ -42,15 +44,13 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Evaluate tasks that are not evaluated yet, keep the scores of each in the run's folder at once, and print those of all."""
-    import os
-
-    from chtexp.trained.harness import harness_version
-    from chtexp.trained.writer import Writer
-    from chtexp.trained.zeroshot import PAPER_TASKS, Lacking, as_record, evaluate_zero_shot
+    writer, path = writer_of(parsed), parsed.folder / FILE
+    with said_if_slow("loading the evaluation harness"):
+        from chtexp.trained.harness import harness_version
+        from chtexp.trained.zeroshot import PAPER_TASKS, Lacking, as_record, evaluate_zero_shot
 
     root = parsed.data or (Path(os.environ["CHTEXP_DATA"]) if os.environ.get("CHTEXP_DATA") else None)
     tasks = list(dict.fromkeys(parsed.tasks.split(","))) if parsed.tasks else list(PAPER_TASKS)
-    writer, path = Writer(parsed.folder, wanted_device(parsed.device)), parsed.folder / FILE
     run = {"run": writer.run.id, "seed": writer.run.seed}
     there = _readable(writer, path)
     former = {} if parsed.again else finished(there, tasks, parsed.limit, harness_version())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, TypeVar
 
@@ -51,8 +52,7 @@ def _one_line(cls: type[BaseModel], error: ValidationError, where: str) -> str:
             lines.append(f"{key}: {problem['ctx']['error']}" if key else str(problem["ctx"]["error"]))
         else:
             rule = (
-                problem["msg"]
-                .removeprefix("Input ")
+                re.sub(r"^\w+ (?=should)", "", problem["msg"])
                 .replace("Field required", "is required")
                 .replace("valid tuple", "valid list")
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,6 +57,8 @@ def check_fit(launcher: Launcher, tasks: Sequence[SweepTask]) -> None:
         UserError: why it cannot.
     """
     if isinstance(launcher, Slurm):
+        if shutil.which("sbatch") is None:
+            raise UserError("launcher=slurm submits jobs, and there is no sbatch here; use launcher=local")
         return
     for nodes in {task.hardware.nodes for task in tasks}:
         check_nodes(nodes)

@@ -39,10 +39,11 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Drawn:
-    """figure: to be written. results: how many results it shows; None of one that needs none."""
+    """figure: to be written. results: how many results it shows; None of one that needs none. damaged: what could not be read."""
 
     figure: Figure
     results: int | None = field(default=None)
+    damaged: tuple[str, ...] = ()
 
 
 def figure_names(config_dir: Path | None = None) -> list[str]:
@@ -80,7 +81,7 @@ def draw_finished(name: str, table: Table, cells: Sequence[CellResults], wanted:
     """
     kind, options = _figure_of(name, wanted)
     given = FigureInput(table, _runs(cells, runs), _paper_flops(name, wanted) if kind == "flops" else {})
-    return Drawn(KINDS[kind](given, **options), sum(row.n for row in table.rows))
+    return Drawn(KINDS[kind](given, **options), sum(row.n for row in table.rows), tuple(table.damaged))
 
 
 def _figure_of(name: str, wanted: Wanted) -> tuple[str, dict[str, Any]]:

@@ -67,7 +67,7 @@ def broken(values: Plain) -> str | None:
         ValueError: no file can hold these values.
     """
     found, said = checksum(values), _circumstances(values).get(CHECKSUM)
-    if values.get("schema") is None and said is None:
+    if values.get("schema") in (None, 1) and said is None:
         return None
     if values.get("schema") != SCHEMA:
         return f"is of schema {values.get('schema')!r}, and this version of chtexp reads 1 and {SCHEMA}"

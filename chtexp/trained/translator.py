@@ -13,7 +13,8 @@ from chtexp.data.translation import Vocabulary
 from chtexp.data.translation.tokenisation import tokenisations_of
 from chtexp.models.transformer import Transformer
 from chtexp.tasks.translation import VOCABULARY, build_transformer_for, translated
-from chtexp.trained.load import reading, trained_run, with_selected_weights
+from chtexp.trained.folder import reading, trained_run
+from chtexp.trained.load import with_selected_weights
 
 PADDED = 64  # sentences encoded at a time
 

@@ -18,7 +18,8 @@ from chtexp.models.llama import Llama
 from chtexp.store.files import read_as
 from chtexp.store.seal import write_checksums
 from chtexp.tasks.language_modelling import SETTINGS, TOKENIZER, build_llama_for
-from chtexp.trained.load import reading, trained_run, with_selected_weights
+from chtexp.trained.folder import reading, trained_run
+from chtexp.trained.load import with_selected_weights
 
 
 @dataclass(frozen=True)

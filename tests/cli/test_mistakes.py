@@ -34,12 +34,11 @@ MISTAKES = {
     "method.zeta=1.5": "method.zeta should be less than or equal to 1",
     "method.zeta_schedule=linear": "method.zeta_schedule should be 'constant' or 'cosine'",
     "+method.topology.beta=0.1": "topology 'csti' takes no 'beta'",
-    "method/topology=brf method.topology.r=7": "brf r must be a number in [0, 1], got 7",
-    "method/topology=brf method.topology.r=abc": "brf r must be a number in [0, 1], got 'abc'",
+    "method/topology=brf method.topology.r=7": "method.topology: r must be a number in [0, 1], not 7",
+    "method/topology=brf method.topology.r=abc": "method.topology: r must be a number in [0, 1], not 'abc'",
     "data.mean=[0.1,0.2]": "data.mean needs one number for each of 1 channels, not 2",
     "task.selection=validation task.validation_fraction=0.0001": "leaves 0 to validate",
     "paths.runs=": "paths.runs: must name a folder",
-    "paths.runs=/dev/null": "cannot be written",
     "hydra/launcher=nosuch": "unknown hydra/launcher 'nosuch'",
     "+method.density.k=3": "density schedule 'fixed' has no parameter 'k'",
     "model.hidden=[0]": "model.hidden.0 should be greater than 0",
@@ -58,6 +57,8 @@ MISTAKES = {
     "model=llama_nano task=language_modelling": "task language_modelling does not fit data digits: choose another task (image_",
     "~data.mlp_hidden": "model.hidden is taken from data.mlp_hidden, which is not there: set model.hidden",
     "digits": "cannot read 'digits': an override is key=value",
+    "seed=0,1": "'seed=0,1' gives several values where one belongs; chtexp sweep and chtexp train -m train several runs",
+    "method.name=": "method.name should",
     "--frobnicate": "unknown flag '--frobnicate'",
 }
 
@@ -73,7 +74,7 @@ def test_a_mistake_is_one_clear_line_and_exit_code_2(typed: str, tmp_path, monke
     assert said.startswith("chtexp: ")
     assert "\n" not in said
     assert MISTAKES[typed] in said
-    assert all(condition(folder).state == "failed" for folder in RunFolder.every(tmp_path / "runs"))
+    assert RunFolder.every(tmp_path / "runs") == [], "what could only fail again"
 
 
 def test_a_network_that_percolates_to_nothing_is_a_mistake(tmp_path, monkeypatch, capsys) -> None:
@@ -120,9 +121,7 @@ def test_a_network_that_percolates_to_nothing_is_a_mistake(tmp_path, monkeypatch
         (["sweep", "quickstart", "max_failures=0"], "max_failures"),
         (["collect", "--output", "runs.csv"], "unknown suffix '.csv'; choose one of: .jsonl, .parquet"),
         (["collect", "--add", "nowhere.jsonl"], "nowhere.jsonl is not there"),
-        (["sweep", "quickstart", "paths.runs=/dev/null"], "cannot be made"),
         (["sweep", "table7", "seed=-1"], "seed takes whole numbers from 0"),
-        (["table", "table7", "--output", "/dev/null/x.md"], "/dev/null"),
         (["sweep", "quickstart", "launcher=slurm", "launcher.quos=x"], "(did you mean 'launcher.qos'?)"),
         (["sweep", "quickstart", "max_failure=1"], "(did you mean 'max_failures'?)"),
         (["sweep", "quickstart", "hardware.nodes=2"], "hardware.nodes=2 needs a Slurm job of 2 nodes"),
@@ -149,6 +148,16 @@ def test_a_network_that_percolates_to_nothing_is_a_mistake(tmp_path, monkeypatch
         (["train", "data=multi30k", "method=chts"], "unknown method 'chts' (did you mean 'transformer/chts'?); choose"),
         (["train", "data=multi30k", "model.widht=3"], "(did you mean 'model.width'?)"),
         (["status"], "there is no folder"),
+        (["status", "nowhere"], "it takes paths.runs=FOLDER alone: paths.runs=nowhere"),
+        (["paper", "data=mnist"], "'data=mnist' means nothing to this command"),
+        (["clean", "data=mnist"], "'data=mnist' means nothing to this command"),
+        (["table", "table7", "budget=smoke,cpu"], "gives several values where one belongs"),
+        (["report", "--results", "nowhere.jsonl"], "there is no file nowhere.jsonl; 'chtexp collect --output"),
+        (
+            ["report", "--results", "."],
+            ". is a folder, and collected results are a file; a folder of runs is paths.runs=.",
+        ),
+        (["generate", "nowhere", "Once"], "nowhere is no run's folder"),
         (["collect"], "there is no folder"),
         (["clean", "--yes"], "there is no folder"),
         (["translate", "nowhere", ""], "sentence 1 of 1 is empty"),
@@ -166,6 +175,38 @@ def test_mistakes_with_other_commands(typed: list[str], wanted: str, tmp_path, m
     assert ended.value.code == 2
     assert wanted in said
     assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("typed", "wanted"),
+    [
+        (["train", "data=digits", "budget=smoke", "paths.runs=/dev/null"], "cannot be written"),
+        (["sweep", "quickstart", "paths.runs=/dev/null"], "cannot be made"),
+        (["table", "table7", "--output", "/dev/null/x.md"], "/dev/null"),
+        (["collect", "--add", "torn.jsonl"], "torn.jsonl cannot be read as a collection of results"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_the_disk_refuses_is_a_failure_and_no_mistake(typed, wanted, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("CHTEXP_RUNS", str(tmp_path / "runs"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "torn.jsonl").write_text("{")
+    with pytest.raises(SystemExit) as ended:
+        main(typed)
+    said = capsys.readouterr().err.strip()
+    assert ended.value.code == 1
+    assert wanted in said
+    assert "\n" not in said
+
+
+def test_there_are_no_jobs_where_there_is_no_slurm(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("CHTEXP_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemExit) as ended:
+        main(["sweep", "quickstart", "budget=smoke", "launcher=slurm"])
+    assert ended.value.code == 2
+    assert "there is no sbatch here; use launcher=local" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_training_too_short_says_what_the_budget_makes_of_its_steps(small_translation: Callable[..., Run]) -> None:
@@ -246,11 +287,17 @@ def test_a_mistake_in_ones_own_files_names_the_file(tmp_path, monkeypatch, capsy
     (tmp_path / "paper" / "lost.yaml").write_text(
         "title: x\nseeds: [0]\nreference: FCC\ncolumns: {digits: [data=digits]}\ngroups: {all: {FC: [method=fc]}}\n"
     )
+    (tmp_path / "paper" / "typo.yaml").write_text(
+        "title: x\nseeds: [0]\ncolumns: {digits: [data=digits]}\n"
+        "groups: {all: {FC: [method=fc, method.sparsity=0], SET: [method=set, method.zetta=0.1]}}\n"
+    )
     for typed, wanted in (
         (["train", "data=digits", "method=mine"], "mine.yaml"),
         (["train", "method=llama/owm"], "unknown method 'llama/owm' (did you mean 'llama/own'?)"),
         (["plan", "torn"], "torn.yaml is no YAML"),
         (["plan", "lost"], "unknown reference row 'FCC' (did you mean 'FC'?)"),
+        (["plan", "typo"], "paper/typo.yaml, row SET, column digits: unknown key or axis 'method.zetta'"),
+        (["plan", "typo", "row=FC", "task.epocs=1"], "chtexp: unknown key or axis 'task.epocs'"),
     ):
         with pytest.raises(SystemExit) as ended:
             main([*typed, "--config-dir", str(tmp_path)])
@@ -294,6 +341,7 @@ def test_a_broken_result_is_named_and_hides_nothing_else(tmp_path, monkeypatch, 
     assert ended.value.code == 1
     assert "2 runs, 1 done, 1 damaged, 0 to start" in swept.out
     assert f"damaged: {first.path}  ({first.result} cannot be read" in swept.err
+    assert f"chtexp status --failed paths.runs={tmp_path / 'runs'} says what to do" in swept.out
     with pytest.raises(SystemExit) as ended:
         main(["table", "quickstart"])
     assert not ended.value.code

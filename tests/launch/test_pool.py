@@ -267,7 +267,8 @@ def test_a_sweep_that_is_asked_to_stop_saves_its_runs(number: signal.Signals, tm
         time.sleep(0.1)
     sweep.send_signal(number)
     said, _ = sweep.communicate(timeout=60)
-    assert sweep.returncode == 1
+    assert sweep.returncode == 128 + number
+    assert "the same command goes on from where it stopped" in said
     assert f"{number.name}: the runs save themselves and stop" in said
     assert said.count("preempted: ") == 2
     assert len(list(tmp_path.glob("runs/*/seed-*/checkpoints/*.pt"))) == 2

@@ -18,7 +18,8 @@ import torch
 
 from chtexp.config.compose import compose_run
 from chtexp.config.run import Run
-from chtexp.run.execute import RunFailed, execute
+from chtexp.errors import Unavailable
+from chtexp.run.execute import execute
 from chtexp.sparse import method_names
 from chtexp.store import condition
 from chtexp.tasks import ImageClassification
@@ -158,6 +159,6 @@ def test_a_checkpoint_of_another_run_is_not_resumed_from(small_run: Callable[...
     other, mine = small_run("method=set", "checkpoint.steps=1"), small_run("method=set", "method.zeta=0.9")
     execute(other, "test")
     shutil.copytree(other.folder.path, mine.folder.path, ignore=shutil.ignore_patterns("result.json", "starts"))
-    with pytest.raises(RunFailed, match="is of another run"):
+    with pytest.raises(Unavailable, match=r"is of another run.*; overwrite=true"):
         execute(mine, "test")
     assert mine.folder.finished() is None

@@ -16,7 +16,7 @@ from chtexp.run.execute import execute
 from chtexp.store import Damaged, Result, RunFolder, condition, run_id
 from chtexp.store.collection import read_collection, write_collection
 from chtexp.store.files import parsed, read_json, write_json
-from chtexp.store.seal import sealed
+from chtexp.store.seal import sealed, unsealed
 from chtexp.train.checkpoint import Checkpoints, load_weights
 from chtexp.trained.load import with_selected_weights
 from chtexp.trained.writer import Writer
@@ -91,6 +91,8 @@ def test_a_changed_number_is_found(folder: RunFolder) -> None:
     folder.result.write_text(json.dumps({**sealed(result()), "schema": 3}))
     with pytest.raises(Damaged, match="is of schema 3, and this version of chtexp reads 1 and 2"):
         folder.finished()
+    folder.result.write_text(json.dumps({"schema": 1, **result()}))
+    assert folder.finished() is not None
     folder.result.write_text(json.dumps({"schema": 2, **result()}))
     with pytest.raises(Damaged, match="has lost its checksum"):
         folder.finished()
@@ -220,6 +222,18 @@ def flipped(path: Path, at: int) -> None:
     data = bytearray(path.read_bytes())
     data[at] ^= 16
     path.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize("content", [[1], {"step": 1}, {"dense": {}, "sparse": {"x": 1}, "step": 1}, "text"])
+def test_weights_of_something_else_are_an_error(content: object, small_text: Callable[..., Run]) -> None:
+    run = small_text("method=llama/set")
+    execute(run, "test")
+    torch.save(content, run.folder.selected)
+    values = run.folder.read_result()
+    assert values is not None
+    run.folder.result.write_text(json.dumps(unsealed(values)))  # as of schema 1, which has no checksum of the weights
+    with pytest.raises(Damaged, match=r"selected.pt does not hold the weights of this run"):
+        Writer(run.folder.path, torch.device("cpu"))
 
 
 def test_a_bit_flipped_in_weights_is_an_error(small_text: Callable[..., Run]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -111,6 +113,15 @@ def test_scores_of_another_run_and_changed_ones_are_damage(tmp_path: Path) -> No
     path.write_text(path.read_text().replace("60.0", "90.0"))
     with pytest.raises(Damaged, match=r"zeroshot\.json is not what its checksum says"):
         folder.evaluated()
+
+
+def test_damaged_scores_are_evaluated_again_and_nothing_is_trained(tmp_path: Path, chtexp: Callable) -> None:
+    folder = RunFolder(tmp_path / "runs" / f"x-y-z-{ID}" / "seed-0")
+    folder.finish(result().said)
+    (folder.path / "zeroshot.json").write_text("[]")
+    assert f"go on: chtexp zeroshot {folder.path}\n" in chtexp("status", "--failed").stdout
+    (listed,) = json.loads(chtexp("status", "--json").stdout)
+    assert (listed["state"], listed["command"]) == ("damaged", f"chtexp zeroshot {folder.path}")
 
 
 def test_copies_with_other_tasks_merge_and_with_other_scores_contradict() -> None:

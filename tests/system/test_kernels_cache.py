@@ -16,7 +16,7 @@ import pytest
 import torch
 from numba import njit, prange
 
-from chtexp.system.kernels_cache import PACKAGE, clock, run
+from chtexp.system.kernels_cache import PACKAGE, clock, compilation_announced, run
 
 
 @njit(parallel=True)
@@ -117,3 +117,17 @@ def test_a_change_in_an_inlined_function_reaches_the_kernels_of_other_files(writ
     )
     assert total() == pytest.approx(5 * before)
     assert (tmp_path / "home").exists() is not writable
+
+
+def test_a_compilation_is_announced_once_and_cached_kernels_say_nothing() -> None:
+    said: list[str] = []
+    with compilation_announced(said.append):
+        numba.njit(lambda x: x + 1)(1)
+        numba.njit(lambda x: x + 2)(1)
+    assert said == ["compiling kernels, once for this machine"]
+    kernel = numba.njit(lambda x: x + 3)
+    kernel(1)
+    with compilation_announced(said.append):
+        kernel(2)
+    numba.njit(lambda x: x + 4)(1)
+    assert len(said) == 1

@@ -18,11 +18,13 @@ import pytest
 
 from chtexp.cli import main
 from chtexp.store import RunFolder
+from chtexp.train import progress
 from chtexp.train.progress import ProgressLine
 
 RECORD = {"train_loss": 0.5, "accuracy": 97.123, "density": 0.01, "anp": 0.271}
 SCRIPT = """
 import time
+from chtexp.train import progress
 from chtexp.train.progress import ProgressLine
 shown = ProgressLine("digits SET", 100, 50, "accuracy", print)
 for step in range(51, 81):
@@ -112,7 +114,7 @@ def test_a_pipe_gets_lines_alone() -> None:
 
 def test_rate_and_time_left_are_those_of_this_start(monkeypatch) -> None:
     clock = [1000.0]
-    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(progress, "clock", lambda: clock[0])
     said: list[str] = []
     shown = ProgressLine("x", 300, 100, "accuracy", said.append, quiet=True)
     clock[0] += 20
@@ -125,7 +127,7 @@ def test_rate_and_time_left_are_those_of_this_start(monkeypatch) -> None:
 
 def test_hours_are_left(monkeypatch) -> None:
     clock = [1000.0]
-    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(progress, "clock", lambda: clock[0])
     said: list[str] = []
     shown = ProgressLine("x", 3662, 0, "accuracy", said.append, quiet=True)
     clock[0] += 1

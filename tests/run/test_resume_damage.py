@@ -1,0 +1,143 @@
+"""A run goes on from what is whole in its folder, whoever wrote it and whatever else lies there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from chtexp.config.run import Run
+from chtexp.errors import Unavailable, UserError
+from chtexp.run.execute import RunFailed, execute
+from chtexp.store import RunFolder, condition
+from chtexp.tasks import ImageClassification
+from chtexp.train.checkpoint import Checkpoints
+
+OVERRIDES = ("method=chtss_n", "task.epochs=200", "checkpoint.steps=1")
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def whole(small_run: Callable[..., Run], tmp_path: Path) -> Run:
+    """A run that is done."""
+    run = small_run(*OVERRIDES, f"paths.runs={tmp_path / 'whole'}")
+    execute(run, "whole")
+    return run
+
+
+@pytest.fixture
+def stopped(whole: Run, tmp_path: Path) -> Run:
+    """The same run, stopped before its result was written."""
+    run = whole.model_copy(update={"paths": whole.paths.model_copy(update={"runs": tmp_path / "stopped"})})
+    shutil.copytree(whole.folder.path, run.folder.path, ignore=shutil.ignore_patterns("result.json", "starts"))
+    return run
+
+
+def checkpoints(run: Run) -> list[Path]:
+    return sorted(run.folder.checkpoints.glob("*.pt"))
+
+
+def timeless(path: Path) -> list[dict[str, Any]]:
+    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in path.read_text().splitlines()]
+
+
+def flip(path: Path, place: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+def lines_of(run: Run, checkpoint: Path) -> int:
+    """The bytes of metrics.jsonl when the checkpoint was saved."""
+    return int(torch.load(checkpoint, weights_only=True)["metrics_size"])
+
+
+def test_records_that_changed_since_a_checkpoint_are_not_gone_on_with(whole: Run, stopped: Run) -> None:
+    before, last = checkpoints(stopped)
+    kept = lines_of(stopped, before)
+    assert kept < lines_of(stopped, last)
+    flip(stopped.folder.metrics, kept + 20)
+    execute(stopped, "resumed")
+    assert "does not fit metrics.jsonl, which is damaged; trying the one before" in stopped.folder.log.read_text()
+    assert timeless(stopped.folder.metrics) == timeless(whole.folder.metrics)
+    assert stopped.folder.read_metrics()
+
+
+def test_without_any_checkpoint_that_fits_the_run_says_what_to_type(stopped: Run) -> None:
+    flip(stopped.folder.metrics, 20)
+    with pytest.raises(
+        Unavailable, match=r"no checkpoint .* can be used: .* is damaged; overwrite=true trains the run"
+    ):
+        execute(stopped, "resumed")
+    assert not stopped.folder.result.exists()
+    assert "Traceback" not in stopped.folder.log.read_text()
+
+
+def test_what_a_killed_process_left_after_its_checkpoint_is_cut_off(whole: Run, stopped: Run) -> None:
+    with stopped.folder.metrics.open("ab") as file:
+        file.write(b"\xff\xfe{\n")
+    execute(stopped, "resumed")
+    assert timeless(stopped.folder.metrics) == timeless(whole.folder.metrics)
+
+
+def test_a_folder_begun_by_older_code_is_gone_on_with(whole: Run, stopped: Run) -> None:
+    for path in checkpoints(stopped)[1:]:
+        path.unlink()
+    (path,) = checkpoints(stopped)
+    step = int(path.name[5:14])
+    state = torch.load(path, weights_only=True)
+    del state["run"], state["metrics_checksum"], state["training"]["beside"]
+    path.unlink()
+    old = Checkpoints(stopped.folder.checkpoints, print)
+    old.save(state, step, wait=True)
+    execute(stopped, "resumed")
+    assert "resuming" in stopped.folder.log.read_text()
+    assert timeless(stopped.folder.metrics) == timeless(whole.folder.metrics)
+    mine, its = (run.folder.finished() for run in (stopped, whole))
+    assert mine is not None
+    assert its is not None
+    assert mine.reported == its.reported
+
+
+def test_a_folder_or_a_file_in_the_wrong_place_is_set_aside(small_run: Callable[..., Run]) -> None:
+    run = small_run("method=set")
+    run.folder.metrics.mkdir(parents=True)
+    run.folder.checkpoints.write_text("not a folder")
+    execute(run, "test")
+    assert run.folder.read_metrics()
+    assert run.folder.metrics.with_name("metrics.jsonl.damaged").is_dir()
+    assert checkpoints(run)
+    assert run.folder.checkpoints.with_name("checkpoints.damaged").read_text() == "not a folder"
+
+
+def test_a_metric_that_no_file_could_hold_is_a_diverged_training(small_run: Callable[..., Run], monkeypatch) -> None:
+    monkeypatch.setattr(ImageClassification, "evaluate", lambda self, model: {"accuracy": 1e200})
+    run = small_run("method=set")
+    with pytest.raises(RunFailed, match=r"accuracy is 1e\+200 at step 5.*lower the learning rate"):
+        execute(run, "test")
+    assert condition(run.folder).state == "failed"
+    assert run.folder.read_metrics() == []
+
+
+def test_a_typing_mistake_found_late_leaves_no_folder(chtexp, tmp_path: Path) -> None:
+    said = chtexp("train", "data=digits", "budget=smoke", "method=set", "method.sparsity=0.99999", check=2).stderr
+    assert "without any link" in said
+    assert list((tmp_path / "runs").glob("*")) == []
+
+
+def test_one_that_was_trained_before_keeps_its_folder(small_run: Callable[..., Run], tmp_path: Path) -> None:
+    run = small_run("method=set")
+    execute(run, "test")
+    run.folder.discard_if_untrained()
+    assert run.folder.finished() is not None
+    given = RunFolder(tmp_path / "given" / "seed-0")
+    given.path.mkdir(parents=True)
+    (given.path / "submitted.json").write_text("{}")
+    given.discard_if_untrained()
+    assert given.path.exists()
+    assert issubclass(Unavailable, UserError)

@@ -22,9 +22,16 @@ class Unavailable(UserError):
 
 
 def unknown(kind: str, value: object, choices: Iterable[object], folder: str = "") -> UserError:
-    """The error for a name that is none of `choices`, with the nearest one as a hint.
+    """Make the error for a name that is none of the choices, with the nearest one as a hint.
 
-    folder: in which the choices lie, and which then stands before each; of `value` the last part is looked for.
+    Args:
+        kind: what the name should be a name of, in words.
+        value: the name.
+        choices: the known names.
+        folder: the folder in which the choices lie, and which then stands before each; of `value` the last part is looked for.
+
+    Returns:
+        The error, to be raised.
     """
     names = sorted(str(choice) for choice in choices)
     near = difflib.get_close_matches(str(value).rpartition("/")[2] if folder else str(value), names, n=1)

@@ -97,6 +97,15 @@ def measure_checkpoint(settings: CheckpointSettings) -> Findings:
     """Measure every network, dense and at each density.
 
     Turns without a checkpoint, with one written beside the training and with one that is waited for follow each other.
+
+    Args:
+        settings: what is measured.
+
+    Returns:
+        The measurements.
+
+    Raises:
+        UserError: the folder cannot be made, or a checkpoint cannot be written there.
     """
     rows = []
     for name in settings.networks:

@@ -26,17 +26,38 @@ SLOW_SECONDS = 1.0
 
 
 class Parser(argparse.ArgumentParser):
-    """Whatever is wrong is a UserError: one line, and not the usage before it."""
+    """A parser for which whatever is wrong is a UserError: one line, and not the usage before it.
+
+    Args:
+        settings: as of `argparse.ArgumentParser`.
+    """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(allow_abbrev=False, **settings)
 
     def error(self, message: str) -> NoReturn:
-        """What argparse has to say."""
+        """Raise what argparse has to say as an error of one line.
+
+        Args:
+            message: what argparse has to say.
+
+        Raises:
+            UserError: always.
+        """
         raise UserError(f"{message}; {self.prog} --help says more")
 
     def parse(self, typed: Sequence[str]) -> argparse.Namespace:
-        """What was typed, flags and words in any order."""
+        """Parse what was typed, flags and words in any order.
+
+        Args:
+            typed: the words.
+
+        Returns:
+            The values by name.
+
+        Raises:
+            UserError: a flag is unknown, a word is one too many, or argparse finds another mistake.
+        """
         parsed, rest = self.parse_known_intermixed_args(typed)
         if rest:
             flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
@@ -47,6 +68,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_table_arguments(sub: argparse.ArgumentParser) -> None:
+    """Add the arguments of a command about a table: its name, and overrides."""
     sub.add_argument("name", metavar="TABLE", help="a file of conf/paper, e.g. table7")
     sub.add_argument(
         "overrides",
@@ -61,14 +83,22 @@ QUIET = "logger.quiet=true"
 
 
 def positive(word: str) -> int:
-    """A whole number from 1 on, for argparse."""
+    """Parse a whole number from 1 on, for argparse.
+
+    Raises:
+        argparse.ArgumentTypeError: the word is no such number.
+    """
     if not word.isdecimal() or int(word) < 1:
         raise argparse.ArgumentTypeError(f"'{word}' is no whole number from 1 on")
     return int(word)
 
 
 def not_negative(word: str) -> float:
-    """A number from 0 on, for argparse."""
+    """Parse a number from 0 on, for argparse.
+
+    Raises:
+        argparse.ArgumentTypeError: the word is no such number.
+    """
     try:
         number = float(word)
     except ValueError:
@@ -79,11 +109,18 @@ def not_negative(word: str) -> float:
 
 
 def add_config_dir(sub: argparse.ArgumentParser) -> None:
+    """Add the flag for a folder of the person's own configuration, laid out as `conf/`."""
     sub.add_argument("--config-dir", type=Path, help="a folder of your own configuration, laid out as conf/")
 
 
 def take_results(parsed: argparse.Namespace) -> None:
-    """Files after `--results FILE`, as a shell makes them of `results/*.jsonl`, are results, too, and no overrides."""
+    """Take files that follow `--results FILE` for results, too, and not for overrides.
+
+    A shell makes such files of `results/*.jsonl`.
+
+    Args:
+        parsed: what was typed; it is changed in place.
+    """
     if getattr(parsed, "results", None) and hasattr(parsed, "overrides"):
         more = [word for word in parsed.overrides if "=" not in word and Path(word).suffix in SUFFIXES]
         parsed.results = [*parsed.results, *map(Path, more)]
@@ -91,7 +128,12 @@ def take_results(parsed: argparse.Namespace) -> None:
 
 
 def add_results(sub: argparse.ArgumentParser, also: str = "may be repeated") -> None:
-    """Collected results, `results`, beside those below the folder of runs."""
+    """Add the flag for collected results, `results`, which are read beside those below the folder of runs.
+
+    Args:
+        sub: the parser of the command.
+        also: what else the help of the flag says.
+    """
     sub.add_argument(
         "--results",
         type=Path,
@@ -103,7 +145,12 @@ def add_results(sub: argparse.ArgumentParser, also: str = "may be repeated") -> 
 
 
 def add_keep_first(sub: argparse.ArgumentParser, order: str) -> None:
-    """What to do about results that differ: `accept` is told of each, where they are not refused."""
+    """Add the flag that says what to do about results that differ.
+
+    Args:
+        sub: the parser of the command. Its value `accept` is told of each difference, where they are not refused.
+        order: the order of the places that results come from, in words.
+    """
     sub.add_argument(
         "--keep-first",
         dest="accept",
@@ -114,30 +161,59 @@ def add_keep_first(sub: argparse.ArgumentParser, order: str) -> None:
 
 
 def keep_first(conflict: str) -> None:
-    """Say that the first was taken."""
+    """Say that the first of two results that differ was taken.
+
+    Args:
+        conflict: the run, and the places that hold different numbers for it, in words.
+    """
     print(f"chtexp: took the first of {conflict}", file=sys.stderr)
 
 
 def check_config_dir(config_dir: Path | None) -> None:
+    """Check that the person's own folder of configuration files exists, if one was named.
+
+    Raises:
+        UserError: there is no such folder.
+    """
     if config_dir is not None and not config_dir.is_dir():
         raise UserError(f"--config-dir {config_dir} is not a folder")
 
 
 def planned_runs(parsed: argparse.Namespace, overrides: list[str]) -> list[PlannedRun]:
-    """The runs of the table that was named."""
+    """Plan the runs of the table that was named.
+
+    Args:
+        parsed: what was typed: the name of the table, and the folder of configuration files.
+        overrides: those that choose and change runs.
+
+    Returns:
+        The runs.
+
+    Raises:
+        UserError: something that was typed is wrong.
+    """
     check_config_dir(parsed.config_dir)
     with said_if_slow(f"composing the runs of {parsed.name}"):
         return plan_runs(parsed.name, overrides, parsed.config_dir)
 
 
 def is_for_sweep(override: str) -> bool:
-    """Whether it is about who carries out a sweep, and not about its runs."""
+    """Tell whether an override is about who carries out a sweep, and not about its runs."""
     key = override.lstrip("+~").partition("=")[0].split(".")[0]
     return key == "launcher" or bool(difflib.get_close_matches(key, ["max_failures"], cutoff=0.8))
 
 
 def runs_folder(overrides: Sequence[str], config_dir: Path | None, *, required: bool = True) -> Path:
-    """Where runs are, by what was typed. Raises UserError if there is no such folder, where one is required."""
+    """Find the folder of runs by what was typed.
+
+    Args:
+        overrides: the overrides that were typed; `paths.runs=FOLDER` is the only one that is allowed.
+        config_dir: the person's own folder of configuration files.
+        required: whether the folder must exist.
+
+    Raises:
+        UserError: another override was typed, or there is no such folder where one is required.
+    """
     check_config_dir(config_dir)
     for override in overrides:
         if override.partition("=")[0] != "paths.runs":
@@ -152,7 +228,7 @@ def runs_folder(overrides: Sequence[str], config_dir: Path | None, *, required: 
 
 
 def conditions(folders: Sequence[RunFolder]) -> list[Condition]:
-    """What is known of each run, after asking the scheduler once for all of them."""
+    """Find out what is known of each run, after asking the scheduler once for all of them."""
     queue, conducted = queue_of(folders), cache(is_conducted)
     with said_if_slow(f"reading the folders of {len(folders)} runs"), many_records():
         return [condition(folder, queue, conducted) for folder in folders]
@@ -160,7 +236,11 @@ def conditions(folders: Sequence[RunFolder]) -> list[Condition]:
 
 @contextmanager
 def said_if_slow(doing: str) -> Iterator[None]:
-    """Tell the person at the terminal what is going on, once it has taken a second."""
+    """Tell the person at the terminal what is going on, once it has taken a second.
+
+    Args:
+        doing: what is going on, in words.
+    """
     if not sys.stderr.isatty():
         yield
         return
@@ -174,7 +254,14 @@ def said_if_slow(doing: str) -> Iterator[None]:
 
 
 def exit_code_of(runs: Sequence[Run]) -> int:
-    """Say what became of runs that were launched; a failure if any is not done."""
+    """Say what became of runs that were launched.
+
+    Args:
+        runs: the runs.
+
+    Returns:
+        The exit code: a failure if any run is not done.
+    """
     found = conditions([run.folder for run in runs])
     left = [(run, one) for run, one in zip(runs, found, strict=True) if one.state != "done"]
     for run, one in left:

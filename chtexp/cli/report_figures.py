@@ -24,7 +24,17 @@ MORE = {"curves": "over training", "seconds": "against seconds of training"}
 def figures(
     found: Mapping[str, Finished | UserError], typed: Typed, config_dir: Path | None, runs: Path
 ) -> list[FigurePart]:
-    """Every figure that has a name, then two kinds of those tables of which at least two rows have results."""
+    """Draw every figure that has a name, then two kinds of figures of those tables of which at least two rows have results.
+
+    Args:
+        found: each table by its name, or what is wrong with it.
+        typed: what was typed to make the report.
+        config_dir: the person's own folder of configuration files.
+        runs: the folder of run folders, for what the runs recorded.
+
+    Returns:
+        The figures; one that cannot be drawn says why.
+    """
     made = {name: table for name, table in found.items() if not isinstance(table, UserError)}
     named = figure_names(config_dir)
     parts = []
@@ -47,7 +57,7 @@ def figures(
 
 
 def _measured_columns(table: Table) -> Table:
-    """`table` without the columns that have no results."""
+    """Remove the columns of a table that have no results."""
     measured = {row.column for row in table.rows if row.n}
     columns = tuple(column for column in table.layout.columns if column in measured)
     rows = tuple(row for row in table.rows if row.column in measured)
@@ -55,7 +65,7 @@ def _measured_columns(table: Table) -> Table:
 
 
 def _part(name: str, title: str, draw: Callable[[], Drawn], command: str, table: str = "") -> FigurePart:
-    """A figure, or why it cannot be drawn."""
+    """Draw a figure, or say why it cannot be drawn."""
     try:
         drawn = draw()
         return FigurePart(name, title, svg_text(drawn.figure), "", command, table, drawn.results != 0)

@@ -16,14 +16,29 @@ NAMES = (HOST, "localhost")  # by which a browser may ask: a page elsewhere whos
 
 
 def port_of(typed: str | int) -> int:
-    """A port as typed. Raises UserError unless it is one."""
+    """Read a port as typed.
+
+    Raises:
+        UserError: what was typed is no port.
+    """
     if not str(typed).isdecimal() or int(typed) > 65535:
         raise UserError(f"--serve takes a port from 0 to 65535, not '{typed}'; say --serve last where KEY=VALUE follow")
     return int(typed)
 
 
 def serve(make: Callable[[], str], port: int) -> int:
-    """Answer with what `make` makes, one at a time, until Ctrl-C."""
+    """Answer requests with what `make` makes, one at a time, until Ctrl-C.
+
+    Args:
+        make: makes the page.
+        port: the port; 0 for any.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UserError: the port cannot be had.
+    """
     try:
         server = ThreadingHTTPServer((HOST, port), _handler(make))
     except OSError as error:
@@ -73,6 +88,6 @@ def _handler(make: Callable[[], str]) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(content)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Quiet: nobody reads it."""
+            """Log nothing, because nobody reads it."""
 
     return Handler

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 def add_trained_run(sub: argparse.ArgumentParser) -> None:
-    """A run whose model is put to use, and where it computes."""
+    """Add the arguments that name a run whose model is put to use, and where it computes."""
     sub.add_argument("folder", type=Path, metavar="RUN", help="a run's folder, .../seed-0")
     sub.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where (default: %(default)s)")
 
 
 def _device(name: str) -> torch.device:
-    """The device of that name. Raises UserError for a GPU that is not there."""
+    """Return the device of that name; a GPU that is not there raises UserError."""
     import torch
 
     if name == "cuda" and not torch.cuda.is_available():
@@ -35,7 +35,14 @@ def _device(name: str) -> torch.device:
 
 
 def writer_of(parsed: argparse.Namespace) -> Writer:
-    """Load the language model that was named. Raises UserError, before torch is loaded, if the folder holds none."""
+    """Load the language model that was named.
+
+    Args:
+        parsed: what was typed: the run's folder, and the device.
+
+    Raises:
+        UserError: the folder holds no language model, which is said before torch is loaded; or there is no such device.
+    """
     trained_run(parsed.folder, LanguageModellingRecipe, "go on with a text")
     with said_if_slow("loading the model"):
         from chtexp.trained.writer import Writer
@@ -44,7 +51,14 @@ def writer_of(parsed: argparse.Namespace) -> Writer:
 
 
 def translator_of(parsed: argparse.Namespace) -> Translator:
-    """Load the translation model that was named. Raises UserError, before torch is loaded, if the folder holds none."""
+    """Load the translation model that was named.
+
+    Args:
+        parsed: what was typed: the run's folder, and the device.
+
+    Raises:
+        UserError: the folder holds no translation model, which is said before torch is loaded; or there is no such device.
+    """
     trained_run(parsed.folder, TranslationRecipe, "translate")
     with said_if_slow("loading the model"):
         from chtexp.trained.translator import Translator

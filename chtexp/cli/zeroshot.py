@@ -18,6 +18,7 @@ from chtexp.store import Damaged
 from chtexp.store.evaluations import FILE, finished, newest, scores_in, write_scores
 from chtexp.store.files import set_aside
 from chtexp.store.records import Score
+from chtexp.system.locks import locked
 
 if TYPE_CHECKING:
     from chtexp.trained.writer import Writer
@@ -62,8 +63,9 @@ def run(parsed: argparse.Namespace) -> int:
             lacking.append(score)
             continue
         record = Score.of(as_record(score, parsed.limit))
-        kept = newest(_readable(writer, path), [record])
-        write_scores(parsed.folder, writer.run.id, writer.run.seed, kept)
+        with locked(parsed.folder / f".{FILE}.lock"):  # another evaluation may be at work on other tasks
+            kept = newest(_readable(writer, path), [record])
+            write_scores(parsed.folder, writer.run.id, writer.run.seed, kept)
         records[score.task] = record
         if record not in kept:
             said.append(f"{score.task}: not kept, since a score of more items is there")

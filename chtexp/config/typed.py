@@ -75,9 +75,15 @@ def _model_at(cls: type[BaseModel], path: list[str]) -> type[BaseModel] | None:
 
 
 def identity(description: BaseModel) -> dict[str, object]:
-    """The fields that make a description what it is, as plain values.
+    """Collect the fields that make a description what it is, as plain values.
 
-    Left out: fields marked `json_schema_extra={"identity": False}`, which only help to write other fields.
+    Fields marked `json_schema_extra={"identity": False}` are left out, since they only help to write other fields.
+
+    Args:
+        description: the description.
+
+    Returns:
+        The values by field; a description within it is a mapping of its own.
     """
     values: dict[str, object] = dict(description.model_extra or {})
     for name, field in type(description).model_fields.items():

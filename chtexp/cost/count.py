@@ -67,8 +67,19 @@ def _schedule(run: Run, length: Length) -> DensitySchedule:
 
 
 def counts_of(run: Run) -> Counts:
-    """Count the network of a run. Networks for text need the sizes of vocabularies, which are known once data are prepared; until
-    then the largest possible ones stand for them.
+    """Count the network of a run.
+
+    Networks for text need the sizes of vocabularies, which are known once data are prepared. Until then the largest possible
+    ones stand for them.
+
+    Args:
+        run: the run.
+
+    Returns:
+        The size of the network.
+
+    Raises:
+        TypeError: no family has such data and such a model.
     """
     match run.data, run.model:
         case ImageDataConfig() as data, MLPConfig() as network:

@@ -71,9 +71,13 @@ class Pool:
         self._asked: int | None = None
 
     def run(self, tasks: Sequence[SweepTask]) -> None:
-        """Carry out every task that is not done, being done, or awaited elsewhere; returns when all workers have ended.
+        """Carry out every task that is not done, being done, or awaited elsewhere.
 
-        Signals that ask to stop are passed on: the runs save themselves; a second one ends them at once.
+        Signals that ask to stop are passed on: the runs save themselves. A second Ctrl-C ends them at once. The call returns when
+        all workers have ended.
+
+        Args:
+            tasks: the tasks, in the order in which they are given out.
         """
         waiting = deque(enumerate(tasks, 1))
         self._total = len(tasks)

@@ -16,13 +16,41 @@ ANY_BUDGET = ("budget=", "paths.")  # overrides that leave data, model, task, me
 
 
 def cell_results(cell: Cell, selection: Selection, identities: Identities, results: Results) -> CellResults:
-    """The results of a cell that are done, of the seeds that were asked for, and in what they are not the paper's."""
+    """Collect the finished results of a cell, and the settings in which its run differs from the paper's.
+
+    Args:
+        cell: the cell.
+        selection: the grid, and the seeds that were asked for.
+        identities: the identities of the grid's cells.
+        results: the finished results.
+
+    Returns:
+        The results of the seeds that were asked for; of every seed where none was asked for.
+
+    Raises:
+        UserError: the cell's run cannot be composed, or two places hold different numbers for it.
+    """
     found = found_results(cell, selection, identities, results)
     return replace(found, changed=_changed(cell, identities)) if found.results else found
 
 
 def found_results(cell: Cell, selection: Selection, identities: Identities, results: Results) -> CellResults:
-    """As `cell_results`, without a look at what was changed, which may take composing."""
+    """Collect the finished results of a cell, without the settings in which its run differs from the paper's.
+
+    To find these settings may take composing.
+
+    Args:
+        cell: as for `cell_results`.
+        selection: as for `cell_results`.
+        identities: as for `cell_results`.
+        results: as for `cell_results`.
+
+    Returns:
+        As of `cell_results`. The identity is empty, and the run is not composed, where no finished run can be the cell's.
+
+    Raises:
+        UserError: as of `cell_results`.
+    """
     identity = identities.looked_up(cell)
     if identity is None and not identities.could_be(cell, results.names):  # to compose it is not worth the time
         return CellResults(cell.group, cell.row, cell.column, "", ())
@@ -41,7 +69,7 @@ def found_results(cell: Cell, selection: Selection, identities: Identities, resu
 
 
 def _changed(cell: Cell, identities: Identities) -> tuple[str, ...]:
-    """In which settings the cell's run is not the cell's own, as the grid has it at the paper's budget."""
+    """Find the settings in which the cell's run differs from the grid's own run of this cell at the paper's budget."""
     added = [override for override in cell.overrides if override not in cell.own]
     if not cell.own or all(override.startswith(ANY_BUDGET) for override in added):
         return ()

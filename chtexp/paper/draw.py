@@ -28,7 +28,15 @@ LINK_PREDICTION = Path("results/bench/linkpred.json")
 
 @dataclass(frozen=True)
 class Wanted:
-    """What was typed. overrides: as for a table. collected: files of results. kind: another than the grid's own."""
+    """What a person typed to get a figure.
+
+    Attributes:
+        overrides: as for a table.
+        config_dir: the person's own folder of configuration files.
+        collected: files of results.
+        kind: another kind of figure than the grid's own; None: the grid's own.
+        accept: as of `finished_cells`.
+    """
 
     overrides: Sequence[str] = ()
     config_dir: Path | None = None
@@ -39,7 +47,13 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Drawn:
-    """figure: to be written. results: how many results it shows; None of one that needs none. damaged: what could not be read."""
+    """A figure, and what must be said with it.
+
+    Attributes:
+        figure: the figure, to be written.
+        results: how many results it shows; None for a figure that needs none.
+        damaged: what could not be read.
+    """
 
     figure: Figure
     results: int | None = field(default=None)
@@ -47,16 +61,32 @@ class Drawn:
 
 
 def figure_names(config_dir: Path | None = None) -> list[str]:
-    """The names that are drawn without asking for a kind: the grids with a `figure`, and those that need no runs."""
+    """List the figures that are drawn without asking for a kind: the grids with a `figure`, and those that need no runs.
+
+    Args:
+        config_dir: the person's own folder of configuration files.
+
+    Returns:
+        The names, shorter ones first.
+    """
     folders = conf_folders(config_dir)
     drawn = [name for name in grid_names(folders) if load_grid(name, folders).figure is not None]
     return sorted([*drawn, *WITHOUT_RUNS], key=lambda name: (len(name), name))
 
 
 def draw_figure(name: str, wanted: Wanted) -> Drawn:
-    """The figure `name`, with what results there are.
+    """Draw a figure with the results that there are.
 
-    Raises UserError for an unknown name or kind, and for a table that is drawn by no kind of its own.
+    Args:
+        name: the name of the figure or table.
+        wanted: what was typed.
+
+    Returns:
+        The figure.
+
+    Raises:
+        UserError: the name or the kind is unknown, a table has no kind of its own while none is asked for, or a figure that
+            shows no runs was given a kind or overrides.
     """
     if wanted.kind is not None and wanted.kind not in KINDS:
         raise unknown("kind of figure", wanted.kind, KINDS)
@@ -75,9 +105,20 @@ def _of_a_grid(name: str, wanted: Wanted) -> Drawn:
 
 
 def draw_finished(name: str, table: Table, cells: Sequence[CellResults], wanted: Wanted, runs: Path) -> Drawn:
-    """The figure of the table `name` that is made already, and of the results in it; raises UserError as `draw_figure`.
+    """Draw the figure of a table that is made already, and of the results in it.
 
-    runs: where run folders are, for what they recorded.
+    Args:
+        name: the name of the table.
+        table: the table.
+        cells: the results in it.
+        wanted: what was typed.
+        runs: the folder of run folders, for what the runs recorded.
+
+    Returns:
+        The figure.
+
+    Raises:
+        UserError: the name is unknown, or the table has no kind of its own while none is asked for.
     """
     kind, options = _figure_of(name, wanted)
     given = FigureInput(table, _runs(cells, runs), _paper_flops(name, wanted) if kind == "flops" else {})
@@ -85,7 +126,7 @@ def draw_finished(name: str, table: Table, cells: Sequence[CellResults], wanted:
 
 
 def _figure_of(name: str, wanted: Wanted) -> tuple[str, dict[str, Any]]:
-    """The kind of figure that is wanted of a grid, and its options."""
+    """Find the kind of figure that is wanted of a grid, and its options."""
     folders = conf_folders(wanted.config_dir)
     if name not in (known := grid_names(folders)):
         raise unknown("figure or table", name, [*known, *WITHOUT_RUNS])
@@ -135,7 +176,7 @@ def _paper_flops(name: str, wanted: Wanted) -> dict[tuple[str, str], float]:
 
 
 def _link_prediction(wanted: Wanted) -> Drawn:
-    """Figure 2, from what `chtexp bench linkpred` wrote."""
+    """Draw Figure 2 from what `chtexp bench linkpred` wrote."""
     if len(wanted.collected) > 1:
         raise UserError("figure2 shows one measurement: give --results once, what 'chtexp bench linkpred' wrote")
     path = wanted.collected[0] if wanted.collected else LINK_PREDICTION
@@ -150,7 +191,7 @@ def _link_prediction(wanted: Wanted) -> Drawn:
 
 
 def _runtime(found: Any) -> Drawn:
-    """The figure of a measurement; raises KeyError, TypeError or ValueError for what is none."""
+    """Draw the figure of a measurement; anything else raises KeyError, TypeError or ValueError."""
     if found["bench"] != "linkpred":
         raise ValueError(f"a measurement of {found['bench']}")
     machine, rows = found["machine"], found["rows"]
@@ -177,7 +218,11 @@ MODELS: tuple[tuple[tuple[str, dict[str, Any]], ...], ...] = (
 
 
 def make_matrices() -> Matrices:
-    """What Figure 5 shows, made by `chtexp.topology`; `scripts/update_figure5.py` keeps it."""
+    """Make the matrices of Figure 5 with `chtexp.topology`; `scripts/update_figure5.py` keeps them.
+
+    Returns:
+        Rows of panels, each a bool array [outputs, inputs] by its name.
+    """
     from chtexp.randomness import generator  # loads torch, as does the next
     from chtexp.topology import init_mask
 
@@ -193,7 +238,7 @@ def make_matrices() -> Matrices:
 
 
 def _adjacency(wanted: Wanted) -> Drawn:
-    """Figure 5, without any run."""
+    """Draw Figure 5, which needs no runs."""
     if wanted.collected:
         raise UserError("figure5 takes no --results: its matrices belong to no run")
     title = (

@@ -26,7 +26,13 @@ ScoreName = Annotated[str, Field(pattern=r"^(accuracy|matthews|shares\.\w+)$")]
 
 
 class GridException(Description):
-    """Overrides of certain cells alone, where a method differs on a data set."""
+    """Overrides of certain cells alone, where a method differs on a data set.
+
+    Attributes:
+        rows: the rows of these cells.
+        columns: the columns of these cells.
+        overrides: what they are changed by.
+    """
 
     rows: tuple[str, ...]
     columns: tuple[str, ...]
@@ -34,16 +40,27 @@ class GridException(Description):
 
 
 class GridMean(Description):
-    """Two rows compared over several columns: their means, and a Wilcoxon signed-rank test."""
+    """Two rows compared over several columns: their means, and a Wilcoxon signed-rank test.
+
+    Attributes:
+        rows: the two rows.
+        columns: the columns.
+    """
 
     rows: tuple[str, str]
     columns: Names
 
 
 class GridClaim(Description):
-    """In each of `columns` (or means), each row of `above` has a higher number than each of `below`, whichever is better.
+    """A claim that some rows have higher numbers than others, whichever is better.
 
-    exact: tested by the exact permutation of signs instead of the paired t-test.
+    In each of `columns`, each row of `above` has a higher number than each row of `below`.
+
+    Attributes:
+        above: the rows with the higher numbers.
+        below: the rows with the lower numbers.
+        columns: columns, or means.
+        exact: whether it is tested by the exact permutation of signs instead of the paired t-test.
     """
 
     above: Names
@@ -53,10 +70,12 @@ class GridClaim(Description):
 
 
 class GridReading(Description):
-    """Cells are read off an evaluation of their runs (`chtexp zeroshot`), instead of what the runs report.
+    """A rule by which cells are read off an evaluation of their runs, instead of what the runs report.
 
-    tasks: by column; a cell is the mean over its tasks. score: of all rows or by row, `accuracy`, `matthews` or `shares.LABEL`, a
-    label by its number or its name.
+    Attributes:
+        evaluation: `zeroshot`, as made by `chtexp zeroshot`.
+        tasks: the tasks of each column; a cell is the mean over its tasks.
+        score: of all rows, or by row: `accuracy`, `matthews` or `shares.LABEL`, a label by its number or its name.
     """
 
     evaluation: Literal["zeroshot"]
@@ -64,7 +83,18 @@ class GridReading(Description):
     score: ScoreName | dict[str, ScoreName]
 
     def of(self, row: str, column: str) -> tuple[Names, str]:
-        """The tasks and the score of a cell."""
+        """Look up the tasks and the score of a cell.
+
+        Args:
+            row: the row of the cell.
+            column: the column of the cell.
+
+        Returns:
+            The tasks, and the name of the score.
+
+        Raises:
+            UserError: the row has no score, because a person added it.
+        """
         if isinstance(self.score, str):
             return self.tasks[column], self.score
         if row not in self.score:
@@ -73,13 +103,25 @@ class GridReading(Description):
 
 
 class Grid(Description):
-    """rows stand in groups, within which they compete; `reference` is the row that a star is measured against.
+    """A table of the paper as rows, columns, and the overrides of each.
 
-    metric: what its runs report. settings: of all cells that do not set these keys themselves, e.g. the paper's precision;
-    who overrides one asks for other runs than the paper's. budgets: what all cells are changed by at a budget, e.g. a smaller
-    model at `cpu`.
-    means: by a name of their own. claims: orders that the paper reports, to be checked one by one. figure: how it is drawn.
-    reads: where the numbers come from, if not from what the runs report. digits: of the metric, after the point.
+    Attributes:
+        title: the title of the table.
+        metric: what its runs report.
+        digits: of the metric, after the decimal point.
+        seeds: the seeds of every cell.
+        columns: the overrides of each column.
+        groups: the rows of each group, with the overrides of each row; rows compete within their group.
+        reference: the row that a star is measured against, if any.
+        exceptions: overrides of certain cells alone.
+        settings: overrides of all cells that do not set these keys themselves, e.g. the paper's precision. Whoever overrides one
+            asks for other runs than the paper's.
+        budgets: what all cells are changed by at a budget, e.g. a smaller model at `cpu`.
+        means: rows that are compared over several columns, by a name of their own.
+        claims: orders that the paper reports, to be checked one by one.
+        figure: how the grid is drawn; None: only by a kind that is asked for.
+        notes: sentences for the caption.
+        reads: where the numbers come from, if not from what the runs report.
     """
 
     title: str
@@ -124,7 +166,19 @@ class Grid(Description):
         return self
 
     def shown(self, row: str, column: str, results: Iterable[Result]) -> list[Result]:
-        """The results of a cell's runs as the cell shows them: as they are, or read off; what is not evaluated is left out."""
+        """Turn the results of a cell's runs into those that the cell shows.
+
+        Args:
+            row: the row of the cell.
+            column: the column of the cell.
+            results: the results of its runs.
+
+        Returns:
+            The results as they are, or read off the evaluation that the grid reads; results without this evaluation are left out.
+
+        Raises:
+            UserError: the row has no score, or a task has no label of the score's name.
+        """
         if self.reads is None:
             return list(results)
         tasks, score = self.reads.of(row, column)
@@ -141,9 +195,14 @@ def _refuse_others(kind: str, names: Iterable[str], known: Iterable[str]) -> Non
 
 @dataclass(frozen=True)
 class Cell:
-    """One place in a table; `overrides` describe its run but for the seed.
+    """One place in a table.
 
-    own: those that the grid itself has for it, at the paper's budget; none of a row that was added.
+    Attributes:
+        group: the group of the row.
+        row: the row of the cell.
+        column: the column of the cell.
+        overrides: those that describe its run but for the seed.
+        own: those that the grid itself has for it, at the paper's budget; none of a row that was added.
     """
 
     group: str
@@ -154,17 +213,25 @@ class Cell:
 
 
 def fullest_first(budgets: Iterable[str]) -> list[str]:
-    """Names of budgets, the one of most training first; those of one's own before the others."""
+    """Sort names of budgets: a person's own budgets, then the others, those of most training first."""
     return sorted(budgets, key=lambda budget: (BUDGETS.index(budget) if budget in BUDGETS else -1, budget))
 
 
 def grid_names(folders: Sequence[Path]) -> list[str]:
-    """Every grid in `<folder>/paper/`."""
+    """List every grid in `<folder>/paper/`."""
     return sorted({path.stem for folder in folders for path in (folder / "paper").glob("*.yaml")})
 
 
 def load_grid(name: str, folders: Sequence[Path]) -> Grid:
-    """The grid `<folder>/paper/<name>.yaml` of the first folder that has it."""
+    """Read the grid `<folder>/paper/<name>.yaml` of the first folder that has it.
+
+    Args:
+        name: the name of the grid.
+        folders: where it is looked for, in this order.
+
+    Raises:
+        UserError: no folder has the grid, or its file is wrong.
+    """
     for folder in folders:
         path = folder / "paper" / f"{name}.yaml"
         if path.exists():
@@ -176,7 +243,12 @@ def load_grid(name: str, folders: Sequence[Path]) -> Grid:
 class Selection:
     """The cells and seeds of a grid that a person asked for, and what they changed in all of them.
 
-    seeds_asked: whether the seeds are the person's own and not the grid's.
+    Attributes:
+        grid: the grid.
+        cells: the cells.
+        seeds: the seeds of every cell.
+        seeds_asked: whether the seeds are the person's own and not the grid's.
+        changes: overrides that apply to all cells.
     """
 
     grid: Grid
@@ -187,13 +259,24 @@ class Selection:
 
 
 def select(grid: Grid, overrides: Sequence[str], folders: Sequence[Path] = ()) -> Selection:
-    """The part of `grid` that `overrides` ask for.
+    """Choose the part of a grid that overrides ask for.
 
     An override of a key that every cell sets (`data=mnist`, `method=set,rigl`) chooses the cells with that value, and
-    `row=CHTs,SET column=mnist` those of these names; `+method=mine` adds a row; `seed=0,1` sets the seeds; anything else
-    applies to every cell that does not itself set that key, before what the grid says of the budget. A value whose file in
-    `folders` says `stands_in_for: emnist` chooses the cells of emnist, and takes its place there. Raises UserError when no
-    cell has the value.
+    `row=CHTs,SET column=mnist` those of these names. `+method=mine` adds a row. `seed=0,1` sets the seeds. Any other override
+    applies to every cell that does not itself set that key, and takes precedence over what the grid says of the budget.
+
+    A value whose file in `folders` says `stands_in_for: emnist` chooses the cells of emnist, and takes its place there.
+
+    Args:
+        grid: the grid.
+        overrides: what was typed.
+        folders: where configuration files are looked for.
+
+    Returns:
+        The chosen cells and seeds.
+
+    Raises:
+        UserError: no cell has the value, or an override cannot be read.
     """
     seeds, changes, rows = grid.seeds, [], dict(grid.groups)
     choices: dict[str, list[str]] = {}
@@ -246,7 +329,7 @@ def select(grid: Grid, overrides: Sequence[str], folders: Sequence[Path] = ()) -
 
 
 def _stood_in(cells: tuple[Cell, ...], key: str, wanted: Sequence[str], folders: Sequence[Path]) -> tuple[Cell, ...]:
-    """`cells`, with each value of `wanted` that none of them has in the place of the value that it stands in for."""
+    """Put each value of `wanted` that no cell has in the place of the value that it stands in for."""
     for value in wanted:
         values = {_settings(cell.overrides)[key] for cell in cells}
         original = None if value in values else _stands_in_for(key, value, folders)
@@ -258,7 +341,7 @@ def _stood_in(cells: tuple[Cell, ...], key: str, wanted: Sequence[str], folders:
 
 
 def _stands_in_for(axis: str, choice: str, folders: Sequence[Path]) -> str | None:
-    """What the file of a choice says that it stands in for, if anything."""
+    """Read from the file of a choice what it stands in for, if anything."""
     paths = (folder / axis / f"{choice}.yaml" for folder in folders)
     path = next((path for path in paths if path.is_file()), None)
     said = read_yaml(path).get("stands_in_for") if path else None
@@ -266,14 +349,14 @@ def _stands_in_for(axis: str, choice: str, folders: Sequence[Path]) -> str | Non
 
 
 def _replaced(cell: Cell, old: str, new: str) -> Cell:
-    """`cell` with an override in the place of another: no change of its run that a table would have to name."""
+    """Replace one override of a cell by another; a table need not name this as a change of the run."""
     swap = {old: new}
     overrides, own = (tuple(swap.get(word, word) for word in words) for words in (cell.overrides, cell.own))
     return replace(cell, overrides=overrides, own=own)
 
 
 def _added(methods: Sequence[str], grid: Grid) -> dict[str, Overrides]:
-    """Rows of these methods. UserError where a row of the grid has that name."""
+    """Make a row for each method; one whose name is that of a row of the grid raises UserError."""
     known = [row for members in grid.groups.values() for row in members]
     for name in methods:
         if name in known:
@@ -284,7 +367,7 @@ def _added(methods: Sequence[str], grid: Grid) -> dict[str, Overrides]:
 
 
 def _axes(grid: Grid) -> set[str]:
-    """The configuration groups (`data`, `method`; not values like `method.sparsity`) that every cell sets."""
+    """Find the configuration groups (`data`, `method`; not values like `method.sparsity`) that every cell sets."""
     rows = [_settings(overrides).keys() for members in grid.groups.values() for overrides in members.values()]
     columns = [_settings(overrides).keys() for overrides in grid.columns.values()]
     return {key for key in set.intersection(*map(set, rows)) | set.intersection(*map(set, columns)) if "." not in key}
@@ -295,7 +378,7 @@ def _settings(overrides: Sequence[str]) -> dict[str, str]:
 
 
 def _merged(changes: Sequence[str], own: Sequence[str]) -> Overrides:
-    """`own` settings, of which later ones win, and those of `changes` that they leave open."""
+    """Join `own` settings, of which later ones win, and those of `changes` that they leave open."""
     settings = _settings(own)
     kept = [word for word in dict.fromkeys(own) if word.partition("=")[2] == settings[word.partition("=")[0]]]
     return (*kept, *(change for change in changes if change.partition("=")[0] not in settings))

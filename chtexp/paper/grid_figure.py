@@ -17,22 +17,32 @@ class _Figure(Description):
     kind: str
 
     def options(self) -> dict[str, Any]:
-        """What the drawing of this kind takes besides the numbers."""
+        """Return what the drawing of this kind takes besides the numbers."""
         return self.model_dump(exclude={"kind"})
 
     def rows(self) -> Iterator[str]:
-        """The rows that it names."""
+        """Iterate over the rows that it names."""
         yield from ()
 
 
 class BarsFigure(_Figure):
-    """A panel a column, a bar a row."""
+    """A bar chart: a panel a column, a bar a row.
+
+    Attributes:
+        kind: `bars`.
+    """
 
     kind: Literal["bars"]
 
 
 class CurvesFigure(_Figure):
-    """Quantities over training, a line a row. against: what lies across."""
+    """Quantities over training, a line a row.
+
+    Attributes:
+        kind: `curves`.
+        quantities: what is drawn.
+        against: the horizontal axis: training steps, or seconds.
+    """
 
     kind: Literal["curves"]
     quantities: tuple[Quantity, ...] = Field(("metric", "density", "anp", "itop", "overlap"), min_length=1)
@@ -40,7 +50,13 @@ class CurvesFigure(_Figure):
 
 
 class HeatMapFigure(_Figure):
-    """Rows down, columns across. across, down: what these are, in words."""
+    """A heat map: rows down, columns across.
+
+    Attributes:
+        kind: `heat_map`.
+        across: what the columns are, in words.
+        down: what the rows are, in words.
+    """
 
     kind: Literal["heat_map"]
     across: str
@@ -48,12 +64,18 @@ class HeatMapFigure(_Figure):
 
 
 class WinRatesFigure(_Figure):
-    """contests: by title, the contestants by name, each with the rows that it stands for."""
+    """Win rates of contestants in several contests.
+
+    Attributes:
+        kind: `win_rates`.
+        contests: the contestants of each contest, by its title. A contestant has a name, and the rows that it stands for.
+    """
 
     kind: Literal["win_rates"]
     contests: dict[str, Annotated[dict[str, Names], Field(min_length=2)]] = Field(min_length=1)
 
     def rows(self) -> Iterator[str]:
+        """Iterate over the rows of all contestants."""
         for contestants in self.contests.values():
             for rows in contestants.values():
                 yield from rows

@@ -31,12 +31,12 @@ CIRCUMSTANCE = (  # keys that no identity depends on, and the budget, which is l
 
 
 class Identities:
-    """Of the cells of one grid.
+    """The identities of the cells of one grid.
 
     Args:
-        name: of the grid.
+        name: the name of the grid.
         grid: the grid itself.
-        composer: composes what is not looked up.
+        composer: composes the runs that are not looked up.
     """
 
     def __init__(self, name: str, grid: Grid, composer: Composer) -> None:
@@ -45,11 +45,19 @@ class Identities:
         self._budgets: dict[str, dict[tuple[str, str], frozenset[str]]] = {}
 
     def of(self, cell: Cell) -> str:
-        """The identity of the cell's run. Raises what `compose_run` raises."""
+        """Find the identity of the cell's run.
+
+        Raises:
+            UserError: the run cannot be composed.
+        """
         return self.looked_up(cell) or self.run(cell).id
 
     def run(self, cell: Cell) -> Run:
-        """Compose the cell's run. Raises UserError, which names the cell where the mistake is in the grid itself."""
+        """Compose the cell's run.
+
+        Raises:
+            UserError: the run cannot be composed; the message names the cell where the mistake is in the grid itself.
+        """
         try:
             return self.composer.run(cell.overrides)
         except UserError as error:
@@ -65,7 +73,7 @@ class Identities:
         return True
 
     def looked_up(self, cell: Cell) -> str | None:
-        """The identity that the lock has; None of a cell that it does not know as it is."""
+        """Look up the identity of the cell's run in the lock; None for a cell that the lock does not know as it is."""
         if self._lock is None:
             return None
         budget = next((word[len("budget=") :] for word in cell.overrides if word.startswith("budget=")), "paper")
@@ -75,12 +83,12 @@ class Identities:
         return identity
 
     def locked(self, identity: str) -> LockedRun | None:
-        """What the lock knows of a run."""
+        """Look up what the lock knows of a run; None where it does not know the run."""
         return self._lock.runs.get(identity) if self._lock else None
 
     @cached_property
     def _lock(self) -> Lock | None:
-        """The lock, where it has this very grid."""
+        """The lock; None where it does not have this very grid."""
         of_another = any((folder / "paper" / f"{self._name}.yaml").exists() for folder in self._own_folders())
         lock = None if of_another else read_lock()
         return lock if lock and lock.grids.get(self._name) == hash_of_grid(self.grid) else None
@@ -95,14 +103,22 @@ class Identities:
         return self._budgets[budget]
 
     def could_be(self, cell: Cell, names: Collection[tuple[str, str]]) -> bool:
-        """Whether the cell may be of data and a method of these names (as slugs); False only where it certainly is not."""
+        """Tell whether the cell's run may be of data and a method of certain names.
+
+        Args:
+            cell: the cell.
+            names: pairs of a name of data and a name of a method, as slugs.
+
+        Returns:
+            False only where the run certainly is of none of these pairs.
+        """
         if any(word.lstrip("+~").startswith(("data.name=", "method.name=")) for word in cell.overrides):
             return bool(names)
         data, method = (self._name_on("data", cell), self._name_on("method", cell))
         return any(data in (None, its) and method in (None, own) for its, own in names)
 
     def _name_on(self, axis: str, cell: Cell) -> str | None:
-        """What the file that the cell chooses on an axis calls itself; None where it does not say."""
+        """Read, as a slug, the name in the file that the cell chooses on an axis; None where the file gives none."""
         choice = next((word.partition("=")[2] for word in cell.overrides if word.startswith(f"{axis}=")), None)
         paths = (folder / axis / f"{choice}.yaml" for folder in conf_folders(self.composer.config_dir))
         path = next((path for path in paths if path.is_file()), None)

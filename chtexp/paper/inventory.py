@@ -26,7 +26,13 @@ OF_THE_PAPER = re.compile(r"(table|figure)(\d+)")
 
 
 class Other(Description):
-    """What no runs are trained for. measured: the file that a measurement goes to; None: it needs no results at all."""
+    """A table or figure for which no runs are trained.
+
+    Attributes:
+        title: its title.
+        make: what to type to make it, one after the other.
+        measured: the file that a measurement goes to; None: it needs no results at all.
+    """
 
     title: str
     make: tuple[str, ...]
@@ -35,11 +41,19 @@ class Other(Description):
 
 @dataclass(frozen=True)
 class Entry:
-    """One table or figure. done, wanted: cells with a number, and all; of a measurement, 1.
+    """A table or figure of the paper, and what there is of it.
 
-    complete: all are done with every seed, as the paper's. results: how many runs the cells have, of all seeds. budget,
-    last_run (UTC), marks (in what they are not the paper's): of these; None or none without results, or where results do not
-    say. make: what to type, one after the other.
+    Attributes:
+        name: its name.
+        title: its title.
+        done: how many cells have a number; of a measurement, 1 once it is there.
+        wanted: how many cells there are; of a measurement, 1.
+        complete: whether all cells are done with every seed, as the paper's.
+        results: how many runs the cells have, of all seeds.
+        budget: the budget of these runs; None without results.
+        last_run: when the last of these runs was done (UTC); None without results, or where results do not say.
+        make: what to type, one after the other.
+        marks: in what these runs are not the paper's; none without results.
     """
 
     name: str
@@ -55,14 +69,22 @@ class Entry:
 
     @property
     def state(self) -> str:
-        """In one word."""
+        """The state in one word: complete, begun or missing."""
         if self.complete:
             return "complete"
         return "begun" if self.done else "missing"
 
 
 def paper_entries(results: Results, config_dir: Path | None = None) -> list[Entry]:
-    """All tables, then all figures, by their numbers. results: those there are."""
+    """List all tables of the paper, then all its figures, by their numbers.
+
+    Args:
+        results: those that there are.
+        config_dir: the person's own folder of configuration files.
+
+    Returns:
+        One entry for each table and figure.
+    """
     folders = conf_folders(config_dir)
     known = {path.stem for folder in folders for path in (folder / "budget").glob("*.yaml")}
     budgets = fullest_first(budget for budget in known if slug(budget) in results.budgets)
@@ -77,7 +99,7 @@ def paper_entries(results: Results, config_dir: Path | None = None) -> list[Entr
 
 @cache
 def others() -> Mapping[str, Other]:
-    """What is no grid, by name."""
+    """Read the tables and figures that are no grids, by name."""
     content = yaml.safe_load(files("chtexp.paper").joinpath("others.yaml").read_text())
     return {name: describe(Other, values, name) for name, values in content.items()}
 
@@ -94,7 +116,7 @@ def _of_other(name: str, other: Other) -> Entry:
 
 
 def _of_grid(name: str, grid: Grid, budgets: Sequence[str], composer: Composer, done: Results) -> Entry:
-    """At the fullest budget of which there are results, as the table shows it."""
+    """Describe a grid at the fullest budget of which there are results, as the table shows it."""
     evaluate = [f"chtexp {grid.reads.evaluation} RUN"] if grid.reads else []
     make = (f"chtexp sweep {name}", *evaluate, f"chtexp {name.rstrip('0123456789')} {name}")
     cells = select(grid, []).cells
@@ -116,5 +138,5 @@ def _of_grid(name: str, grid: Grid, budgets: Sequence[str], composer: Composer, 
 
 
 def _finished(result: Result) -> str | None:
-    """When its run was done; None of a result that does not say."""
+    """The time at which a result's run was done; None where the result does not say."""
     return result.environment.finished

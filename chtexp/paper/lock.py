@@ -39,7 +39,15 @@ SCIENCE = (
 
 
 class LockedCost(NamedTuple):
-    """As `Cost`."""
+    """The cost of a run, as in `Cost`.
+
+    Attributes:
+        parameters: of the dense model.
+        nonzeros: at the final density.
+        dense_flops: of the whole training of the dense model.
+        sparse_flops: of the whole training.
+        steps: optimizer steps of the whole training.
+    """
 
     parameters: int
     nonzeros: int
@@ -49,7 +57,14 @@ class LockedCost(NamedTuple):
 
 
 class LockedRun(Description):
-    """data, method, budget: their names. cost: None where it depends on data that are prepared first."""
+    """What the lock knows of a run.
+
+    Attributes:
+        data: the name of its data.
+        method: the name of its method.
+        budget: the name of its budget.
+        cost: its cost; None where that depends on data that are prepared first.
+    """
 
     data: str
     method: str
@@ -57,7 +72,7 @@ class LockedRun(Description):
     cost: LockedCost | None
 
     def known_cost(self) -> Cost | None:
-        """As of `chtexp.cost`."""
+        """Return the cost as `chtexp.cost` has it; None where the lock does not know it."""
         return Cost(*self.cost) if self.cost else None
 
 
@@ -65,8 +80,13 @@ Table = dict[str, dict[str, dict[str, str]]]  # identities by row, column and bu
 
 
 class Lock(Description):
-    """conf: a hash of the files that identities are made of. grids: a hash of each grid's overrides. cells: by table. runs: by
-    identity.
+    """The identities of all cells, and what they were made from.
+
+    Attributes:
+        conf: a hash of the files that identities are made of, from `hash_of_conf`.
+        grids: a hash of each grid's overrides.
+        cells: the identities of each table.
+        runs: the runs by identity.
     """
 
     conf: str
@@ -77,7 +97,11 @@ class Lock(Description):
 
 @cache
 def read_lock() -> Lock | None:
-    """The lock of conf/; None where it does not hold any longer, which is said once."""
+    """Read the lock of `conf/`.
+
+    Returns:
+        The lock; None where it cannot be read or does not hold any longer, which is said once.
+    """
     path = conf_dir() / FILE
     try:
         lock = Lock.model_validate(read_json(path))
@@ -95,7 +119,7 @@ def read_lock() -> Lock | None:
 
 
 def hash_of_conf() -> str:
-    """Of the names and contents of the files that descriptions are composed of, and of the fields of descriptions."""
+    """Hash the names and contents of the files that descriptions are composed of, and the fields of descriptions."""
     root, digest = conf_dir(), hashlib.sha256()
     for path in _files(root / name for name in SCIENCE):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
@@ -130,7 +154,7 @@ def _fields(model: type[BaseModel]) -> Iterator[str]:
 
 
 def hash_of_grid(grid: Grid) -> str:
-    """Of what its cells ask for at every budget of the paper's."""
+    """Hash what the cells of a grid ask for at each of BUDGETS."""
     cells = [(budget, cell) for budget in BUDGETS for cell in select(grid, [f"budget={budget}"]).cells]
     words = [[budget, cell.row, cell.column, *cell.overrides] for budget, cell in cells]
     return hashlib.sha256(json.dumps(words).encode()).hexdigest()[:16]
@@ -142,7 +166,7 @@ def _files(places: Iterable[Path]) -> Iterable[Path]:
 
 
 def write_lock(path: Path, lock: Lock) -> None:
-    """A line a cell and a line a run, in the order of their names."""
+    """Write the lock: a line a cell and a line a run; tables are ordered by name, runs by identity."""
     grids = ",\n".join(f"{json.dumps(table)}: {json.dumps(digest)}" for table, digest in sorted(lock.grids.items()))
     lines = ["{", f'"conf": {json.dumps(lock.conf)},', '"grids": {', grids, "},", '"cells": {']
     tables = [
@@ -162,7 +186,12 @@ def write_lock(path: Path, lock: Lock) -> None:
 
 
 class Stale(UserError):
-    """The lock names another identity than the one that was composed."""
+    """The error that the lock names another identity than the one that was composed.
+
+    Args:
+        locked: the identity in the lock.
+        composed: the identity that was composed.
+    """
 
     def __init__(self, locked: str, composed: str) -> None:
         super().__init__(

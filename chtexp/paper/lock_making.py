@@ -18,12 +18,19 @@ DATA = "paths.data=null"  # what is locked is the same on every machine
 
 
 def locked_tables() -> list[str]:
-    """Every grid of the project's own."""
+    """List every grid of the project's own."""
     return grid_names(conf_folders(None))
 
 
 def make_lock(say: Callable[[str], object] = lambda line: None) -> Lock:
-    """The lock of conf/ as it is. say: takes a line after each table."""
+    """Make the lock of `conf/` as it is.
+
+    Args:
+        say: receives a line after each table.
+
+    Returns:
+        The lock.
+    """
     cells: dict[str, Table] = {}
     runs: dict[str, LockedRun] = {}
     for name in locked_tables():
@@ -39,7 +46,15 @@ def make_lock(say: Callable[[str], object] = lambda line: None) -> Lock:
 
 
 def composed_cells(name: str, budgets: Iterable[str]) -> Iterator[tuple[Cell, str, Run]]:
-    """Every cell of the grid `name` at each of `budgets`, and its run."""
+    """Compose every cell of a grid at several budgets.
+
+    Args:
+        name: the name of the grid.
+        budgets: the names of the budgets.
+
+    Yields:
+        A cell, the budget, and the cell's run at it.
+    """
     grid, composer = load_grid(name, conf_folders(None)), Composer()
     for budget in budgets:
         for cell in select(grid, [f"budget={budget}", DATA]).cells:
@@ -47,7 +62,14 @@ def composed_cells(name: str, budgets: Iterable[str]) -> Iterator[tuple[Cell, st
 
 
 def locked_run(run: Run) -> LockedRun:
-    """What the lock says of `run`; the cost of text depends on its vocabulary, which prepared data have."""
+    """Describe a run as the lock keeps it.
+
+    Args:
+        run: the run.
+
+    Returns:
+        What the lock says of the run. The cost of text is left out: it depends on the vocabulary, which prepared data have.
+    """
     of_text = isinstance(run.data, TranslationDataConfig | TextDataConfig)
     found = None if of_text else cost(run)
     return LockedRun(

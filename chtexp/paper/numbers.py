@@ -13,7 +13,14 @@ from chtexp.report.expected import PaperMeans, PaperNumber
 
 @cache
 def paper_numbers(table: str) -> dict[tuple[str, str], PaperNumber]:
-    """What the paper reports in `table` by (row, column); empty for a table that is not the paper's."""
+    """Look up what the paper reports in a table.
+
+    Args:
+        table: the name of the table.
+
+    Returns:
+        The numbers by (row, column); empty for a table that is not the paper's.
+    """
     return {
         (row, column): PaperNumber(**number)
         for row, columns in _read("numbers.yaml").get(table, {}).items()
@@ -23,7 +30,14 @@ def paper_numbers(table: str) -> dict[tuple[str, str], PaperNumber]:
 
 @cache
 def paper_means(table: str) -> dict[str, PaperMeans]:
-    """The means over columns that the paper reports in `table`, by their name; empty where it reports none."""
+    """Look up the means over columns that the paper reports in a table.
+
+    Args:
+        table: the name of the table.
+
+    Returns:
+        The means by their name; empty where the paper reports none.
+    """
     return {name: PaperMeans(**numbers) for name, numbers in _read("means.yaml").get(table, {}).items()}
 
 

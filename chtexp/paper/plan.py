@@ -22,7 +22,13 @@ from chtexp.store import RunFolder
 class PlannedRun:
     """One run of a cell: what to type for it, and what it is.
 
-    identities: of its table. runs: the folder of run folders. overwrite: whether what is done is trained again.
+    Attributes:
+        cell: the cell.
+        seed: the seed of the run.
+        id: the identity of the run.
+        identities: the identities of the table's cells.
+        runs: the folder of run folders.
+        overwrite: whether a run that is done is trained again.
     """
 
     cell: Cell
@@ -34,11 +40,16 @@ class PlannedRun:
 
     @property
     def overrides(self) -> list[str]:
+        """The overrides that describe the run, with its seed."""
         return [*self.cell.overrides, f"seed={self.seed}"]
 
     @cached_property
     def run(self) -> Run:
-        """Its description, composed when it is asked for. Raises Stale where the lock names another identity."""
+        """The description of the run, composed when it is asked for.
+
+        Raises:
+            Stale: the lock names another identity.
+        """
         run = self.identities.run(self.cell).model_copy(update={"seed": self.seed})
         if run.id != self.id:
             raise Stale(self.id, run.id)
@@ -46,11 +57,13 @@ class PlannedRun:
 
     @property
     def budget(self) -> str:
+        """The name of the run's budget."""
         locked = self.identities.locked(self.id)
         return locked.budget if locked else self.run.budget.name
 
     @property
     def folder(self) -> RunFolder:
+        """The folder of the run."""
         locked = self.identities.locked(self.id)
         if locked is None:
             return self.run.folder
@@ -58,13 +71,29 @@ class PlannedRun:
 
     @property
     def cost(self) -> Cost:
-        """Raises UserError where its description cannot be trained, or its data are not prepared."""
+        """What the run costs.
+
+        Raises:
+            UserError: its description cannot be trained, or its data are not prepared.
+        """
         locked = self.identities.locked(self.id)
         return (locked and locked.known_cost()) or cost(self.run)
 
 
 def plan_runs(name: str, overrides: Sequence[str], config_dir: Path | None) -> list[PlannedRun]:
-    """Every run of the table `name`, or of the part of it that `overrides` choose; cells may share runs."""
+    """Plan the runs of a table, or of the part of it that overrides choose.
+
+    Args:
+        name: the name of the table.
+        overrides: what was typed.
+        config_dir: the person's own folder of configuration files.
+
+    Returns:
+        Every run once; cells may share runs.
+
+    Raises:
+        UserError: the name or an override is wrong, or no cell fits the overrides.
+    """
     selection = selected(name, overrides, config_dir)
     composer = Composer(config_dir)
     identities = Identities(name, selection.grid, composer)
@@ -80,7 +109,19 @@ def plan_runs(name: str, overrides: Sequence[str], config_dir: Path | None) -> l
 
 
 def selected(name: str, overrides: Sequence[str], config_dir: Path | None) -> Selection:
-    """The cells of the table `name` that `overrides` choose; raises UserError where there are none."""
+    """Choose the cells of a table that overrides ask for.
+
+    Args:
+        name: the name of the table.
+        overrides: what was typed.
+        config_dir: the person's own folder of configuration files.
+
+    Returns:
+        The chosen cells and seeds.
+
+    Raises:
+        UserError: the name or an override is wrong, or no cell fits the overrides.
+    """
     folders = conf_folders(config_dir)
     selection = select(load_grid(name, folders), overrides, folders)
     if not selection.cells:

@@ -12,7 +12,7 @@ from chtexp.store.folder import RunFolder, slug
 
 
 class Results:
-    """What is done, at any budget.
+    """The finished results, at any budget.
 
     Args:
         runs: the folder of run folders; what lies there comes first.
@@ -30,7 +30,17 @@ class Results:
         self._found: dict[str, tuple[Result, ...]] = {}
 
     def of(self, identity: str) -> tuple[Result, ...]:
-        """The results of a run, of every seed. Raises what `merged` raises."""
+        """Read the results of a run, of every seed.
+
+        Args:
+            identity: the identity of the run.
+
+        Returns:
+            The results.
+
+        Raises:
+            UserError: two places hold different numbers for a run, as of `merged`.
+        """
         if identity not in self._found:
             places = {
                 **{str(path): self._here(path, identity) for path in self._folders.get(identity, ())},
@@ -40,12 +50,22 @@ class Results:
         return self._found[identity]
 
     def damaged(self, identity: str) -> tuple[Damaged, ...]:
-        """What is wrong with results of a run that cannot be read; they count as not there."""
+        """Tell what is wrong with results of a run that cannot be read; they count as not there.
+
+        Args:
+            identity: the identity of the run.
+
+        Returns:
+            One entry a result that cannot be read.
+
+        Raises:
+            UserError: as of `of`.
+        """
         self.of(identity)
         return tuple(self._damaged.get(identity, ()))
 
     def all_damaged(self) -> list[Damaged]:
-        """What is wrong with every result that was asked for and cannot be read."""
+        """Tell what is wrong with every result that was asked for and cannot be read."""
         return [damage for found in self._damaged.values() for damage in found]
 
     @cached_property
@@ -57,7 +77,7 @@ class Results:
 
     @cached_property
     def names(self) -> frozenset[tuple[str, str]]:
-        """Of the data and of the method of every run that is done, as slugs."""
+        """The names of the data and of the method of every run that is done, as slugs."""
         parts = [path.name.split("-") for paths in self._folders.values() for path in paths]
         collected = (result for results in self._collected.values() for result in results.values())
         return frozenset(
@@ -74,7 +94,7 @@ class Results:
         return found
 
     def _here(self, path: Path, identity: str) -> Collection:
-        """Those in a folder; what lies in a folder of another name than its seed's is a copy, and passed over."""
+        """Read the results in a folder; what lies in a folder of another name than its seed's is a copy, and is passed over."""
         folders = [RunFolder(seed) for seed in sorted(path.glob("seed-*"))]
         return by_identity(
             (result, str(folder.path))
@@ -84,7 +104,7 @@ class Results:
         )
 
     def _whole(self, folder: RunFolder, identity: str) -> Iterator[Result]:
-        """The result in a run's folder, if there is a whole one."""
+        """Read the result in a run's folder, if there is a whole one."""
         try:
             if (result := folder.evaluated()) is not None:
                 yield result

@@ -32,9 +32,23 @@ def finished_table(
     collected: Sequence[Path] = (),
     accept: Callable[[str], object] | None = None,
 ) -> Table:
-    """The table `name` from the results there are, at one budget: those of the run folders, and of `collected` files.
+    """Make a table, at one budget, from the results that there are: those of the run folders, and of collected files.
 
-    The budget is the one asked for, or the fullest that has results. accept: as of `Results`.
+    The budget is the one asked for, or the fullest that has results.
+
+    Args:
+        name: the name of the table.
+        overrides: what was typed.
+        config_dir: the person's own folder of configuration files.
+        collected: files of collected results.
+        accept: as of `Results`.
+
+    Returns:
+        The table.
+
+    Raises:
+        UserError: the name or an override is wrong, no cell fits the overrides, or results cannot be read or contradict each
+            other.
     """
     return finished_cells(name, overrides, config_dir, collected, accept)[0]
 
@@ -46,7 +60,21 @@ def finished_cells(
     collected: Sequence[Path] = (),
     accept: Callable[[str], object] | None = None,
 ) -> Finished:
-    """`finished_table`, and the results that it is made of. A cell of which nothing can be done yet has no id."""
+    """Make a table as `finished_table` does, and keep the results that it is made of.
+
+    Args:
+        name: as for `finished_table`.
+        overrides: as for `finished_table`.
+        config_dir: as for `finished_table`.
+        collected: as for `finished_table`.
+        accept: as for `finished_table`.
+
+    Returns:
+        The table, and the results that it is made of. A cell of which nothing can be done yet has no id.
+
+    Raises:
+        UserError: as of `finished_table`.
+    """
     composer = Composer(config_dir)
     first = selected(name, overrides, config_dir).cells[0]
     runs = composer.run(first.overrides).paths.runs  # says so if what was typed is wrong
@@ -57,7 +85,17 @@ def finished_cells(
 def finished_tables(
     names: Sequence[str], overrides: Sequence[str], config_dir: Path | None, results: Results
 ) -> dict[str, Finished | UserError]:
-    """Many tables as `finished_cells` makes them, or what is wrong with one."""
+    """Make many tables as `finished_cells` makes them.
+
+    Args:
+        names: the names of the tables.
+        overrides: what was typed.
+        config_dir: the person's own folder of configuration files.
+        results: the finished results.
+
+    Returns:
+        Each table by its name, with the results that it is made of; or the error that says what is wrong with it.
+    """
     composer = Composer(config_dir)
     return {name: _table_or_error(name, overrides, composer, results) for name in names}
 
@@ -113,7 +151,7 @@ def _changes_the_science(override: str) -> bool:
 
 
 def _budgets_tried(config_dir: Path | None, results: Results) -> list[str]:
-    """Budgets at which anything is done, the fullest first; at last the paper's, which an empty table is of."""
+    """List the budgets at which anything is done, the fullest first; the last is the paper's, which an empty table is of."""
     known = [path.stem for folder in conf_folders(config_dir) for path in (folder / "budget").glob("*.yaml")]
     done = fullest_first(budget for budget in set(known) if slug(budget) in results.budgets)
     return [*done, "paper"]

@@ -44,10 +44,18 @@ def _sums(size_K: Tensor, links: Links, side: int, lines_K: Tensor) -> Tensor:
 
 
 def sign_balanced(weight_K: Tensor, gradient_K: Tensor, links: Links) -> Tensor:
-    """Score links by `set`: the rank of |W| among the links of the same sign, in (0, 1]; 0 for a weight of zero.
+    """Score links by `set`: the rank of |W| among the links of the same sign.
 
     Keeping the highest of these ranks removes the smallest positive and the largest negative weights in equal
     shares, as the original SET does (Mocanu et al., 2018).
+
+    Args:
+        weight_K: the weights of the links.
+        gradient_K: not read.
+        links: not read.
+
+    Returns:
+        [K] in (0, 1]; 0 for a weight of zero.
     """
     score_K = torch.zeros_like(weight_K)
     for side_K in (weight_K > 0, weight_K < 0):

@@ -97,9 +97,15 @@ class Rewiring:
         self.stopped = False
 
     def due(self, step: int) -> bool:
-        """Tell whether an update comes after `step` steps.
+        """Tell whether an update comes after a step.
 
         Updates come every `update_interval` steps while links evolve or the density falls, but never after the last step.
+
+        Args:
+            step: optimizer steps so far.
+
+        Returns:
+            Whether an update comes now.
         """
         if step % self._update_interval or not 0 < step < self._total_steps:
             return False

@@ -36,9 +36,15 @@ def positive_candidates(scores_N: Tensor, free_N: Tensor) -> tuple[Tensor, int, 
 
 
 def likely_cut(sample_S: Tensor, k: int, count: int) -> float:
-    """A value that a few more than `k` of `count` numbers probably reach; 0 if nearly all of them must.
+    """Estimate a value that a few more than `k` of `count` numbers probably reach.
 
-    `sample_S` is a sample of those numbers, all >= 0.
+    Args:
+        sample_S: a sample of these numbers, all >= 0.
+        k: how many numbers should reach the value.
+        count: how many numbers there are.
+
+    Returns:
+        The value; 0 if nearly all of the numbers must reach it.
     """
     expected = k * sample_S.numel() / count
     reached_by = round(expected + 4 * math.sqrt(expected) + 8)

@@ -11,6 +11,7 @@ from statistics import median
 
 import pytest
 
+ALL = sorted((Path(__file__).parents[2] / "results").rglob("*.jsonl"))
 RESULTS = Path(__file__).parents[2] / "results" / "campaign.jsonl"
 RUN = ["train", "data=digits", "method=set", "budget=smoke", "hardware.threads=1"]
 BARS = {  # CPU seconds a second of `import torch`
@@ -20,6 +21,7 @@ BARS = {  # CPU seconds a second of `import torch`
     ("paper", "--results", str(RESULTS)): 0.7,
     tuple(RUN): 0.7,
     ("train", "data=mnist", "--cfg", "job"): 1.0,
+    ("report", *(word for path in ALL for word in ("--results", str(path)))): 3.0,
 }
 
 

@@ -108,9 +108,15 @@ class Line:
 
 
 def line(place: int) -> Line:
-    """The look of the line at `place` among the others.
+    """Choose the look of one line among others.
 
     The first 55 lines differ in marker or dashes, the first 8 in colour as well.
+
+    Args:
+        place: of the line among the others, from 0.
+
+    Returns:
+        The look.
     """
     return Line(COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)], DASHES[place % len(DASHES)])
 

@@ -46,9 +46,14 @@ def backward_columns(
     sums_I,
     lanes,
 ):
-    """Compute gradients for the input rows from `first` to before `last`: of the links' values and, if `to_input`, of the input.
+    """Compute the gradients of the links' values and, if they are wanted, of the input, for some rows of the input.
 
-    Each gradient is read once for both.
+    Each gradient of the output is read once for both. Other arguments are as in `kernels`.
+
+    Args:
+        first: the first row of the input.
+        last: the row after the last one.
+        to_input: whether the gradients of the input are wanted.
     """
     batch = input_IB.shape[1]
     for i in range(first, last):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MISTAKE, FAILURE = 2, 1  # exit codes
+
 
 class UserError(ValueError):
     """A wrong value from outside: its message names what was wrong, what is allowed and what to do.
@@ -12,13 +14,13 @@ class UserError(ValueError):
     The command line prints the message as one line and exits with `exit_code`; from Python it is a `ValueError`.
     """
 
-    exit_code = 2
+    exit_code = MISTAKE
 
 
 class Unavailable(UserError):
     """The disk or the network failed: nothing that was typed is wrong, and the same command may work later."""
 
-    exit_code = 1
+    exit_code = FAILURE
 
 
 def unknown(kind: str, value: object, choices: Iterable[object], folder: str = "") -> UserError:

@@ -230,7 +230,7 @@ def runs_folder(overrides: Sequence[str], config_dir: Path | None, *, required: 
 def conditions(folders: Sequence[RunFolder]) -> list[Condition]:
     """Find out what is known of each run, after asking the scheduler once for all of them."""
     queue, conducted = queue_of(folders), cache(is_conducted)
-    with said_if_slow(f"reading the folders of {len(folders)} runs"), many_records():
+    with many_records():
         return [condition(folder, queue, conducted) for folder in folders]
 
 

@@ -11,7 +11,7 @@ from importlib import import_module
 
 from chtexp import __version__
 from chtexp.cli.common import EXIT_FAILURE, EXIT_INTERRUPTED, Parser, take_results
-from chtexp.errors import UserError, unknown
+from chtexp.errors import MISTAKE, UserError, unknown
 from chtexp.system.cores import share_cores
 from chtexp.system.signals import Stopped
 
@@ -35,6 +35,8 @@ COMMANDS = {  # each is a module of this room, loaded when it is typed
     "bench": "measure time and memory here, dense against sparse",
 }
 
+NOT_SUCH = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)  # a path that was typed
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code."""
@@ -55,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(EXIT_FAILURE)
     except OSError as error:
         print(f"chtexp: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
-        sys.exit(EXIT_FAILURE)
+        sys.exit(MISTAKE if isinstance(error, NOT_SUCH) else EXIT_FAILURE)
 
 
 def _command(typed: list[str]) -> int:

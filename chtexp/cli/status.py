@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chtexp.cli.common import add_config_dir, conditions, runs_folder
+from chtexp.cli.common import add_config_dir, conditions, runs_folder, said_if_slow
 from chtexp.store import DAMAGED, Condition, Damaged, RunFolder
 
 if TYPE_CHECKING:
@@ -82,7 +82,9 @@ class Line:
             if self.folder.finished() is not None:
                 return f"chtexp zeroshot {shlex.quote(str(self.folder.path))}"
         with suppress(Damaged):
-            return self.folder.last_command()
+            start, command = self.folder.last_start(), self.folder.last_command()
+            anew = start is not None and start.ending is not None and start.ending.begins_anew
+            return f"{command} overwrite=true" if command and anew else command
         return None
 
     def log_tail(self) -> list[str]:
@@ -101,7 +103,9 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.watch:
         return _watch(runs)
     with many_records():
-        _show(parsed, _lines(runs), runs)
+        with said_if_slow(f"reading the folders of runs in {runs}"):
+            lines = _lines(runs)
+        _show(parsed, lines, runs)
     return 0
 
 

@@ -73,9 +73,6 @@ def _train_one(overrides: Sequence[str], config_dir: Path | None) -> int:
 
     try:
         execute(run, train_command(overrides, config_dir))
-    except UserError:
-        run.folder.discard_if_untrained()  # the command that goes on would only repeat the mistake
-        raise
     except (RunLocked, RunFailed) as error:
         print(f"chtexp: {error}", file=sys.stderr, flush=True)
         return EXIT_FAILURE

@@ -18,7 +18,7 @@ from chtexp.store import Damaged
 from chtexp.store.evaluations import FILE, finished, newest, scores_in, write_scores
 from chtexp.store.files import set_aside
 from chtexp.store.records import Score
-from chtexp.system.locks import locked
+from chtexp.system.locks import locked_if_possible
 
 if TYPE_CHECKING:
     from chtexp.trained.writer import Writer
@@ -63,7 +63,7 @@ def run(parsed: argparse.Namespace) -> int:
             lacking.append(score)
             continue
         record = Score.of(as_record(score, parsed.limit))
-        with locked(parsed.folder / f".{FILE}.lock"):  # another evaluation may be at work on other tasks
+        with locked_if_possible(parsed.folder / f".{FILE}.lock"):  # another evaluation may be at work on other tasks
             kept = newest(_readable(writer, path), [record])
             write_scores(parsed.folder, writer.run.id, writer.run.seed, kept)
         records[score.task] = record

@@ -18,7 +18,7 @@ from torch import Tensor
 from chtexp.data.published import checksum as checksum
 from chtexp.data.published import owner, owner_by_name
 from chtexp.data.spec import ImageFiles, ImageSet
-from chtexp.errors import UserError
+from chtexp.errors import Unavailable, UserError
 
 MANIFEST = "chtexp-sha256.json"
 
@@ -34,6 +34,10 @@ class DataError(UserError):
     def __init__(self, reason: str, advice: str) -> None:
         super().__init__(f"{reason}; {advice}")
         self.reason = reason
+
+
+class CorruptData(DataError, Unavailable):
+    """Files that are not what was published."""
 
 
 def missing(spec: ImageSet, root: Path, absent: dict[str, list[str]]) -> DataError:
@@ -72,7 +76,7 @@ def corrupt(spec: ImageSet, path: Path, expected: object, found: object) -> Data
     other = owner(path)
     if other not in (None, spec.title):
         return foreign(spec, path, str(other), expected, found)
-    return DataError(f"{path} is corrupt: expected {expected}, found {found}", _mending(spec))
+    return CorruptData(f"{path} is corrupt: expected {expected}, found {found}", _mending(spec))
 
 
 def foreign(spec: ImageSet, path: Path, other: str, expected: object, found: object) -> DataError:

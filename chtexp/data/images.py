@@ -17,7 +17,7 @@ from chtexp.data.idx import idx_names, read_idx_set
 from chtexp.data.parquet import PATTERNS, read_parquet_set
 from chtexp.data.published import EMNIST47_SHA256, FASHION_MNIST_SHA256, MNIST_SHA256, cifar_md5
 from chtexp.data.spec import ImageData, ImageFiles, ImageSet
-from chtexp.errors import UserError, unknown
+from chtexp.errors import Unavailable, UserError, unknown
 
 _DIGITS = ImageSet(
     name="digits",
@@ -184,7 +184,7 @@ def load_images(name: str, root: Path | None) -> ImageData:
         verify(spec, source, base)
         read = source.read(spec, base / source.folder)
     except OSError as error:
-        raise UserError(f"cannot read {error.filename or base}: {error.strerror or error}") from None
+        raise Unavailable(f"cannot read {error.filename or base}: {error.strerror or error}") from None
     (train_images, train_labels), (test_images, test_labels) = read.train, read.test
     return ImageData(
         name=name,

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from chtexp.errors import UserError
+from chtexp.errors import Unavailable, UserError
 
 Line = tuple[int, str]
 
@@ -31,4 +31,4 @@ def lines(path: Path) -> Iterator[Line]:
     except UnicodeDecodeError as error:
         raise UserError(f"{path}, line {number}: not UTF-8 ({error.reason}); fetch the file again") from None
     except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"cannot read {path}: {error}; fetch the file again") from None
+        raise Unavailable(f"cannot read {path}: {error}; fetch the file again") from None

@@ -108,7 +108,7 @@ def read_manifest(cls: type[M], folder: Path) -> M | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
+        raise Unavailable(f"cannot read {path}: {error.strerror or error}") from None
     except ValidationError as error:
         reason = " ".join(error.errors()[0]["msg"].split())
         raise _damaged(path, "the manifest of prepared data", reason, folder) from None

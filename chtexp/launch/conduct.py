@@ -14,6 +14,7 @@ from chtexp.launch.failures import Failures
 from chtexp.launch.pool import Place, Pool, Say
 from chtexp.launch.sweep_folder import SweepFolder, SweepTask
 from chtexp.run.processes.launcher import check_nodes
+from chtexp.store import condition
 from chtexp.system.cores import available_cores, share_cores
 from chtexp.system.signals import Stopped
 
@@ -93,7 +94,7 @@ def conduct(folder: SweepFolder, say: Say) -> None:
         else:
             pool = Pool(places(launcher, tasks, folder), Failures(tasks, settings.max_failures), say)
             pool.run(tasks)
-            if pool.asked is not None:
+            if pool.asked is not None and any(condition(task.run_folder).state != "done" for task in tasks):
                 raise Stopped(pool.asked)
 
 
@@ -137,6 +138,7 @@ if __name__ == "__main__":
     try:
         conduct(SweepFolder(Path(sys.argv[1])), lambda line: print(line, flush=True))
     except UserError as error:
-        sys.exit(f"chtexp: {error}")
+        print(f"chtexp: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
     except Stopped as stopped:
         sys.exit(stopped.code)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import traceback
 
 from chtexp.config.run import Run
-from chtexp.errors import UserError
+from chtexp.errors import MISTAKE, UserError
 from chtexp.run.done import done_already, whole_result
 from chtexp.run.processes.launcher import Together, TogetherFailed
 from chtexp.run.run_log import RunLog
 from chtexp.run.work import Work
 from chtexp.store import Damaged, RunFolder
+from chtexp.store.damage import NoUsableCheckpoint
 from chtexp.store.files import set_aside
 from chtexp.system.signals import Stopped, StopSignals
 
@@ -32,7 +33,7 @@ def execute(run: Run, command: str) -> dict[str, object]:
         The result, as result.json has it.
 
     Raises:
-        UserError: the run cannot be trained as described.
+        UserError: the run cannot be trained as described; then no folder is left that was not there before.
         RunLocked: another process is at work on it.
         RunFailed: the training failed.
         Stopped: a signal asked the training to stop, and it did; a training under way saved a checkpoint before.
@@ -56,7 +57,9 @@ def execute(run: Run, command: str) -> dict[str, object]:
             log.end(stopped.state, reason=stopped.reason, step=work.step, traceback="")
             raise
         except UserError as error:
-            log.end("failed", reason=str(error), step=work.step, traceback=traceback.format_exc())
+            signs.of_no_use = error.exit_code == MISTAKE and work.step is None  # going on would repeat the mistake
+            anew = {"begins_anew": True} if isinstance(error, NoUsableCheckpoint) else {}
+            log.end("failed", reason=str(error), step=work.step, traceback=traceback.format_exc(), **anew)
             raise
         except Exception as error:
             if isinstance(error, TogetherFailed):

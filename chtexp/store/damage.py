@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from chtexp.errors import UserError
+from chtexp.errors import FAILURE, Unavailable, UserError
 
 
 class Damaged(UserError):
@@ -16,11 +16,15 @@ class Damaged(UserError):
         why: what is wrong, to be read after the path.
     """
 
-    exit_code = 1
+    exit_code = FAILURE
 
     def __init__(self, path: Path, why: str) -> None:
         self.path, self.why = path, " ".join(why.split())
         super().__init__(f"{path} {self.why}")
+
+
+class NoUsableCheckpoint(Unavailable):
+    """There are checkpoints of a run, and none can be used: only `overwrite=true` goes on."""
 
 
 def pass_over(damage: Damaged) -> None:

@@ -210,6 +210,13 @@ class RunFolder:
         result = self.finished()
         return None if result is None else result.said
 
+    def _remove(self) -> None:
+        """Remove the folder at once, under its name, and that of all seeds with the last of them."""
+        with suppress(OSError):
+            doomed = self.path.rename(self.path.with_name(f".{self.path.name}.{os.getpid()}.removed"))
+            shutil.rmtree(doomed, ignore_errors=True)
+            self.path.parent.rmdir()
+
     @property
     def is_of_a_run(self) -> bool:
         """Whether the folder is named as a run's is; a copy may have any other name."""
@@ -327,19 +334,12 @@ class RunFolder:
             if path.name not in KEPT_WHEN_CLEARED:
                 remove(path)
 
-    def discard_if_untrained(self) -> None:
-        """Remove the folder of a run whose only start failed before its first record, unless a sweep was given it."""
-        trained = any(path.exists() for path in (self.result, self.metrics, self.checkpoints))
-        if self.starts <= 1 and not trained and not (self.path / "submitted.json").exists():
-            shutil.rmtree(self.path, ignore_errors=True)
-            with suppress(OSError):  # other seeds
-                self.path.parent.rmdir()
-
     @contextmanager
     def claimed(self) -> Iterator[SignsOfLife]:
         """Keep other processes off this run.
 
-        Whoever claims it records how it ended (`start.end`); a process that dies without doing so is seen to be gone.
+        Whoever claims it records how it ended (`start.end`); a process that dies without doing so is seen to be gone. A folder
+        that was made for this start is removed at its end, if it was found to be of no use (`signs.of_no_use`).
 
         Yields:
             The signs of life of this start.
@@ -348,6 +348,7 @@ class RunFolder:
             RunLocked: another process is at work on the run.
             Unavailable: the folder cannot be written.
         """
+        made = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             start = Start.claim(self.path / "starts")
@@ -359,7 +360,9 @@ class RunFolder:
             try:
                 yield signs
             finally:
-                if not start.end_path.exists():
+                if made and signs.of_no_use and start.is_last():
+                    self._remove()
+                elif not start.end_path.exists():
                     with suppress(OSError):
                         start.end("failed", reason=_unsaid(sys.exc_info()[1]), step=None, traceback="")
 

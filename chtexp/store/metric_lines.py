@@ -64,17 +64,15 @@ def checksum_of_first(path: Path, size: int) -> str | None:
     """Compute the checksum of the first bytes of a file.
 
     Args:
-        path: the file; none there is an empty one.
+        path: the file; one that is not there, or cannot be read, is empty.
         size: how many bytes.
 
     Returns:
-        The checksum, in hexadecimal; None if the file is shorter, or cannot be read.
+        The checksum, in hexadecimal; None if the file is shorter.
     """
     try:
         with path.open("rb") as file:
             first = file.read(size)
-    except FileNotFoundError:
-        first = b""
     except OSError:
-        return None
+        first = b""
     return hashlib.sha256(first).hexdigest() if len(first) == size else None

@@ -120,12 +120,14 @@ class Ending(Part):
         reason: why, where that is not plain.
         step: the optimizer step that it had reached.
         traceback: of the error that ended it.
+        begins_anew: whether only overwrite=true goes on: no checkpoint can be used.
     """
 
     state: State
     reason: StrictStr = ""
     step: Count | None = None
     traceback: StrictStr = ""
+    begins_anew: StrictBool = False
 
 
 class Cleared(Part):

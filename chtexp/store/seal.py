@@ -69,6 +69,8 @@ def broken(values: Plain) -> str | None:
     found, said = checksum(values), _circumstances(values).get(CHECKSUM)
     if values.get("schema") in (None, 1) and said is None:
         return None
+    if values.get("schema") == 1:
+        return "has a checksum, which schema 1 does not have"
     if values.get("schema") != SCHEMA:
         return f"is of schema {values.get('schema')!r}, and this version of chtexp reads 1 and {SCHEMA}"
     if said is None:

@@ -204,10 +204,12 @@ class SignsOfLife:
     Attributes:
         start: the start.
         taken_over: whether another start was seen.
+        of_no_use: whether what the start made is worth nothing: a mistake in what was typed ended it before it trained.
     """
 
     start: Start
     taken_over: bool = False
+    of_no_use: bool = False
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> SignsOfLife:

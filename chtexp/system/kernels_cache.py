@@ -148,7 +148,7 @@ class _Announcer(event.Listener):
     def on_start(self, event: object) -> None:
         say, self._say = self._say, None
         if say is not None:
-            say("compiling kernels, once for this machine")
+            say("compiling kernels, which are kept for later runs")
 
     def on_end(self, event: object) -> None:
         """Say nothing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -29,4 +29,17 @@ def locked(path: Path, waiting: Callable[[], object] = lambda: None) -> Iterator
         waiting()
         held = lock.acquire()
     with held:
+        yield
+
+
+@contextmanager
+def locked_if_possible(path: Path) -> Iterator[None]:
+    """Hold the lock of a file; where the file system has no locks, or takes no more files, go on without it.
+
+    Args:
+        path: the file.
+    """
+    with ExitStack() as held:
+        with suppress(OSError):
+            held.enter_context(locked(path))
         yield

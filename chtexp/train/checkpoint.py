@@ -18,8 +18,8 @@ from typing import BinaryIO
 
 import torch
 
-from chtexp.errors import Unavailable
 from chtexp.store import Damaged
+from chtexp.store.damage import NoUsableCheckpoint
 from chtexp.store.files import put_in_place, set_aside
 from chtexp.store.folder import remove
 from chtexp.train.saved import Loaded, RandomState, Saved, SelectedWeights
@@ -55,23 +55,24 @@ class Checkpoints:
             The checkpoint, with the name of its file; None if there is no checkpoint.
 
         Raises:
-            Unavailable: there are checkpoints, but none can be used.
+            NoUsableCheckpoint: there are checkpoints, but none can be used.
         """
         faults: dict[Path, Unusable] = {}
-        for path in (self._folder / name for name in self._names()):
+        paths = [self._folder / name for name in self._names()]
+        for path in paths:
             try:
                 state = _load(path, device)
                 check(state)
             except Unusable as fault:
                 faults[path] = fault
-                self._say(f"checkpoint {path} {fault}; trying the one before")
+                self._say(f"checkpoint {path} {fault}" + ("; trying the one before" if path != paths[-1] else ""))
                 continue
             for useless in faults:
                 useless.replace(useless.with_suffix(".unusable"))  # so that it is not one of the two that are kept
             return {**state, "name": path.name}
         if faults:
             found = "; ".join(f"{path.name} {fault}" for path, fault in faults.items())
-            raise Unavailable(
+            raise NoUsableCheckpoint(
                 f"no checkpoint in {self._folder} can be used: {found}; overwrite=true trains the run from the start"
             )
         return None

@@ -9,7 +9,7 @@ from pathlib import Path
 from chtexp.config.families import Recipe
 from chtexp.config.resources import read_yaml
 from chtexp.config.run import Run, describe_run
-from chtexp.errors import UserError
+from chtexp.errors import Unavailable, UserError
 from chtexp.store import Damaged, RunFolder
 
 
@@ -33,7 +33,7 @@ def trained_run(folder: Path, task: type[Recipe], use: str) -> Run:
     if run_folder.finished() is None:
         raise UserError(f"{folder} is not done yet: 'chtexp status' says how far it is")
     if not run_folder.selected.exists():
-        raise UserError(f"{folder} has lost its weights ({run_folder.selected.name}): overwrite=true trains it again")
+        raise Unavailable(f"{folder} has lost its weights ({run_folder.selected.name}): overwrite=true trains it again")
     return run
 
 

@@ -158,6 +158,8 @@ def test_a_network_that_percolates_to_nothing_is_a_mistake(tmp_path, monkeypatch
             ". is a folder, and collected results are a file; a folder of runs is paths.runs=.",
         ),
         (["generate", "nowhere", "Once"], "nowhere is no run's folder"),
+        (["table", "table7", "--output", "/dev/null/x.md"], "/dev/null"),
+        (["translate", "nowhere", "--file", "nowhere.txt"], "nowhere.txt: No such file"),
         (["collect"], "there is no folder"),
         (["clean", "--yes"], "there is no folder"),
         (["translate", "nowhere", ""], "sentence 1 of 1 is empty"),
@@ -182,7 +184,6 @@ def test_mistakes_with_other_commands(typed: list[str], wanted: str, tmp_path, m
     [
         (["train", "data=digits", "budget=smoke", "paths.runs=/dev/null"], "cannot be written"),
         (["sweep", "quickstart", "paths.runs=/dev/null"], "cannot be made"),
-        (["table", "table7", "--output", "/dev/null/x.md"], "/dev/null"),
         (["collect", "--add", "torn.jsonl"], "torn.jsonl cannot be read as a collection of results"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

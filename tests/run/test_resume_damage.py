@@ -15,6 +15,7 @@ from chtexp.config.run import Run
 from chtexp.errors import Unavailable, UserError
 from chtexp.run.execute import RunFailed, execute
 from chtexp.store import RunFolder, condition
+from chtexp.store.damage import NoUsableCheckpoint
 from chtexp.tasks import ImageClassification
 from chtexp.train.checkpoint import Checkpoints
 
@@ -130,14 +131,51 @@ def test_a_typing_mistake_found_late_leaves_no_folder(chtexp, tmp_path: Path) ->
     assert list((tmp_path / "runs").glob("*")) == []
 
 
-def test_one_that_was_trained_before_keeps_its_folder(small_run: Callable[..., Run], tmp_path: Path) -> None:
-    run = small_run("method=set")
-    execute(run, "test")
-    run.folder.discard_if_untrained()
-    assert run.folder.finished() is not None
-    given = RunFolder(tmp_path / "given" / "seed-0")
-    given.path.mkdir(parents=True)
-    (given.path / "submitted.json").write_text("{}")
-    given.discard_if_untrained()
-    assert given.path.exists()
-    assert issubclass(Unavailable, UserError)
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize(
+    ("error", "left"),
+    [(UserError("mistyped"), False), (Unavailable("no network"), True), (RuntimeError("a fault of ours"), True)],
+    ids=["mistake", "failure", "fault"],
+)
+def test_only_a_mistake_leaves_no_folder(
+    error: Exception, left: bool, processes: int, small_run: Callable[..., Run], monkeypatch
+) -> None:
+    run = small_run("method=set", f"hardware.processes={processes}")
+
+    def fail(*given: object) -> None:
+        raise error
+
+    monkeypatch.setattr(
+        "chtexp.run.execute.Work.train" if processes == 1 else "chtexp.run.execute.Together.train", fail
+    )
+    with pytest.raises(type(error) if isinstance(error, UserError) else RunFailed):
+        execute(run, "test")
+    assert run.folder.path.exists() == run.folder.path.parent.exists() == left
+    if left:
+        assert condition(run.folder).state == "failed"
+
+
+def test_a_folder_that_was_there_before_stays(small_run: Callable[..., Run]) -> None:
+    run = small_run("method=set", "method.sparsity=0.9999")
+    run.folder.path.mkdir(parents=True)
+    run.folder.selected.write_text("from elsewhere")
+    with pytest.raises(UserError, match="without any link"):
+        execute(run, "test")
+    assert run.folder.selected.exists()
+    assert condition(run.folder).state == "failed"
+
+
+def test_another_start_of_the_run_keeps_its_folder(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run" / "seed-0")
+    with folder.claimed() as signs:
+        signs.of_no_use = True
+        (folder.path / "starts" / "0002.json").write_text("{}")  # by somebody who thought this one dead
+    assert folder.path.exists()
+
+
+def test_what_goes_on_without_a_usable_checkpoint_begins_anew(stopped: Run, chtexp) -> None:
+    flip(stopped.folder.metrics, 20)
+    with pytest.raises(NoUsableCheckpoint):
+        execute(stopped, "chtexp train data=digits")
+    said = chtexp("status", "--failed", f"paths.runs={stopped.paths.runs}").stdout
+    assert "go on: chtexp train data=digits overwrite=true\n" in said

@@ -124,7 +124,7 @@ def test_a_compilation_is_announced_once_and_cached_kernels_say_nothing() -> Non
     with compilation_announced(said.append):
         numba.njit(lambda x: x + 1)(1)
         numba.njit(lambda x: x + 2)(1)
-    assert said == ["compiling kernels, once for this machine"]
+    assert said == ["compiling kernels, which are kept for later runs"]
     kernel = numba.njit(lambda x: x + 3)
     kernel(1)
     with compilation_announced(said.append):

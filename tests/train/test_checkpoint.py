@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from chtexp.errors import Unavailable
+from chtexp.store.damage import NoUsableCheckpoint
 from chtexp.train.checkpoint import Checkpoints, Unusable
 
 CPU = torch.device("cpu")
@@ -62,7 +62,7 @@ def test_a_damaged_one_is_recognised_and_the_one_before_is_taken(
     assert "is damaged" in said[0]
     assert not newest.exists(), "it would count as one of the two that are kept"
     files(tmp_path)[-1].write_bytes(b"")
-    with pytest.raises(Unavailable, match=r"no checkpoint in .* can be used: step-000000005.* is damaged"):
+    with pytest.raises(NoUsableCheckpoint, match=r"no checkpoint in .* can be used: step-000000005.* is damaged"):
         checkpoints.load(CPU)
     assert files(tmp_path)
 
@@ -79,7 +79,9 @@ def test_a_whole_one_that_is_no_use_is_passed_over_as_a_damaged_one_is(
 
     save(checkpoints, 5, 10)
     old, young = files(tmp_path)
-    with pytest.raises(Unavailable, match=rf"{young.name} is too young; {old.name} is too young; overwrite=true"):
+    with pytest.raises(
+        NoUsableCheckpoint, match=rf"{young.name} is too young; {old.name} is too young; overwrite=true"
+    ):
         checkpoints.load(CPU, at_most(4))
     assert files(tmp_path) == [old, young], "what is no use today is not lost"
     assert checkpoints.load(CPU, at_most(10))["step"] == 10

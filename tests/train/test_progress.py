@@ -24,7 +24,6 @@ from chtexp.train.progress import ProgressLine
 RECORD = {"train_loss": 0.5, "accuracy": 97.123, "density": 0.01, "anp": 0.271}
 SCRIPT = """
 import time
-from chtexp.train import progress
 from chtexp.train.progress import ProgressLine
 shown = ProgressLine("digits SET", 100, 50, "accuracy", print)
 for step in range(51, 81):

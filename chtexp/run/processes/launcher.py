@@ -15,9 +15,10 @@ import time
 from contextlib import suppress
 
 from chtexp.config.run import Run
-from chtexp.errors import UserError
+from chtexp.errors import Unavailable, UserError
 from chtexp.run.processes.protocol import SUFFIX, Ending, Exit, Orders, endings, exits, orders_folder
 from chtexp.run.run_log import RunLog
+from chtexp.store.damage import NoUsableCheckpoint
 from chtexp.store.starts import SignsOfLife
 from chtexp.system.cores import available_cores
 from chtexp.system.signals import StopSignals
@@ -165,7 +166,8 @@ def _cause(found: list[Ending], exited: list[Exit], code: int) -> Exception:
         return TogetherFailed(f"rank {killed.rank} was killed ({name})")
     if first is None:
         return TogetherFailed(f"its processes ended with exit code {exited[0].code if exited else code}")
-    return UserError(first.reason) if first.kind == "mistake" else TogetherFailed(first.reason, first.traceback)
+    kinds = {"mistake": UserError, "unavailable": Unavailable, "no checkpoint": NoUsableCheckpoint}
+    return kinds[first.kind](first.reason) if first.kind in kinds else TogetherFailed(first.reason, first.traceback)
 
 
 def _endpoint(nodes: int) -> str:

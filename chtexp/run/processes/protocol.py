@@ -56,7 +56,8 @@ class Ending:
 
     Attributes:
         rank: its number; -1 - n is the agent of node n.
-        kind: `done` (written by rank 0 alone), `stopped`, `mistake` (a UserError) or `failure`.
+        kind: `done` (written by rank 0 alone), `stopped`, `mistake` (a UserError), `unavailable` (one that is nobody's
+            mistake), `no checkpoint` (one of those: none can be used) or `failure`.
         reason: why, in one line; empty if it is done.
         at: when, in seconds since the epoch.
         step: optimizer steps so far; None before the training was prepared.

@@ -9,6 +9,7 @@ import time
 import traceback
 from pathlib import Path
 
+from chtexp.store.damage import NoUsableCheckpoint
 from chtexp.system.cores import share_cores
 from chtexp.system.signals import Stopped, StopSignals, stop_with_parent
 
@@ -49,7 +50,7 @@ def _end_with_parent(parent: int, found: threading.Event) -> None:
 def _train(folder: Path, signals: StopSignals, found: threading.Event) -> int:
     from chtexp.build.assembly import device_of
     from chtexp.distributed.group import joined
-    from chtexp.errors import UserError
+    from chtexp.errors import MISTAKE, UserError
     from chtexp.run.processes.protocol import Ending, Orders, now, write_ending
     from chtexp.run.run_log import RunLog
     from chtexp.run.work import Follower, Work
@@ -78,13 +79,15 @@ def _train(folder: Path, signals: StopSignals, found: threading.Event) -> int:
     except Stopped as stopped:
         ending = Ending(rank, "stopped", stopped.reason, now(), work.step if work else None, stopped.signal)
     except UserError as error:
-        ending = Ending(rank, "mistake", str(error), now(), traceback=traceback.format_exc())
+        kind = "mistake" if error.exit_code == MISTAKE else "unavailable"
+        kind = "no checkpoint" if isinstance(error, NoUsableCheckpoint) else kind
+        ending = Ending(rank, kind, str(error), now(), traceback=traceback.format_exc())
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         ending = Ending(rank, "failure", reason, now(), work.step if work else None, traceback=traceback.format_exc())
     if rank == 0 or ending.kind != "done":
         write_ending(folder, ending)
-    return {"done": 0, "stopped": 0, "mistake": 2, "failure": 1}[ending.kind]
+    return {"done": 0, "stopped": 0, "mistake": 2, "unavailable": 1, "no checkpoint": 1, "failure": 1}[ending.kind]
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from torch import Tensor
 from chtexp.errors import UserError
 from chtexp.sparse.engine import DynamicSparsity, SparsityState
 from chtexp.sparse.optimizer_state import state_without
+from chtexp.sparse.wiring import plain_name, plain_state
 
 
 class ModelState(TypedDict):
@@ -39,7 +40,7 @@ def training_state(sparsity: DynamicSparsity) -> ModelState:
     """
     weights = {f"{layer.name}.weight": layer.weight for layer in sparsity.layers}
     return {
-        "model": {name: value for name, value in sparsity.model.state_dict().items() if name not in weights},
+        "model": {name: value for name, value in plain_state(sparsity.model).items() if name not in weights},
         "optimizer": state_without(sparsity.optimizer, list(weights.values())),
         "sparsity": sparsity.state_dict(),
     }
@@ -56,7 +57,7 @@ def load_training_state(sparsity: DynamicSparsity, state: ModelState) -> None:
         UserError: it is the state of another training; nothing has been changed.
     """
     sparsity.check_state(state["sparsity"])
-    own = sparsity.model.state_dict()
+    own = plain_state(sparsity.model)
     reshaped = [name for name, value in state["model"].items() if name in own and value.shape != own[name].shape]
     if reshaped:
         raise UserError(f"the saved model is another one: it has other shapes of {', '.join(sorted(reshaped))}")
@@ -69,7 +70,8 @@ def load_training_state(sparsity: DynamicSparsity, state: ModelState) -> None:
         raise UserError(
             f"the saved optimizer is another one: it has groups {saved}, this one {here} (settings, parameters)"
         )
-    sparsity.model.load_state_dict(state["model"], strict=False)
+    called = {plain_name(name): name for name in sparsity.model.state_dict()}
+    sparsity.model.load_state_dict({called[name]: value for name, value in state["model"].items()}, strict=False)
     sparsity.optimizer.load_state_dict(state["optimizer"])
     sparsity.load_state_dict(state["sparsity"])
 

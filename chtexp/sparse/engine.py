@@ -3,11 +3,13 @@
     sparsity = DynamicSparsity(model, optimizer, load_method("chts_n"), total_steps=..., update_interval=..., seed=0)
     ...
     loss.backward()
-    sparsity.step()
+    optimizer.step()
 
-In dense execution weights stay ordinary dense parameters that are exactly zero where a link is absent, so any model and
-any forward pass works unchanged; masking the gradient (one product a layer) is the only work between two updates. In csr
-execution the sparse layers hold and compute with their links alone.
+It follows the optimizer by torch's own hooks, whoever calls `optimizer.step()`: gradients of absent links are zero as soon as
+they arrive, and after the step comes the topology update, if one is due. In dense execution weights stay ordinary dense
+parameters that are exactly zero where a link is absent, so any model and any forward pass works unchanged; masking the gradient
+(one product a layer) is the only work between two updates. In csr execution the sparse layers hold and compute with their links
+alone.
 Shapes: O outputs, I inputs, K links, N samples, F input features.
 """
 
@@ -19,11 +21,13 @@ from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from chtexp.config.method import Method
 from chtexp.distributed.group import ALONE, Processes
 from chtexp.errors import UserError
 from chtexp.sparse.agreement import broadcast_links, check_agreement
+from chtexp.sparse.averages import Averages
 from chtexp.sparse.cpu.csr import arrange_sequentials
 from chtexp.sparse.cpu.execution import Choice
 from chtexp.sparse.cpu.policy import ExecutionPolicy, on_kernels
@@ -33,9 +37,11 @@ from chtexp.sparse.initialisation import initial_masks, initialise_weights
 from chtexp.sparse.layer import LinkState, SavedLayer, SparseLayer
 from chtexp.sparse.links import Links
 from chtexp.sparse.optimizer_state import check_step, is_elementwise, mirrors
+from chtexp.sparse.owners import own, relieve
 from chtexp.sparse.restored import restored
 from chtexp.sparse.rewiring import Rewiring, UpdateInputs
-from chtexp.sparse.wiring import Chain, layers_feeding_each_other, sparse_linears
+from chtexp.sparse.steps import Steps, holding
+from chtexp.sparse.wiring import Chain, layers_feeding_each_other, plain_model, sparse_linears
 from chtexp.topology.percolation import percolate_links
 
 
@@ -62,9 +68,9 @@ class DynamicSparsity:
 
     Args:
         model: the network.
-        optimizer: it must hold the weights of all sparse layers.
+        optimizer: it must hold the weights of all sparse layers. Of one that wraps another, the inner one is followed.
         method: how links are laid out, removed and regrown; see `load_method`.
-        total_steps: optimizer steps of the whole training.
+        total_steps: optimizer steps of the whole training; one more is an error.
         update_interval: optimizer steps between two topology updates.
         seed: decides every random choice, together with the layer's name and the step.
         layers: the names of the sparse `nn.Linear`s, in order; None: all but the last one, the output head.
@@ -110,8 +116,13 @@ class DynamicSparsity:
         if total_steps < 1 or update_interval < 1:
             raise UserError(f"total_steps and update_interval must be at least 1, not {total_steps}, {update_interval}")
         check_step(optimizer)
-        self._elementwise = is_elementwise(optimizer)
-        self.model, self.optimizer, self.method, self.seed = model, optimizer, method, seed
+        self.model = model = plain_model(model)
+        linears = sparse_linears(model, layers)
+        relieve(linear.weight for linear in linears.values())
+        self._outer = optimizer
+        self.optimizer = optimizer = holding(optimizer, [linear.weight for linear in linears.values()])
+        self._elementwise = optimizer is self._outer and is_elementwise(optimizer)
+        self.method, self.seed = method, seed
         self.total_steps, self.update_interval = total_steps, update_interval
         self.steps = 0
         self.link_steps = 0
@@ -119,7 +130,9 @@ class DynamicSparsity:
         self._processes = processes
         self._dense_gradients: list[Tensor] | None = None
         self._reads_gradient = method.needs_gradient
-        linears = sparse_linears(model, layers)
+        self._relieved = False  # whether another one has taken over the model
+        self._by_hand = False  # whether the caller counts steps and updates the topology
+        self._made: UpdateRecord | None = None  # made by the last step
         self._policy = ExecutionPolicy(execution, batch, model, linears, optimizer)
         self._shapes = [(linear.out_features, linear.in_features) for linear in linears.values()]
         self.chains = layers_feeding_each_other(model, list(linears), chains, method)
@@ -146,7 +159,30 @@ class DynamicSparsity:
                 self._rewiring.percolated(self.layers, links, step=0)
             for layer in self.layers:
                 layer.install(layer.state(), self._policy.of(layer, layer.count))
+        self._averages = Averages(model, self.layers)
         self._settle()
+        self._steps = Steps(optimizer, self._outer, self)
+        own(self)
+
+    @property
+    def owned(self) -> list[Tensor]:
+        """The weights that this follows; none once another DynamicSparsity was made for the model."""
+        return [] if self._relieved else [layer.weight for layer in self.layers]
+
+    def let_go(self) -> None:
+        """Let another DynamicSparsity have the model: follow nothing any more, and leave plain modules behind."""
+        self.make_dense()
+        self._steps.stop()
+        for layer in self.layers:
+            layer.gradient.stop()
+        self._averages.stop()
+        self._relieved = True
+
+    def __repr__(self) -> str:
+        return (
+            f"DynamicSparsity({self.method.name}, {len(self.layers)} sparse layers, density {self.density:.4g}, "
+            f"step {self.steps} of {self.total_steps})"
+        )
 
     def _settle(self) -> None:
         """Bring all that is derived from the layers up to date."""
@@ -155,13 +191,14 @@ class DynamicSparsity:
         self._on_kernels = on_kernels(self.model, self.layers)
         self._snapshot = Snapshot.of(self.layers, self.pairs)
         self._rewiring.stopped = bool(self.layers) and all(layer.flagged for layer in self.layers)
+        self._averages.follow()
         self._ask_for_gradients()
 
     def _ask_for_gradients(self) -> None:
-        """Let layers that compute with links alone keep the gradient of all pairs if the next step needs it."""
+        """Let layers keep the gradient of all pairs if the next step needs it."""
         wanted = self._reads_gradient and self._update_due(self.steps + 1)
         for layer in self.layers:
-            layer.want_dense_gradient(wanted)
+            layer.gradient.want(wanted)
 
     # ------------------------------------------------------------------ what is
 
@@ -227,42 +264,101 @@ class DynamicSparsity:
                 layer.install(layer.state(), "dense")
         self._settle()
 
+    def follow(self, average: nn.Module) -> None:
+        """Have an averaged copy of the model follow the links: at every update, what leaves the network leaves the average.
+
+        An `AveragedModel` that is made of the model afterwards is followed by itself.
+
+        Args:
+            average: an `AveragedModel` that was made before, or any other module with the layers of the model.
+
+        Raises:
+            UserError: it does not have the sparse layers of the model.
+        """
+        self._averages.add(average.module if isinstance(average, AveragedModel) else average)
+
     # ------------------------------------------------------------------ one step
 
+    @torch.no_grad()
     def step(self) -> UpdateRecord | None:
-        """Make one optimizer step on the links, then the topology update if one is due; call it after `loss.backward()`.
+        """Make one optimizer step, then the topology update if one is due: `optimizer.step()`, with the update's record.
 
         Returns:
             The record of the update; None if none was due.
 
         Raises:
-            UserError: see `apply_gradients` and `update_topology`.
+            UserError: see `begin_step` and `update_topology`.
         """
-        self.apply_gradients()
-        return self.update_topology()
+        self._made, steps = None, self.steps
+        self._outer.step()
+        if self.steps == steps:
+            self.begin_step()  # says why, where there is a reason
+            raise UserError(
+                f"{type(self._outer).__name__}.step made no step that torch's hooks tell of: use a torch optimizer"
+            )
+        return self._made
 
     @torch.no_grad()
     def apply_gradients(self, step: Callable[[], object] | None = None) -> None:
-        """Make one optimizer step on the links alone; absent weights stay exactly zero.
+        """Make one optimizer step on the links alone, without the topology update.
 
         This is the first half of `step`, for callers that have something to do (evaluate, say) before the topology changes.
 
         Args:
-            step: makes the optimizer's step; None: `optimizer.step`. A gradient scaler needs this, and may skip the step.
+            step: makes the optimizer's step; None: `optimizer.step`. A gradient scaler needs this, and may pass the step over,
+                which counts all the same.
 
         Raises:
-            UserError: a layer has no gradient that the next update needs, or the optimizer's state does not mirror the weights.
+            UserError: see `begin_step`.
         """
-        if self._reads_gradient and self._update_due(self.steps + 1):
-            gradients = [self._dense_gradient(layer) for layer in self.layers]
-            self._dense_gradients = gradients if self._processes.leads else None  # the leader decides
+        steps, self._by_hand = self.steps, True
+        try:
+            (step or self._outer.step)()
+            if self.steps == steps:
+                self.begin_step()
+                self._count()
+        finally:
+            self._by_hand = False
+
+    @torch.no_grad()
+    def begin_step(self) -> None:
+        """Prepare for a step of the optimizer, whose hook calls this: check the weights, and mask what is not masked yet.
+
+        Raises:
+            UserError: all steps are done, somebody has given weights to absent links, or a layer has no gradient that the next
+                update needs.
+        """
+        if self._relieved:
+            raise UserError("another DynamicSparsity was made for this model since: use that one")
+        if self.steps >= self.total_steps:
+            raise UserError(
+                f"all {self.total_steps} steps (total_steps) are done: a longer training needs another schedule"
+            )
+        for layer in self.layers:
+            layer.check_weight()
         self.mask_gradients()
-        (step or self.optimizer.step)()
+        if self._reads_gradient and self._update_due(self.steps + 1):
+            gradients = [layer.gradient.of_all_pairs(self.method.name, self._processes.mean) for layer in self.layers]
+            self._dense_gradients = gradients if self._processes.leads else None  # the leader decides
+
+    def end_step(self) -> None:
+        """Finish a step of the optimizer, whose hook calls this: count it, and update the topology if that is due.
+
+        Raises:
+            UserError: the optimizer's state does not mirror the weights; see also `update_topology`.
+        """
         if not self._elementwise:
             self._mask_what_moved()
         elif self.steps == 0:
             for layer in self.layers:
                 mirrors(self.optimizer, layer.weight)  # there is a state now: an unknown layout is an error at once
+        for layer in self.layers:
+            layer.note_weight()
+        self._count()
+        if not self._by_hand:
+            self._made = self.update_topology()
+
+    def _count(self) -> None:
         self.steps += 1
         self.link_steps += self.links
         if self._reads_gradient:
@@ -281,6 +377,8 @@ class DynamicSparsity:
         """
         if not self.update_due:
             return None
+        for layer in self.layers:
+            layer.check_weight(every_one=True)
         states = [layer.state() for layer in self.layers]
         self._finite(states)
         for layer, state in zip(self.layers, states, strict=True):
@@ -306,12 +404,31 @@ class DynamicSparsity:
     def _update_due(self, step: int) -> bool:
         return bool(self.layers) and self._rewiring.due(step)
 
+    @torch.no_grad()
     def mask_gradients(self) -> None:
-        """Set the gradients of absent links to zero. `step` does this; call it before clipping gradients by their norm."""
-        held = [(layer.weight.grad, layer.factor_OI) for layer in self._masked if layer.weight.grad is not None]
-        if held:
-            torch._foreach_mul_(*map(list, zip(*held, strict=True)))
+        """Set the gradients of absent links to zero, where somebody has changed them since the backward pass masked them."""
+        changed = [
+            (layer, gradient_OI) for layer in self._masked if (gradient_OI := layer.gradient.unmasked()) is not None
+        ]
+        if changed:
+            torch._foreach_mul_([gradient_OI for _, gradient_OI in changed], [layer.factor_OI for layer, _ in changed])
+        for layer, _ in changed:
+            layer.gradient.masked()
 
+    @torch.no_grad()
+    def wrapper_stepped(self) -> None:
+        """Mask what an optimizer around the followed one did to absent links; its hook calls this."""
+        self._mask_what_moved()
+        for layer in self.layers:
+            layer.note_weight()
+
+    @torch.no_grad()
+    def state_loaded(self) -> None:
+        """Mask a state that the optimizer has loaded; its hook calls this."""
+        for layer in self.layers:
+            layer.mask_buffers()
+
+    @torch.no_grad()
     def _mask_what_moved(self) -> None:
         """Set absent weights, and what the optimizer holds for them, back to zero after a step that may have moved them."""
         for layer in self._masked:
@@ -344,11 +461,6 @@ class DynamicSparsity:
                 layer.flagged = True
         self._settle()
         return overlaps
-
-    def _dense_gradient(self, layer: SparseLayer) -> Tensor:
-        """The gradient of all pairs. In csr execution it is not among the gradients that were averaged over processes."""
-        gradient_OI = layer.dense_gradient(self.method.name)
-        return self._processes.mean(gradient_OI) if layer.execution == "csr" else gradient_OI
 
     # ------------------------------------------------------------------ save and resume
 

@@ -10,19 +10,19 @@ Shapes: O outputs, I inputs, K links.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from chtexp.errors import UserError
 from chtexp.sparse import bits
 from chtexp.sparse.cpu.csr import CsrLinear, execute_dense, execute_links
 from chtexp.sparse.cpu.execution import Execution
+from chtexp.sparse.gradient import WeightGradient
 from chtexp.sparse.links import Links
-from chtexp.sparse.optimizer_state import mirrors
+from chtexp.sparse.optimizer_state import beginnings, mirrors
 from chtexp.topology.neighbours import Degrees, degrees
 
 
@@ -36,6 +36,7 @@ class LinkState:
         gradient_K: [K], their gradients; None: there are none yet.
         buffers: the optimizer's buffers by name, each [K].
         rest: what the optimizer holds for the weight as a whole, such as a step count, by name.
+        beginnings: the values with which the optimizer begins its buffers, by name; others begin at zero.
     """
 
     links: Links
@@ -43,13 +44,14 @@ class LinkState:
     gradient_K: Tensor | None
     buffers: dict[str, Tensor]
     rest: dict[str, object]
+    beginnings: dict[str, float] = field(default_factory=dict)
 
     def weight_at(self, links: Links) -> Tensor:
         """Return the weights [L] of `links`, L of them; zero for links that this state does not have."""
         return _carried(self.weight_K, *self.links.find(links))
 
     def moved(self, links: Links, *, carried: Links | None = None, weight_K: Tensor | None = None) -> LinkState:
-        """Make the state of other links: links that stay keep their weight and buffers, new ones start from zero.
+        """Make the state of other links: links that stay keep weight and buffers, new ones begin as the optimizer begins.
 
         Args:
             links: the new links, L of them.
@@ -66,8 +68,12 @@ class LinkState:
             links,
             _carried(self.weight_K, place, there) if weight_K is None else weight_K,
             None if self.gradient_K is None else _carried(self.gradient_K, place, there),
-            {key: _carried(buffer_K, place, there) for key, buffer_K in self.buffers.items()},
+            {
+                key: _carried(buffer_K, place, there, self.beginnings.get(key, 0.0))
+                for key, buffer_K in self.buffers.items()
+            },
             self.rest,
+            self.beginnings,
         )
 
 
@@ -95,10 +101,10 @@ class SavedLayer(TypedDict):
     flagged: bool
 
 
-def _carried(values_K: Tensor, place: Tensor, there: Tensor) -> Tensor:
+def _carried(values_K: Tensor, place: Tensor, there: Tensor, beginning: float = 0.0) -> Tensor:
     if not values_K.numel():
-        return torch.zeros(place.numel(), dtype=values_K.dtype, device=values_K.device)
-    return torch.where(there, values_K[place], 0)
+        return torch.full((place.numel(),), beginning, dtype=values_K.dtype, device=values_K.device)
+    return torch.where(there, values_K[place], beginning)
 
 
 def _copied(values: Mapping[str, object]) -> dict[str, object]:
@@ -132,6 +138,7 @@ class SparseLayer:
         history_OI: [O, I], the last weight of every pair; None unless it is kept.
         flagged: whether the early stop has flagged the layer: its overlap exceeded the bound once.
         count: the number of links.
+        gradient: the gradient of the weight.
 
     Raises:
         UserError: the optimizer does not hold the weight, or the weight is frozen.
@@ -143,7 +150,8 @@ class SparseLayer:
         _check_trained(name, linear, optimizer)
         self.name, self.linear, self.optimizer = name, linear, optimizer
         self.flagged = False
-        self._end_of_backward: RemovableHandle | None = None
+        self._parameter, self._version = linear.weight, 0
+        self.gradient = WeightGradient(self)
         if not linear.weight.is_contiguous():
             linear.weight.data = linear.weight.data.contiguous()
         self._mask_OI: Tensor | None
@@ -216,12 +224,12 @@ class SparseLayer:
         """
         links, weight = self.links, self.weight.detach()
         buffers, rest = mirrors(self.optimizer, self.weight)
+        begin = beginnings(self.optimizer, self.weight)
         if self.execution == "csr":
-            return LinkState(links, weight, self.weight.grad, buffers, rest)
+            return LinkState(links, weight, self.weight.grad, buffers, rest, begin)
         gradient_K = None if self.weight.grad is None else links.take(self.weight.grad)
-        return LinkState(
-            links, links.take(weight), gradient_K, {key: links.take(value) for key, value in buffers.items()}, rest
-        )
+        taken = {key: links.take(value) for key, value in buffers.items()}
+        return LinkState(links, links.take(weight), gradient_K, taken, rest, begin)
 
     def install(self, state: LinkState, execution: Execution) -> None:
         """Give this layer other links, and what they carry. The weight stays the same parameter.
@@ -235,6 +243,8 @@ class SparseLayer:
         else:
             self._install_dense(state)
         self.count = len(state.links)
+        self.gradient.watch()
+        self.note_weight()
 
     def mark_ever(self, links: Links) -> None:
         """Note that the pairs of `links` were once a link."""
@@ -276,46 +286,53 @@ class SparseLayer:
         on_cpu = mask_OI.device.type == "cpu"
         self._factor_OI = mask_OI.to(self.weight.dtype) if on_cpu else mask_OI
 
-    # ------------------------------------------------------------------ the gradient of all pairs
+    # ------------------------------------------------------------------ what others may do to the weight
 
-    def want_dense_gradient(self, wanted: bool) -> None:
-        """Choose whether the next backward pass keeps the gradient of all pairs, absent links included."""
-        if self._end_of_backward is not None:
-            self._end_of_backward.remove()
-            self._end_of_backward = None
-        linear = self.linear
-        if not isinstance(linear, CsrLinear):
-            return
-        linear.wants_dense_gradient, linear.dense_gradient_OI, linear.backward_done = wanted, None, False
-        if wanted:
+    def note_weight(self) -> None:
+        """Take the weight as it is now for the layer's own: what changes it later was somebody else."""
+        self._version = self._parameter._version
 
-            def ended(weight: Tensor) -> None:
-                linear.backward_done = True
-
-            self._end_of_backward = linear.weight.register_post_accumulate_grad_hook(ended)
-
-    def dense_gradient(self, method: str) -> Tensor:
-        """Return the gradient of all pairs, as the last backward pass computed it.
+    def check_weight(self, *, every_one: bool = False) -> None:
+        """Check that nobody else has replaced the weight, or given weights to absent links.
 
         Args:
-            method: the name of the method, for the message.
-
-        Returns:
-            [O, I] float.
+            every_one: whether to look at the weights even where torch has counted no change (of `weight.data`, it does not).
 
         Raises:
-            UserError: there is no gradient.
+            UserError: somebody has; the message says what may have done it.
         """
-        linear = self.linear
-        gradient_OI = linear.dense_gradient_OI if isinstance(linear, CsrLinear) else linear.weight.grad
-        if self.weight.grad is None or gradient_OI is None:
+        weight = self._parameter
+        if self.linear._parameters.get("weight") is not weight:
             raise UserError(
-                f"method '{method}' needs the gradient of layer '{self.name}', which has none: call step() after "
-                "loss.backward(), and see that the layer takes part in the loss"
+                f"the weight of sparse layer '{self.name}' is another parameter than when DynamicSparsity was made (replaced, "
+                "nn.utils.prune, weight_norm, parametrize): do that before, or not at all"
             )
-        if isinstance(linear, CsrLinear):
-            return gradient_OI
-        return gradient_OI.nan_to_num()  # a copy, for it is masked next; what overflowed in half precision is largest
+        if self._mask_OI is None or (weight._version == self._version and not every_one):
+            return
+        if weight.device != self._mask_OI.device:
+            raise UserError(
+                f"sparse layer '{self.name}' was moved from {self._mask_OI.device} to {weight.device}: move the model before "
+                "DynamicSparsity is made"
+            )
+        stray = int((weight.detach().ne(0) & ~self._mask_OI).sum())
+        if stray:
+            raise UserError(
+                f"{stray} absent links of sparse layer '{self.name}' have weights, which somebody set since the last step "
+                "(load_state_dict, an initialisation, weights of another network): do that before DynamicSparsity is made, and "
+                "resume by load_training_state"
+            )
+        self.note_weight()
+
+    def mask_buffers(self) -> None:
+        """Set what the optimizer holds for absent links to zero, after it has loaded a state.
+
+        Raises:
+            UserError: the state is of a weight of another shape.
+        """
+        buffers, _ = mirrors(self.optimizer, self.weight)
+        if self._factor_OI is not None:
+            for buffer_OI in buffers.values():
+                buffer_OI.mul_(self._factor_OI)
 
     # ------------------------------------------------------------------ save and resume
 

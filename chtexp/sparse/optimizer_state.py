@@ -19,6 +19,11 @@ ELEMENTWISE = (
     torch.optim.NAdam, torch.optim.RAdam,
 )  # fmt: skip
 
+BEGINNINGS = {  # buffers that do not begin at zero, and the setting that says at what
+    torch.optim.Rprop: {"step_size": "lr"},
+    torch.optim.Adagrad: {"sum": "initial_accumulator_value"},
+}
+
 
 def check_step(optimizer: torch.optim.Optimizer) -> None:
     """Check that an optimizer makes steps from the gradient alone.
@@ -29,7 +34,10 @@ def check_step(optimizer: torch.optim.Optimizer) -> None:
     Raises:
         UserError: its step must evaluate the loss again, as a line search does.
     """
-    for parameter in inspect.signature(optimizer.step).parameters.values():
+    _, *parameters = inspect.signature(
+        type(optimizer).step
+    ).parameters.values()  # a scheduler may have wrapped optimizer.step
+    for parameter in parameters:
         if parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
             raise UserError(
                 f"{type(optimizer).__name__} cannot step without '{parameter.name}'; use an optimizer that steps from the "
@@ -72,6 +80,23 @@ def mirrors(optimizer: torch.optim.Optimizer, weight: Tensor) -> tuple[dict[str,
                 "the weights, e.g. SGD, Adam, AdamW, RMSprop"
             )
     return buffers, rest
+
+
+def beginnings(optimizer: torch.optim.Optimizer, weight: Tensor) -> dict[str, float]:
+    """Tell with which values an optimizer begins the buffers of a weight, where these are not zero.
+
+    Args:
+        optimizer: the optimizer, which holds the weight.
+        weight: the weight.
+
+    Returns:
+        The values by the names of the buffers.
+    """
+    settings = BEGINNINGS.get(type(optimizer))
+    if settings is None:
+        return {}
+    group = next(group for group in optimizer.param_groups if any(weight is held for held in group["params"]))
+    return {buffer: float(group[setting]) for buffer, setting in settings.items()}
 
 
 def state_without(optimizer: torch.optim.Optimizer, weights: Collection[Tensor]) -> dict[str, object]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from chtexp.sparse import bits
 from chtexp.sparse.engine import DynamicSparsity
 from chtexp.sparse.links import Links
+from chtexp.sparse.wiring import plain_state
 
 
 class SparseMatrix(TypedDict):
@@ -53,7 +54,7 @@ def portable_weights(sparsity: DynamicSparsity) -> PortableWeights:
     sparse = {f"{layer.name}.weight": layer for layer in sparsity.layers}
     return {
         "dense": {
-            name: value.detach().clone() for name, value in sparsity.model.state_dict().items() if name not in sparse
+            name: value.detach().clone() for name, value in plain_state(sparsity.model).items() if name not in sparse
         },
         "sparse": {
             name: {

@@ -4,17 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from chtexp.config.method import Method
 from chtexp.errors import UserError, unknown
 from chtexp.topology import Junction
 
 Chain = Sequence[str] | Junction
+COMPILED = "_orig_mod"  # the name under which torch.compile keeps the model that it was given
 KEEPS_NEURONS = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Sigmoid, nn.Tanh,
     nn.Softplus, nn.Hardswish, nn.Dropout, nn.AlphaDropout, nn.Identity, nn.LayerNorm, nn.RMSNorm, nn.BatchNorm1d,
 )  # fmt: skip
+
+
+def plain_model(model: nn.Module) -> nn.Module:
+    """Return the model inside the wrappers of `torch.compile`, DataParallel and DistributedDataParallel."""
+    while True:
+        compiled = model._modules.get(COMPILED)
+        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            model = model.module
+        elif compiled is not None:
+            model = compiled
+        else:
+            return model
+
+
+def plain_name(name: str) -> str:
+    """Return the name of a module or parameter as it is where nothing is compiled."""
+    return ".".join(part for part in name.split(".") if part != COMPILED)
+
+
+def plain_state(model: nn.Module) -> dict[str, Tensor]:
+    """Return the state dict of a model, by the names that its parts have where nothing is compiled."""
+    return {plain_name(name): value for name, value in model.state_dict().items()}
+
+
+def named_modules(model: nn.Module) -> dict[str, nn.Module]:
+    """List all modules of a model by the names that they have where nothing is compiled."""
+    return {plain_name(name): module for name, module in model.named_modules()}
 
 
 def sparse_linears(model: nn.Module, layers: Sequence[str] | None) -> dict[str, nn.Linear]:
@@ -30,7 +58,7 @@ def sparse_linears(model: nn.Module, layers: Sequence[str] | None) -> dict[str, 
     Raises:
         UserError: a name that is no `nn.Linear` of the model or is given twice, two layers that share a weight, or no layer.
     """
-    linears = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    linears = {name: module for name, module in named_modules(model).items() if isinstance(module, nn.Linear)}
     if layers is None:
         layers = list(linears)[:-1]
         if not layers:
@@ -38,6 +66,7 @@ def sparse_linears(model: nn.Module, layers: Sequence[str] | None) -> dict[str, 
                 f"{type(model).__name__} has {len(linears)} linear layer(s) and the last one stays dense: nothing is left to "
                 "be sparse; name the sparse layers with layers=[...]"
             )
+    layers = [plain_name(name) for name in layers]
     for name in layers:
         if name not in linears:
             raise unknown("linear layer", name, linears)
@@ -62,7 +91,8 @@ def plain_chains(model: nn.Module, layers: Sequence[str]) -> list[list[str]]:
     Returns:
         Every chain of at least two layers, as layer names.
     """
-    names, chains = {id(model.get_submodule(name)): name for name in layers}, []
+    modules = named_modules(model)
+    names, chains = {id(modules[name]): name for name in layers}, []
     nested = {child for outer in _sequentials(model) for child in _sequentials(outer) if child is not outer}
     for sequential in (outer for outer in _sequentials(model) if outer not in nested):
         chain: list[str] = []

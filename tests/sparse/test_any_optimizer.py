@@ -97,11 +97,11 @@ def test_every_sparse_weight_must_be_in_the_optimizer() -> None:
         DynamicSparsity(model, optimizer, sparse_method("set"), total_steps=9, update_interval=3, seed=0)
 
 
-def test_nothing_of_the_optimizer_or_the_model_is_patched() -> None:
+def test_nothing_of_the_optimizer_or_the_model_is_patched_beside_public_hooks() -> None:
     run = training(sparse_method("chts_n")).run(5)
     assert "step" not in vars(run.optimizer)
-    assert not run.optimizer._optimizer_step_pre_hooks
-    assert not run.optimizer._optimizer_step_post_hooks
+    hooks = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks", "_optimizer_load_state_dict_post_hooks")
+    assert [len(getattr(run.optimizer, name)) for name in hooks] == [1, 1, 1]
     for module in run.model.modules():
         assert "forward" not in vars(module)
         assert not module._forward_hooks

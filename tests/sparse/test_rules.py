@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from chtexp.errors import UserError
 from chtexp.sparse import load_training_state, rewiring, training_state
 
 from .by_hand import GRADIENT, WEIGHT, lay, learn, learn_nothing, one_layer, two_layers
-from .small_networks import perceptron, sparse_method, training
+from .small_networks import normal, perceptron, sparse_method, training
 
 
 def test_rigl_grows_the_largest_gradients_of_absent_links() -> None:
@@ -30,8 +30,11 @@ def test_rigl_grows_the_largest_gradients_of_absent_links() -> None:
 @pytest.mark.parametrize("name", ["rigl", "granet"])
 def test_gradient_methods_grow_by_the_dense_gradient_of_the_loss(name: str) -> None:
     run = training(sparse_method(name)).run(3)
+    inputs = normal(16, run.model[0].in_features, seed=3)  # of the next step
+    loss = nn.functional.cross_entropy(run.model(inputs), torch.arange(16).roll(3) % run.model[-1].out_features)
+    gradients = torch.autograd.grad(loss, [layer.weight for layer in run.sparsity.layers])
+    dense = {layer.name: gradient.abs() for layer, gradient in zip(run.sparsity.layers, gradients, strict=True)}
     run.backward()
-    dense = {layer.name: layer.weight.grad.abs().clone() for layer in run.sparsity.layers}
     run.sparsity.apply_gradients()
     run.optimizer.zero_grad(set_to_none=True)  # the training loop's habit: the engine keeps what it needs
     before = {layer.name: layer.weight.detach().clone() for layer in run.sparsity.layers}

@@ -121,7 +121,7 @@ class DynamicSparsity:
         relieve(linear.weight for linear in linears.values())
         self._outer = optimizer
         self.optimizer = optimizer = holding(optimizer, [linear.weight for linear in linears.values()])
-        self._elementwise = optimizer is self._outer and is_elementwise(optimizer)
+        self._elementwise = is_elementwise(optimizer)
         self.method, self.seed = method, seed
         self.total_steps, self.update_interval = total_steps, update_interval
         self.steps = 0
@@ -377,10 +377,10 @@ class DynamicSparsity:
         """
         if not self.update_due:
             return None
-        for layer in self.layers:
-            layer.check_weight(every_one=True)
         states = [layer.state() for layer in self.layers]
         self._finite(states)
+        for layer in self.layers:
+            layer.check_weight(every_one=True)
         for layer, state in zip(self.layers, states, strict=True):
             if layer.history_OI is not None:
                 state.links.put(layer.history_OI, state.weight_K)

@@ -314,14 +314,18 @@ class SparseLayer:
                 f"sparse layer '{self.name}' was moved from {self._mask_OI.device} to {weight.device}: move the model before "
                 "DynamicSparsity is made"
             )
-        stray = int((weight.detach().ne(0) & ~self._mask_OI).sum())
-        if stray:
+        if not torch.equal(weight * self.factor_OI, weight):
+            self._refuse(int((weight.ne(0) & ~self._mask_OI).sum()))
+        self.note_weight()
+
+    def _refuse(self, stray: int) -> None:
+        """Raise the error about weights of absent links, if there are any."""
+        if stray:  # and not NaN on a link, which is an error of its own
             raise UserError(
                 f"{stray} absent links of sparse layer '{self.name}' have weights, which somebody set since the last step "
                 "(load_state_dict, an initialisation, weights of another network): do that before DynamicSparsity is made, and "
                 "resume by load_training_state"
             )
-        self.note_weight()
 
     def mask_buffers(self) -> None:
         """Set what the optimizer holds for absent links to zero, after it has loaded a state.

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from chtexp.errors import UserError
 
+HOOKS = "_optimizer_step_post_hooks"
 Arguments = tuple[tuple[object, ...], dict[str, object]]
 
 
@@ -51,7 +52,9 @@ class Steps:
             optimizer.register_step_post_hook(self._after),
             optimizer.register_load_state_dict_post_hook(lambda _: follower.state_loaded()),
         ]
-        if wrapper is not optimizer:
+        if wrapper is not optimizer and hasattr(
+            wrapper, HOOKS
+        ):  # Accelerate's has none, and does nothing after the step
             self._handles.append(wrapper.register_step_post_hook(lambda *_: follower.wrapper_stepped()))
 
     def stop(self) -> None:

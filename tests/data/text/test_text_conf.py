@@ -90,7 +90,7 @@ SHARED = {"train": ["a.jsonl"], "validation_share": 0.1}
         ("text", SHARED | {"hub_config": "en"}, "data.hub_config is of a data set on the hub, but data.hub names none"),
         ("text", SHARED | {"plain_text": "lines"}, "data.plain_text should be 'file' or 'paragraphs', not 'lines'"),
         ("text", SHARED | {"documents": 0}, "data.documents should be greater than 0, not 0"),
-        ("text", SHARED | {"name": "../x"}, "data.name String should match pattern"),
+        ("text", SHARED | {"name": "../x"}, "data.name should match pattern"),
         ("text", SHARED | {"vocabulry": 300}, "unknown key 'data.vocabulry' .did you mean 'vocabulary'"),
     ],
 )

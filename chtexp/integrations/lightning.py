@@ -1,0 +1,93 @@
+"""Dynamic sparse training in Lightning.
+
+    trainer = lightning.Trainer(..., callbacks=[SparsityCallback(load_method("chts_n", topology="brf"), update_interval=100)])
+    trainer.fit(module, data)
+
+The masks are part of Lightning's own checkpoints, and `trainer.fit(..., ckpt_path=...)` goes on with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import lightning
+from torch import Tensor
+
+from chtexp.config.method import Method
+from chtexp.errors import UserError
+from chtexp.integrations.settings import Settings, logged
+from chtexp.sparse import DynamicSparsity, load_training_state, training_state
+from chtexp.sparse.checkpoint import ModelState
+from chtexp.sparse.wiring import Chain
+
+
+class SparsityCallback(lightning.Callback):
+    """Makes the module of a Lightning trainer sparse when its training begins.
+
+    Args:
+        method: as `load_method` returns it. Its `weight_init` draws the sparse weights anew; `own` keeps trained ones.
+        update_interval: optimizer steps between two topology updates.
+        seed: decides every random choice.
+        layers: the names of the sparse layers in the LightningModule; None: all `nn.Linear`s but the last.
+        chains: which layers feed which, for methods that percolate; None: as the model shows it.
+        features: [N, F] training inputs, for the topology `csti`.
+
+    Attributes:
+        sparsity: of the module; None before the training begins.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        *,
+        update_interval: int,
+        seed: int = 0,
+        layers: Sequence[str] | None = None,
+        chains: Sequence[Chain] | None = None,
+        features: Tensor | None = None,
+    ) -> None:
+        self._settings = Settings(method, update_interval, seed, layers, chains, features)
+        self.sparsity: DynamicSparsity | None = None
+        self._saved: ModelState | None = None
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Make the module sparse, or go on from the checkpoint that Lightning resumes from.
+
+        Raises:
+            UserError: what `DynamicSparsity` raises; several optimizers, a training without an end, a checkpoint without masks.
+        """
+        if len(trainer.optimizers) != 1:
+            raise UserError(f"the callback follows one optimizer, and the module has {len(trainer.optimizers)}")
+        total = trainer.estimated_stepping_batches
+        if total == float("inf"):
+            raise UserError(
+                "every density and length of a method is a part of the training: set max_steps or max_epochs"
+            )
+        if trainer.global_step and self._saved is None:
+            raise UserError(f"the training resumes at step {trainer.global_step} from a checkpoint that has no masks")
+        self.sparsity = self._settings.made(pl_module, trainer.optimizers[0], int(total))
+        if self._saved is not None:
+            load_training_state(self.sparsity, self._saved)
+            self._saved = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return model, optimizer and masks, for Lightning's checkpoint."""
+        return {} if self.sparsity is None else {**training_state(self.sparsity)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Remember what a checkpoint has, until the training begins."""
+        self._saved = ModelState(
+            model=state_dict["model"], optimizer=state_dict["optimizer"], sparsity=state_dict["sparsity"]
+        )
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *batch: Any, **others: Any
+    ) -> None:
+        """Log links, density and the share of active neurons after every topology update."""
+        if (
+            self.sparsity is not None
+            and self.sparsity.records
+            and self.sparsity.records[-1].step == self.sparsity.steps
+        ):
+            pl_module.log_dict(logged(self.sparsity))

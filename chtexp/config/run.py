@@ -39,13 +39,13 @@ class Logger(Description):
     """Where metrics go besides the run's own folder.
 
     Attributes:
-        name: `wandb` or `none`.
-        project: of W&B.
+        name: `wandb`, `tensorboard`, `mlflow` or `none`.
+        project: of W&B, or MLflow's experiment.
         mode: of W&B; `offline` needs no network.
         quiet: whether only the last line and errors are printed. The run's log has everything.
     """
 
-    name: Literal["none", "wandb"] = "none"
+    name: Literal["none", "wandb", "tensorboard", "mlflow"] = "none"
     project: str = "chtexp"
     mode: Literal["offline", "online", "disabled"] = "offline"
     quiet: bool = False

@@ -1,14 +1,12 @@
-"""Weights & Biases (W&B) as a mirror of the run's own records; nothing depends on it."""
+"""A mirror of the run's own records in somebody's tracking tool; nothing depends on it."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
 from chtexp.config.run import Run
-from chtexp.run.curves import curves
 
 
 class Mirror(Protocol):
@@ -29,82 +27,6 @@ class NoMirror:
 
     def finish(self, result: Mapping[str, object] | None) -> None:
         """Do nothing."""
-
-
-class WandbMirror:
-    """Sends config and metrics to W&B, and at the end tables and a figure. Offline, they are only written to the run's folder.
-
-    Steps are optimizer steps. A run that was resumed has one history: online, W&B continues it. Offline, where W&B cannot
-    continue, all records in the run's folder are logged again, and replace what earlier starts wrote.
-
-    Args:
-        run: the run, with its folder and the settings of its logger.
-    """
-
-    def __init__(self, run: Run) -> None:
-        import wandb
-
-        self._wandb, self._folder = wandb, run.folder
-        identity = "-".join([run.id, f"seed{run.seed}", *([f"anew{anew}"] if (anew := run.folder.cleared_by) else [])])
-        keeps = run.logger.mode == "disabled"  # nothing replaces what earlier starts wrote
-        former = [] if keeps else list((run.folder.path / "wandb").glob("offline-run-*"))
-        self._run = wandb.init(
-            project=run.logger.project,
-            mode=run.logger.mode,
-            dir=run.folder.path,
-            id=identity,
-            name=f"{run.data.name}-{run.method.name}-seed{run.seed}",
-            group=run.id,
-            config=run.config(),  # plain values: a nested DictConfig would crash here
-            allow_val_change=True,
-            resume="allow" if run.logger.mode == "online" else None,
-            reinit="finish_previous",
-            settings=wandb.Settings(silent=True, console="off"),
-        )
-        self._next = self._run.step  # records of earlier steps are there already
-        for record in run.folder.read_metrics():
-            self.record(record)
-        for left in former:
-            shutil.rmtree(left, ignore_errors=True)
-
-    def record(self, record: Mapping[str, object]) -> None:
-        """Log the numbers of one record: under its kind, and those of layers under their names."""
-        kind, step = record["kind"], record["step"]
-        assert isinstance(step, int)
-        if step >= self._next:
-            flat = {f"{kind}/{key}": value for key, value in _flat(record).items() if isinstance(value, int | float)}
-            self._run.log({**flat, "optimizer_step": step}, step=step)
-
-    def finish(self, result: Mapping[str, object] | None) -> None:
-        """Close the W&B run.
-
-        Args:
-            result: it becomes the W&B run's summary and a table; the records become a table for each kind, and a figure.
-                None: the run did not finish, and is marked as failed.
-        """
-        if result is not None:
-            numbers = {key: value for key, value in _flat(result).items() if isinstance(value, int | float | str)}
-            self._run.summary.update(numbers)
-            tables: dict[str, object] = {
-                "result": self._table([{"key": key, "value": str(value)} for key, value in numbers.items()])
-            }
-            records = self._folder.read_metrics()
-            for kind in dict.fromkeys(record["kind"] for record in records):
-                tables[f"{kind}s"] = self._table([_flat(record) for record in records if record["kind"] == kind])
-            self._run.log({**tables, "curves": self._wandb.Image(curves(records, str(result["metric"])))})
-        self._run.finish(exit_code=0 if result is not None else 1)
-
-    def _table(self, rows: Sequence[Mapping[str, object]]) -> object:
-        columns = list(dict.fromkeys(key for row in rows for key in row))
-        return self._wandb.Table(columns=[*columns], data=[[row.get(column) for column in columns] for row in rows])
-
-
-def _flat(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    """Numbers and texts by the path that leads to them, `layers/0/density`."""
-    flat: dict[str, object] = {}
-    for key, value in values.items():
-        flat.update(_flat(value, f"{prefix}{key}/") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
-    return flat
 
 
 class Unbreakable:
@@ -150,4 +72,30 @@ def mirror_of(run: Run, say: Callable[[str], None]) -> Mirror:
     Returns:
         The mirror, which never raises.
     """
-    return Unbreakable(lambda: WandbMirror(run), say) if run.logger.name == "wandb" else NoMirror()
+    make = MIRRORS.get(run.logger.name)
+    return Unbreakable(lambda: make(run), say) if make else NoMirror()
+
+
+def _wandb(run: Run) -> Mirror:
+    from chtexp.run.mirrors.wandb import WandbMirror
+
+    return WandbMirror(run)
+
+
+def _tensorboard(run: Run) -> Mirror:
+    from chtexp.run.mirrors.tensorboard import TensorBoardMirror
+
+    return TensorBoardMirror(run)
+
+
+def _mlflow(run: Run) -> Mirror:
+    from chtexp.run.mirrors.mlflow import MlflowMirror
+
+    return MlflowMirror(run)
+
+
+MIRRORS = {
+    "wandb": _wandb,
+    "tensorboard": _tensorboard,
+    "mlflow": _mlflow,
+}  # each loads its library when it is asked for

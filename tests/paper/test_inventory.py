@@ -117,5 +117,5 @@ def test_the_command(chtexp: Callable, table2: Path) -> None:
     both = json.loads(chtexp("paper", "--json", "--results", str(table2), nano, "paths.runs=elsewhere").stdout)
     assert both == listed
     assert "chtexp figure figure5" in chtexp("paper", "paths.runs=elsewhere").stdout
-    assert "nosuch.jsonl cannot be read" in chtexp("paper", "--results", "nosuch.jsonl", check=2).stderr
+    assert "there is no file nosuch.jsonl" in chtexp("paper", "--results", "nosuch.jsonl", check=2).stderr
     assert "paths.runs must name a folder" in chtexp("paper", "paths.runs=", check=2).stderr

@@ -13,7 +13,7 @@ from wandb.proto import wandb_internal_pb2
 from chtexp.config.run import Run
 from chtexp.run.curves import curves
 from chtexp.run.execute import execute
-from chtexp.run.mirror import WandbMirror
+from chtexp.run.mirrors.wandb import WandbMirror
 
 from .test_resume import Stopped, _stop_before_step, timeless
 

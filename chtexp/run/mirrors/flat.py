@@ -1,0 +1,25 @@
+"""The numbers of records, by flat names, as tracking tools want them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def flat(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """Numbers and texts by the path that leads to them, `layers/0/density`."""
+    found: dict[str, object] = {}
+    for key, value in values.items():
+        found.update(flat(value, f"{prefix}{key}/") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
+    return found
+
+
+def numbers(record: Mapping[str, object]) -> tuple[int, dict[str, float]]:
+    """Return the step of a record, and its numbers under its kind: `evaluation/accuracy`, `update/layers/0/density`.
+
+    Args:
+        record: an evaluation or a topology update.
+    """
+    kind, step = record["kind"], record["step"]
+    assert isinstance(step, int)
+    values = flat(record).items()
+    return step, {f"{kind}/{key}": value for key, value in values if isinstance(value, int | float)}

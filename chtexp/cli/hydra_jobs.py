@@ -21,8 +21,14 @@ from chtexp.store import RunLocked
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=ROOT)
-def job(config: DictConfig) -> None:
-    """One run as a Hydra job. Alone, its failure ends the process; in a sweep the others go on."""
+def job(config: DictConfig) -> float | None:
+    """One run as a Hydra job.
+
+    Alone, its failure ends the process. In Hydra's own sweep the others go on; another sweeper is told of it.
+
+    Returns:
+        What the run reports, for sweepers that search; None if it reports nothing.
+    """
     from chtexp.run.execute import RunFailed, execute  # loads torch, which a configuration is shown without
 
     here = HydraConfig.get()
@@ -33,11 +39,15 @@ def job(config: DictConfig) -> None:
         run = run_of(config)
         if note := note_on_method(here.runtime.choices["method"], run.family, run.data.name):
             print(f"chtexp: {note}", file=sys.stderr, flush=True)
-        execute(run, train_command(list(here.overrides.task), config_dir))
+        reported = execute(run, train_command(list(here.overrides.task), config_dir))["reported"]
+        return reported if isinstance(reported, float) else None
     except (UserError, RunLocked, RunFailed) as error:
         print(f"chtexp: {error}", file=sys.stderr, flush=True)
         if here.mode == RunMode.RUN:
             sys.exit(error.exit_code if isinstance(error, UserError) else EXIT_FAILURE)
+        if here.runtime.choices["hydra/sweeper"] != "basic":
+            raise
+        return None
 
 
 def run_hydra(arguments: Sequence[str]) -> None:

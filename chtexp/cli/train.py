@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from chtexp.cli.common import EXIT_FAILURE, QUIET, check_config_dir, exit_code_of, is_for_sweep, said_if_slow
 from chtexp.config.compatibility import note_on_method
-from chtexp.config.compose import check_sweep, compose_chosen_run, train_command
+from chtexp.config.compose import (
+    check_sweep,
+    compose_chosen_run,
+    compose_runs_folder,
+    fixed_overrides,
+    train_command,
+)
 from chtexp.errors import UserError, unknown
 from chtexp.run.done import done_already
 from chtexp.store import RunLocked
@@ -57,8 +65,28 @@ def train(typed: list[str]) -> int:
         return _train_one([*overrides, *quiet], known.config_dir)
     flags = [word for word in typed if word not in (*overrides, "--quiet")]
     runs = check_sweep([*overrides, *quiet], known.config_dir)
-    _run_hydra([*flags, *overrides, *quiet])  # Hydra wants its flags first
-    return 0 if known.cfg else exit_code_of(runs)
+    arguments = [*flags, *overrides, *quiet]  # Hydra wants its flags first
+    if runs is None and not known.cfg:
+        return _search(arguments, compose_runs_folder(fixed_overrides(overrides), known.config_dir))
+    _run_hydra(arguments)
+    return 0 if known.cfg or runs is None else exit_code_of(runs)
+
+
+def _search(arguments: list[str], runs: Path) -> int:
+    """A sweep by another sweeper than Hydra's own; what it found, as it wrote it beside its jobs."""
+    from chtexp.run.execute import RunFailed
+
+    began = time.time()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises what ended the search, and prints no traceback
+    try:
+        _run_hydra(arguments)
+    except (RunLocked, RunFailed) as error:
+        print(f"chtexp: {error}; hydra.sweeper may say how many trials may fail", file=sys.stderr, flush=True)
+        return EXIT_FAILURE
+    for path in (runs / ".sweeps").glob("*/optimization_results.yaml"):
+        if path.stat().st_mtime >= began:
+            print(f"{path}:\n{path.read_text().rstrip()}")
+    return 0
 
 
 def _train_one(overrides: Sequence[str], config_dir: Path | None) -> int:

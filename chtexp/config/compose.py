@@ -158,16 +158,42 @@ def train_command(overrides: Sequence[str], config_dir: Path | None = None) -> s
     return shlex.join(["chtexp", "train", *where, *kept])
 
 
-def check_sweep(overrides: Sequence[str], config_dir: Path | None = None) -> list[Run]:
+SWEEPER = "hydra/sweeper="
+
+
+def fixed_overrides(overrides: Sequence[str]) -> list[str]:
+    """Return the overrides that are the same for all runs of a sweep, without those of Hydra itself.
+
+    Raises:
+        UserError: an override cannot be read.
+    """
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise explain(error) from None
+    kept = (one for one in parsed if not one.is_sweep_override() and not one.is_hydra_override())
+    return [str(one.input_line) for one in kept]
+
+
+def check_sweep(overrides: Sequence[str], config_dir: Path | None = None) -> list[Run] | None:
     """Compose every run of the Cartesian product that Hydra's sweep syntax asks for.
 
     Args:
         overrides: in Hydra's syntax, sweeps included.
         config_dir: as for `compose_run`.
 
+    Returns:
+        The runs; None where another sweeper than Hydra's own decides them (`hydra/sweeper=optuna`). What all of its runs share
+        is checked.
+
     Raises:
         UserError: anything a person may have typed wrong.
     """
+    sweeper = [override for override in overrides if override.startswith(SWEEPER)]
+    if sweeper and sweeper[-1] != f"{SWEEPER}basic":
+        hydras = [override for override in overrides if override.startswith(("hydra", "+hydra"))]
+        compose_run([*hydras, *fixed_overrides(overrides)], config_dir)
+        return None
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
         own = [override for override in parsed if not override.is_hydra_override()]

@@ -100,7 +100,7 @@ class Asked:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         self.folder, self.tasks = folder, []
         writer = SimpleNamespace(run=SimpleNamespace(id="0123456789", seed=0), longest=64)
-        monkeypatch.setattr("chtexp.trained.writer.Writer", lambda folder, device: writer)
+        monkeypatch.setattr(zeroshot_command, "writer_of", lambda parsed: writer)
         monkeypatch.setattr("chtexp.trained.zeroshot.evaluate_zero_shot", self._evaluate)
 
     def _evaluate(

@@ -18,7 +18,7 @@ from chtexp.config.run import Run
 from chtexp.distributed.group import ALONE
 from chtexp.errors import UserError, unknown
 from chtexp.run.work import prepared
-from chtexp.sparse import threads_for_kernels
+from chtexp.system.kernels_cache import threads_for_kernels
 from chtexp.tasks import Task
 from chtexp.train.loop import Training
 

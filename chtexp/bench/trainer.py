@@ -13,7 +13,8 @@ from torch.nn.functional import cross_entropy
 from chtexp.bench.inputs import Batch
 from chtexp.bench.networks import Network, OptimizerName, build_optimizer
 from chtexp.config.method import Method, load_method
-from chtexp.sparse import Choice, DynamicSparsity, threads_for_kernels
+from chtexp.sparse import Choice, DynamicSparsity
+from chtexp.system.kernels_cache import threads_for_kernels
 from chtexp.tasks import Built
 
 Kind = Literal["plain", "fused", "dense", "csr"]

@@ -8,7 +8,6 @@ from chtexp.sparse.diagnostics import UpdateRecord
 from chtexp.sparse.engine import DynamicSparsity
 from chtexp.sparse.growth import GROWTH
 from chtexp.sparse.portable import dense_weights, portable_weights
-from chtexp.system.kernels_cache import clock, threads_for_kernels
 
 __all__ = [
     "GROWTH",
@@ -17,13 +16,11 @@ __all__ = [
     "DynamicSparsity",
     "Method",
     "UpdateRecord",
-    "clock",
     "dense_weights",
     "density_schedule",
     "load_method",
     "load_training_state",
     "method_names",
     "portable_weights",
-    "threads_for_kernels",
     "training_state",
 ]

@@ -118,7 +118,6 @@ class DynamicSparsity:
         check_step(optimizer)
         self.model = model = plain_model(model)
         linears = sparse_linears(model, layers)
-        relieve(linear.weight for linear in linears.values())
         self._outer = optimizer
         self.optimizer = optimizer = holding(optimizer, [linear.weight for linear in linears.values()])
         self._elementwise = is_elementwise(optimizer)
@@ -142,12 +141,13 @@ class DynamicSparsity:
         self._final_links = sum(self._rewiring.budgets(total_steps))
         with torch.no_grad():
             densities = layer_densities(self._shapes, self._rewiring.schedule(0), method.distribution)
-            initialise_weights(linears, densities, method.weight_init, seed)
             masks = (
                 initial_masks(linears, densities, method.topology, seed, self.chains, features)
                 if method.topology
                 else {}
             )
+            relieve(linear.weight for linear in linears.values())
+            initialise_weights(linears, densities, method.weight_init, seed)
             links = broadcast_links(processes, [Links.of_mask(mask_OI) for mask_OI in masks.values()])
             self.layers = [
                 SparseLayer(name, linears[name], optimizer, those, history=method.history_weights)

@@ -14,16 +14,15 @@ from chtexp.distributed.group import ALONE, Processes
 from chtexp.randomness import derive_seed
 from chtexp.sparse import (
     DynamicSparsity,
-    clock,
     dense_weights,
     load_training_state,
     portable_weights,
-    threads_for_kernels,
     training_state,
 )
 from chtexp.sparse.portable import PortableWeights
 from chtexp.sparse.restored import restored
 from chtexp.store.records import LARGEST
+from chtexp.system.kernels_cache import clock, threads_for_kernels
 from chtexp.tasks import Task, Tested
 from chtexp.tasks.base import Part
 from chtexp.train.beside import Beside, Watch

@@ -340,3 +340,15 @@ def test_an_update_between_two_steps_is_resumed_as_ever() -> None:
     for _ in range(12):
         by_hand(again)
     assert all(map(torch.equal, weights(whole), weights(again)))
+
+
+def test_one_that_cannot_be_made_takes_nothing_over() -> None:
+    run = training(sparse_method("set")).run(2)
+    with pytest.raises(UserError, match="unknown linear layer"):
+        DynamicSparsity(
+            run.model, run.optimizer, sparse_method("set"), total_steps=9, update_interval=3, seed=0, layers=["9"]
+        )
+    with pytest.raises(UserError, match="csti"):
+        DynamicSparsity(run.model, run.optimizer, sparse_method("cht"), total_steps=9, update_interval=3, seed=0)
+    run.run(2)
+    assert run.sparsity.steps == 4

@@ -33,6 +33,7 @@ COMMANDS = {  # each is a module of this room, loaded when it is typed
     "export": "write a trained language model as a Hugging Face folder",
     "zeroshot": "zero-shot accuracy and Matthews correlation of a language model",
     "bench": "measure time and memory here, dense against sparse",
+    "completion": "print what bash, zsh or fish need to complete commands, tables, axes and runs",
 }
 
 NOT_SUCH = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)  # a path that was typed

@@ -6,7 +6,7 @@ The same files serve Hydra (`method=chts_n method/topology=brf`) and, without Hy
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -283,31 +283,33 @@ def load_method(name: str, *, folder: Path | None = None, **overrides: object) -
 
     Args:
         name: one of `method_names`.
-        folder: another folder of methods.
+        folder: a folder of one's own methods, laid out as `conf/method`; the shipped methods and parts are found, too.
         **overrides: fields of `Method`; for a part, the name of another file of it or a mapping merged into it.
 
     Raises:
         UserError: an unknown name, part, key or value.
     """
-    folder = folder or conf_dir() / "method"
-    if name not in method_names(folder):
-        raise unknown("method", name, method_names(folder))
-    values = read_yaml(folder / f"{name}.yaml")
+    shipped = conf_dir() / "method"
+    folders = [folder, shipped] if folder else [shipped]
+    names = {known: path for path in reversed(folders) for known in method_names(path)}  # one's own before the shipped
+    if name not in names:
+        raise unknown("method", name, names)
+    values = read_yaml(names[name] / f"{name}.yaml")
     chosen_in_file = [entry for entry in defaults_in(values) if isinstance(entry, Mapping)]
     parts = {part: choice for entry in chosen_in_file for part, choice in entry.items()}
     chosen = {key: overrides.pop(key) for key in PARTS if isinstance(overrides.get(key), str)}
     parts.update(chosen)
     values = {key: value for key, value in values.items() if value is not None or key not in chosen}
     values.pop("defaults", None)
-    composed = {part: _part(folder, part, choice) for part, choice in parts.items() if choice}
+    composed = {part: _part(folders, part, choice) for part, choice in parts.items() if choice}
     return describe(Method, _merge(_merge(composed, values), overrides), "method")
 
 
-def _part(folder: Path, part: str, choice: str) -> dict[str, object]:
-    choices = [path.stem for path in (folder / part).glob("*.yaml")]
+def _part(folders: Sequence[Path], part: str, choice: str) -> dict[str, object]:
+    choices = {path.stem: path for folder in reversed(folders) for path in (folder / part).glob("*.yaml")}
     if choice not in choices:
         raise unknown(part, choice, choices)
-    return read_yaml(folder / part / f"{choice}.yaml")
+    return read_yaml(choices[choice])
 
 
 def _merge(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:

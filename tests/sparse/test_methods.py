@@ -196,3 +196,22 @@ def test_a_method_is_frozen() -> None:
         load_method("set").sparsity = 0.5
     with pytest.raises(ValueError, match="no topology"):
         Method(name="odd", sparsity=0.5)
+
+
+def test_ones_own_folder_stands_before_the_shipped_one(tmp_path: Path) -> None:
+    (tmp_path / "removal").mkdir()
+    (tmp_path / "mine.yaml").write_text(
+        "name: Mine\nsparsity: 0.9\ndefaults:\n  - topology: er\n  - removal: own\n  - regrowth: random\n  - _self_\n"
+    )
+    (tmp_path / "removal" / "own.yaml").write_text("rule: ri\n")
+    (tmp_path / "set.yaml").write_text("name: My SET\nsparsity: 0.5\ndefaults:\n  - topology: er\n  - _self_\n")
+    mine = load_method("mine", folder=tmp_path)
+    assert mine.removal is not None
+    assert mine.regrowth is not None
+    assert (mine.name, mine.removal.rule, mine.regrowth.rule) == ("Mine", "ri", "random")
+    assert load_method("set", folder=tmp_path).name == "My SET"
+    assert load_method("rigl", folder=tmp_path) == load_method("rigl")
+    with pytest.raises(UserError, match=r"unknown method 'mien' \(did you mean 'mine'\?\)"):
+        load_method("mien", folder=tmp_path)
+    with pytest.raises(UserError, match=r"unknown removal 'onw' \(did you mean 'own'\?\)"):
+        load_method("mine", folder=tmp_path, removal="onw")

@@ -83,7 +83,9 @@ class _Turn:
         sparsity = self._trainer.sparsity
         assert sparsity is not None
         self._saved += 1
-        self._checkpoints.save({**training_state(sparsity), "random": random_state()}, self._saved, wait=wait)
+        self._checkpoints.save(
+            {**training_state(sparsity, copied=False), "random": random_state()}, self._saved, wait=wait
+        )
         self.held_up.append(time.perf_counter() - start)
 
     @property

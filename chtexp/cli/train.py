@@ -12,8 +12,10 @@ from pathlib import Path
 from chtexp.cli.common import EXIT_FAILURE, QUIET, check_config_dir, exit_code_of, is_for_sweep, said_if_slow
 from chtexp.config.compatibility import note_on_method
 from chtexp.config.compose import (
+    SWEEPER,
     check_sweep,
     compose_chosen_run,
+    compose_run,
     compose_runs_folder,
     fixed_overrides,
     train_command,
@@ -33,6 +35,7 @@ TRAIN_FLAGS = (
     "--config-dir",
     "--quiet",
 )
+DIRECTION, LOWER_IS_BETTER = "hydra.sweeper.direction=", "language_modelling"
 LOOK_ONLY = ("--help", "-h", "--hydra-help", "--version", "--info", "-i", "--shell-completion", "-sc")
 
 
@@ -67,6 +70,9 @@ def train(typed: list[str]) -> int:
     runs = check_sweep([*overrides, *quiet], known.config_dir)
     arguments = [*flags, *overrides, *quiet]  # Hydra wants its flags first
     if runs is None and not known.cfg:
+        if f"{SWEEPER}optuna" in overrides and not any(word.startswith(DIRECTION) for word in overrides):
+            task = compose_run(fixed_overrides(overrides), known.config_dir).task.name
+            arguments.append(f"{DIRECTION}{'minimize' if task == LOWER_IS_BETTER else 'maximize'}")
         return _search(arguments, compose_runs_folder(fixed_overrides(overrides), known.config_dir))
     _run_hydra(arguments)
     return 0 if known.cfg or runs is None else exit_code_of(runs)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import lightning
-from torch import Tensor
+from torch import Tensor, nn
 
 from chtexp.config.method import Method
 from chtexp.errors import UserError
@@ -70,6 +70,10 @@ class SparsityCallback(lightning.Callback):
         if self._saved is not None:
             load_training_state(self.sparsity, self._saved)
             self._saved = None
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            average = getattr(callback, "_average_model", None)  # of Lightning's own averages
+            if isinstance(average, nn.Module):
+                self.sparsity.follow(average)
 
     def state_dict(self) -> dict[str, Any]:
         """Return model, optimizer and masks, for Lightning's checkpoint."""

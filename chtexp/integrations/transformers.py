@@ -20,7 +20,8 @@ from chtexp.config.method import Method
 from chtexp.errors import UserError
 from chtexp.integrations.settings import Settings, logged
 from chtexp.sparse import DynamicSparsity, load_training_state, training_state
-from chtexp.sparse.wiring import Chain
+from chtexp.sparse.checkpoint import ModelState, plain_weights
+from chtexp.sparse.wiring import Chain, plain_model, plain_state
 
 FILE = "sparsity.pt"
 
@@ -35,6 +36,7 @@ class SparsityCallback(TrainerCallback):
         layers: the names of the sparse layers; None: all `nn.Linear`s but the last.
         chains: which layers feed which, for methods that percolate; None: as the model shows it.
         features: [N, F] training inputs, for the topology `csti`.
+        resume_from: the checkpoint's folder that the Trainer resumes from, where that does not lie in `output_dir`.
 
     Attributes:
         sparsity: of the model; None before the training begins.
@@ -49,7 +51,9 @@ class SparsityCallback(TrainerCallback):
         layers: Sequence[str] | None = None,
         chains: Sequence[Chain] | None = None,
         features: Tensor | None = None,
+        resume_from: Path | str | None = None,
     ) -> None:
+        self._resume_from = resume_from
         self._settings = Settings(method, update_interval, seed, layers, chains, features)
         self.sparsity: DynamicSparsity | None = None
 
@@ -68,10 +72,10 @@ class SparsityCallback(TrainerCallback):
         Raises:
             UserError: what `DynamicSparsity` raises, or the checkpoint has no masks.
         """
-        saved = _saved(args, state) if state.global_step else None
+        saved = self._saved(args, state, model) if state.global_step else None
         self.sparsity = self._settings.made(model, optimizer, state.max_steps)
         if saved is not None:
-            load_training_state(self.sparsity, torch.load(saved, map_location=args.device, weights_only=True))
+            load_training_state(self.sparsity, saved)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any) -> None:
         """Save the masks beside the checkpoint that the Trainer has just written."""
@@ -90,15 +94,27 @@ class SparsityCallback(TrainerCallback):
         """Add links, density and the share of active neurons to the log."""
         if self.sparsity is not None:
             logs.update(logged(self.sparsity))
+            state.log_history[-1].update(logged(self.sparsity))  # a copy that the Trainer has made already
+
+    def _saved(self, args: TrainingArguments, state: TrainerState, model: nn.Module) -> ModelState:
+        """The masks of the checkpoint that the Trainer has resumed from; it does not say where that lies."""
+        path = Path(self._resume_from) / FILE if self._resume_from else _folder(args, state) / FILE
+        if not path.exists():
+            raise UserError(
+                f"the training resumes at step {state.global_step}, and its masks are not there: no {path}; "
+                "SparsityCallback(..., resume_from=FOLDER) says where they are"
+            )
+        saved: ModelState = torch.load(path, map_location=args.device, weights_only=True)
+        loaded = plain_state(plain_model(model))
+        if not all(
+            torch.equal(value.to(loaded[name].device), loaded[name]) for name, value in plain_weights(saved).items()
+        ):
+            raise UserError(
+                f"{path} is of another checkpoint than the one whose weights the Trainer has loaded; "
+                "SparsityCallback(..., resume_from=FOLDER) says which"
+            )
+        return saved
 
 
 def _folder(args: TrainingArguments, state: TrainerState) -> Path:
     return Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-
-
-def _saved(args: TrainingArguments, state: TrainerState) -> Path:
-    """The masks of the checkpoint that is resumed from, which must lie in `output_dir`."""
-    path = _folder(args, state) / FILE
-    if not path.exists():
-        raise UserError(f"the training resumes at step {state.global_step}, and its masks are not there: no {path}")
-    return path

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TypedDict
 
+import torch
 from torch import Tensor
 
 from chtexp.errors import UserError
+from chtexp.sparse import bits
 from chtexp.sparse.engine import DynamicSparsity, SparsityState
+from chtexp.sparse.links import Links
 from chtexp.sparse.optimizer_state import state_without
 from chtexp.sparse.wiring import plain_name, plain_state
 
@@ -26,24 +30,45 @@ class ModelState(TypedDict):
     sparsity: SparsityState
 
 
-def training_state(sparsity: DynamicSparsity) -> ModelState:
+def training_state(sparsity: DynamicSparsity, *, copied: bool = True) -> ModelState:
     """Collect what a checkpoint needs of model, optimizer and sparsity.
 
     Args:
         sparsity: of the model in training.
+        copied: whether nothing of the state changes as the training goes on; False shares memory with it, for a state that is
+            written at once.
 
     Returns:
         The state, in which the weight of every link and its optimizer buffers occur once, under `sparsity`.
 
     Raises:
-        UserError: the optimizer's state does not mirror the weights.
+        UserError: the optimizer's state does not mirror the weights, or somebody has given weights to absent links.
     """
     weights = {f"{layer.name}.weight": layer.weight for layer in sparsity.layers}
-    return {
+    state: ModelState = {
         "model": {name: value for name, value in plain_state(sparsity.model).items() if name not in weights},
         "optimizer": state_without(sparsity.optimizer, list(weights.values())),
         "sparsity": sparsity.state_dict(),
     }
+    return copy.deepcopy(state) if copied else state
+
+
+def plain_weights(state: ModelState) -> dict[str, Tensor]:
+    """Make the state dict of a plain model, in which absent links are zeros in ordinary matrices.
+
+    Args:
+        state: what `training_state` returned.
+
+    Returns:
+        Tensors by name.
+    """
+    found = dict(state["model"])
+    for name, layer in state["sparsity"]["layers"].items():
+        links = Links.of_mask(bits.unpack(layer["mask"], (layer["shape"][0], layer["shape"][1])))
+        matrix_OI = torch.zeros(layer["shape"], dtype=layer["weight"].dtype)
+        links.put(matrix_OI, layer["weight"].cpu())
+        found[f"{name}.weight"] = matrix_OI
+    return found
 
 
 def load_training_state(sparsity: DynamicSparsity, state: ModelState) -> None:
@@ -56,6 +81,8 @@ def load_training_state(sparsity: DynamicSparsity, state: ModelState) -> None:
     Raises:
         UserError: it is the state of another training; nothing has been changed.
     """
+    if not ModelState.__annotations__.keys() <= state.keys():
+        raise UserError(f"a training's state has {', '.join(ModelState.__annotations__)}, as training_state returns it")
     sparsity.check_state(state["sparsity"])
     own = plain_state(sparsity.model)
     reshaped = [name for name, value in state["model"].items() if name in own and value.shape != own[name].shape]
@@ -72,7 +99,8 @@ def load_training_state(sparsity: DynamicSparsity, state: ModelState) -> None:
         )
     called = {plain_name(name): name for name in sparsity.model.state_dict()}
     sparsity.model.load_state_dict({called[name]: value for name, value in state["model"].items()}, strict=False)
-    sparsity.optimizer.load_state_dict(state["optimizer"])
+    moments = copy.deepcopy(state["optimizer"])  # or the state would change with the training
+    sparsity.optimizer.load_state_dict(moments)
     sparsity.load_state_dict(state["sparsity"])
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import TypedDict
+from typing import NoReturn, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +41,7 @@ from chtexp.sparse.owners import own, relieve
 from chtexp.sparse.restored import restored
 from chtexp.sparse.rewiring import Rewiring, UpdateInputs
 from chtexp.sparse.steps import Steps, holding
-from chtexp.sparse.wiring import Chain, layers_feeding_each_other, plain_model, sparse_linears
+from chtexp.sparse.wiring import Chain, layers_feeding_each_other, named_modules, plain_model, sparse_linears
 from chtexp.topology.percolation import percolate_links
 
 
@@ -171,12 +171,18 @@ class DynamicSparsity:
 
     def let_go(self) -> None:
         """Let another DynamicSparsity have the model: follow nothing any more, and leave plain modules behind."""
-        self.make_dense()
+        self._install_matrices()
         self._steps.stop()
         for layer in self.layers:
             layer.gradient.stop()
         self._averages.stop()
         self._relieved = True
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be copied or pickled: a copy would follow no optimizer."""
+        raise UserError(
+            "DynamicSparsity cannot be copied or pickled: keep training_state(sparsity), and load it into one made anew"
+        )
 
     def __repr__(self) -> str:
         return (
@@ -258,11 +264,28 @@ class DynamicSparsity:
         """Turn the model into plain modules with dense weights, zero where there is no link, to save, export or share it.
 
         The training may go on, in dense execution until the next topology update.
+
+        Raises:
+            UserError: somebody has given weights to absent links.
         """
+        self._check_weights()
+        self._install_matrices()
+
+    def _install_matrices(self) -> None:
         with torch.no_grad():
             for layer in self.layers:
                 layer.install(layer.state(), "dense")
         self._settle()
+
+    def _check_weights(self) -> None:
+        """Check that the layers are still those of the model, and that absent links have no weight, whoever may have set one."""
+        modules = named_modules(self.model)
+        for layer in self.layers:
+            if modules.get(layer.name) is not layer.linear:
+                raise UserError(
+                    f"'{layer.name}' of the model is another module than when DynamicSparsity was made: replace modules before"
+                )
+            layer.check_weight(every_one=True)
 
     def follow(self, average: nn.Module) -> None:
         """Have an averaged copy of the model follow the links: at every update, what leaves the network leaves the average.
@@ -355,6 +378,8 @@ class DynamicSparsity:
         for layer in self.layers:
             layer.note_weight()
         self._count()
+        if self.steps == self.total_steps:
+            self._check_weights()  # no update comes any more
         if not self._by_hand:
             self._made = self.update_topology()
 
@@ -379,8 +404,7 @@ class DynamicSparsity:
             return None
         states = [layer.state() for layer in self.layers]
         self._finite(states)
-        for layer in self.layers:
-            layer.check_weight(every_one=True)
+        self._check_weights()
         for layer, state in zip(self.layers, states, strict=True):
             if layer.history_OI is not None:
                 state.links.put(layer.history_OI, state.weight_K)
@@ -472,7 +496,11 @@ class DynamicSparsity:
 
         Returns:
             Plain values and tensors, which torch can load with `weights_only=True`.
+
+        Raises:
+            UserError: somebody has given weights to absent links.
         """
+        self._check_weights()
         return {
             "training": self._training(),
             "steps": self.steps,

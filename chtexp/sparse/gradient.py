@@ -78,6 +78,7 @@ class WeightGradient:
             linear.backward_done = True
             self._note(gradient)
         else:
+            self._layer.look_for_strange_steps()
             self._receive(gradient)
             gradient.mul_(self._layer.factor_OI)
             self._note(gradient)

@@ -9,6 +9,7 @@ Shapes: O outputs, I inputs, K links.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypedDict
@@ -24,6 +25,8 @@ from chtexp.sparse.gradient import WeightGradient
 from chtexp.sparse.links import Links
 from chtexp.sparse.optimizer_state import beginnings, mirrors
 from chtexp.topology.neighbours import Degrees, degrees
+
+MOST_STRANGE = 20  # changes of a weight between two steps: averages and climbs of a step make one or two
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +153,7 @@ class SparseLayer:
         _check_trained(name, linear, optimizer)
         self.name, self.linear, self.optimizer = name, linear, optimizer
         self.flagged = False
-        self._parameter, self._version = linear.weight, 0
+        self._parameter, self._version, self._seen, self._strange = linear.weight, 0, 0, 0
         self.gradient = WeightGradient(self)
         if not linear.weight.is_contiguous():
             linear.weight.data = linear.weight.data.contiguous()
@@ -290,7 +293,19 @@ class SparseLayer:
 
     def note_weight(self) -> None:
         """Take the weight as it is now for the layer's own: what changes it later was somebody else."""
-        self._version = self._parameter._version
+        self._version = self._seen = self._parameter._version
+        self._strange = 0
+
+    def look_for_strange_steps(self) -> None:
+        """Warn if the weight changes from one backward pass to the next, again and again, and no step is counted."""
+        if self._parameter._version != self._seen:
+            self._seen, self._strange = self._parameter._version, self._strange + 1
+            if self._strange == MOST_STRANGE:
+                warnings.warn(
+                    f"sparse layer '{self.name}' has changed {MOST_STRANGE} times without a step of the optimizer that "
+                    "DynamicSparsity follows, so its topology stands still: make DynamicSparsity anew for a new optimizer",
+                    stacklevel=2,
+                )
 
     def check_weight(self, *, every_one: bool = False) -> None:
         """Check that nobody else has replaced the weight, or given weights to absent links.
@@ -302,6 +317,11 @@ class SparseLayer:
             UserError: somebody has; the message says what may have done it.
         """
         weight = self._parameter
+        if not weight.requires_grad:
+            raise UserError(
+                f"sparse layer '{self.name}' was frozen (requires_grad is False) after DynamicSparsity was made, and links that "
+                "cannot learn cannot be rewired: name the layers that are to be sparse, without it: layers=[...]"
+            )
         if self.linear._parameters.get("weight") is not weight:
             raise UserError(
                 f"the weight of sparse layer '{self.name}' is another parameter than when DynamicSparsity was made (replaced, "

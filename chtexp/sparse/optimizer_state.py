@@ -40,8 +40,8 @@ def check_step(optimizer: torch.optim.Optimizer) -> None:
     for parameter in parameters:
         if parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
             raise UserError(
-                f"{type(optimizer).__name__} cannot step without '{parameter.name}'; use an optimizer that steps from the "
-                "gradient alone, e.g. SGD, Adam, AdamW, RMSprop"
+                f"{type(optimizer).__name__} cannot step without '{parameter.name}', and may call it several times; "
+                "use an optimizer that steps from the gradient alone, e.g. SGD, Adam, AdamW, RMSprop"
             )
 
 

@@ -73,6 +73,16 @@ def sparse_linears(model: nn.Module, layers: Sequence[str] | None) -> dict[str, 
     if len(set(layers)) < len(layers):
         raise UserError(f"a sparse layer is named twice: {', '.join(layers)}")
     chosen = {name: linears[name] for name in layers}
+    for name, linear in chosen.items():
+        if isinstance(linear, nn.LazyLinear):
+            raise UserError(
+                f"layer '{name}' is a LazyLinear, whose weight is not there yet: run one batch through the model first"
+            )
+        if "weight" not in linear._parameters:
+            raise UserError(
+                f"the weight of layer '{name}' is computed from other parameters (nn.utils.prune, weight_norm, parametrize): "
+                "remove that, or leave the layer out of layers=[...]"
+            )
     if len({id(linear.weight) for linear in chosen.values()}) < len(chosen):
         raise UserError("two sparse layers share one weight; name only one of them with layers=[...]")
     return chosen

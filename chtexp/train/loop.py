@@ -328,7 +328,7 @@ class Training:
             "beside": asdict(self.beside),
             "judged": asdict(self.judged),
             "loss": {"sum": loss_sum, "summed": self._summed},
-            **training_state(self.sparsity),
+            **training_state(self.sparsity, copied=False),
             **self.precision.state_dict(),
             "random": random,
         }

@@ -14,7 +14,7 @@ from chtexp.store import RunFolder, condition
 pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="hydra-optuna-sweeper is not installed")
 
 SEARCH = (
-    "train", "-m", "hydra/sweeper=optuna", "hydra.sweeper.direction=maximize", "data=digits", "method=set", "budget=smoke",
+    "train", "-m", "hydra/sweeper=optuna", "data=digits", "method=set", "budget=smoke",
     "model.hidden=[40,40]", "method.sparsity=interval(0.5,0.95)",
 )  # fmt: skip
 

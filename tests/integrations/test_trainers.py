@@ -102,6 +102,27 @@ def test_transformers_without_the_masks_of_a_checkpoint(tmp_path: Path) -> None:
         trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-10"))
 
 
+@IGNORED
+def test_transformers_resumes_from_the_checkpoint_that_was_named(tmp_path: Path) -> None:
+    from chtexp.integrations.transformers import SparsityCallback
+
+    whole, models = {}, {}
+    for name, seed in (("mine", 0), ("other", 1)):
+        trainer, callback = hugging_face(tmp_path / name, "set", models.setdefault(name, net()))
+        callback._settings = SparsityCallback(method("set"), update_interval=4, seed=seed)._settings
+        trainer.train()
+        whole[name] = [parameter.detach().clone() for parameter in models[name].parameters()]
+    named = str(tmp_path / "mine" / "checkpoint-10")
+    trainer, _ = hugging_face(tmp_path / "other", "set", net())
+    with pytest.raises(UserError, match="is of another checkpoint than the one whose weights the Trainer has loaded"):
+        trainer.train(resume_from_checkpoint=named)
+    trainer, callback = hugging_face(tmp_path / "other", "set", model := net())
+    callback._resume_from = named
+    trainer.train(resume_from_checkpoint=named)
+    assert all(map(torch.equal, model.parameters(), whole["mine"]))
+    assert {"density", "links", "anp"} <= trainer.state.log_history[0].keys()
+
+
 # ---------------------------------------------------------------------- Lightning
 
 
@@ -161,6 +182,22 @@ def test_lightning(name: str, settings: dict[str, Any], tmp_path: Path) -> None:
     check(resumed.sparsity, steps)
     assert resumed.sparsity.records == callback.sparsity.records
     assert all(map(torch.equal, module.parameters(), again.parameters()))
+
+
+@IGNORED
+@pytest.mark.parametrize("kind", ["EMAWeightAveraging", "StochasticWeightAveraging"])
+def test_lightnings_own_averages_follow_the_links(kind: str, tmp_path: Path) -> None:
+    from lightning.pytorch import callbacks
+
+    trainer, callback = lightning_trainer(tmp_path, "set")
+    average = getattr(callbacks, kind)(
+        **({"decay": 0.9} if kind.startswith("EMA") else {"swa_lrs": 1e-2, "swa_epoch_start": 1})
+    )
+    trainer.callbacks.append(average)
+    module = lit(net())
+    trainer.fit(module, loader())
+    for layer in callback.sparsity.layers:
+        assert not (layer.weight.ne(0) & ~layer.mask_OI).any()
 
 
 @IGNORED

@@ -296,3 +296,96 @@ def test_an_average_made_before_is_followed_when_it_is_named() -> None:
         assert not (average.module.get_submodule(layer.name).weight.ne(0) & ~layer.mask_OI).any()
     with pytest.raises(UserError, match="has no layer '0' of the model's"):
         sparsity.follow(AveragedModel(perceptron(24, 30, 4)))
+
+
+# ---------------------------------------------------------------------- states, copies, strangers
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_a_state_that_is_kept_is_of_one_moment_and_may_be_loaded_again_and_again(execution: str) -> None:
+    run = training(sparse_method("chts_n"), "adamw", execution=execution).run(8)
+    best = training_state(run.sparsity)
+    run.run(4)
+    ends = []
+    for _ in range(3):
+        load_training_state(run.sparsity, best)
+        assert run.sparsity.steps == 8
+        run.run(6)
+        ends.append(run.loss)
+    assert ends[0] == ends[1] == ends[2]
+
+
+def test_a_state_dict_of_links_alone_is_refused() -> None:
+    run = training(sparse_method("set"), execution="csr").run(3)
+    best = {name: value.clone() for name, value in run.model.state_dict().items()}
+    run.run(3)
+    with pytest.raises(RuntimeError, match=r"does not say which links these are: keep training_state\(sparsity\)"):
+        run.model.load_state_dict(best)
+    run.sparsity.make_dense()
+    kept = {name: value.clone() for name, value in run.model.state_dict().items()}
+    run.model.load_state_dict(kept)
+    run.run(1)
+
+
+def test_what_does_not_fit_the_links_is_neither_saved_nor_exported() -> None:
+    run = training(sparse_method("set")).run(3)
+    load_a_dense_model(run.model)
+    for use in (run.sparsity.make_dense, lambda: training_state(run.sparsity)):
+        with pytest.raises(UserError, match="absent links of sparse layer '0' have weights"):
+            use()
+    run = training(sparse_method("set"), total=10).run(9)  # no update comes any more
+    swap_data(run.model)
+    with pytest.raises(UserError, match="absent links of sparse layer '2' have weights"):
+        run.run(1)
+
+
+def test_a_module_that_was_replaced_and_a_layer_that_was_frozen_are_errors() -> None:
+    run = training(sparse_method("set")).run(1)
+    run.model[2] = nn.Linear(32, 32)
+    run.optimizer.add_param_group({"params": run.model[2].parameters()})
+    with pytest.raises(UserError, match="'2' of the model is another module than when DynamicSparsity was made"):
+        run.run(4)
+    for execution in EXECUTIONS:
+        run = training(sparse_method("set"), execution=execution).run(1)
+        run.sparsity.layers[1].weight.requires_grad_(False)
+        with pytest.raises(UserError, match="sparse layer '2' was frozen"):
+            run.run(1)
+
+
+def test_another_optimizer_is_noticed() -> None:
+    run = training(sparse_method("set"))
+    stranger = torch.optim.SGD(run.model.parameters(), lr=0.01)
+
+    def train() -> None:
+        for _ in range(22):
+            run.backward()
+            stranger.step()
+
+    with pytest.warns(
+        UserWarning, match="changed 20 times without a step of the optimizer that DynamicSparsity follows"
+    ):
+        train()
+    run.run(3)  # of its own
+
+
+def test_it_is_not_copied() -> None:
+    import copy
+    import pickle
+
+    run = training(sparse_method("set"))
+    for make in (copy.deepcopy, pickle.dumps):
+        with pytest.raises(UserError, match="cannot be copied or pickled"):
+            make(run.sparsity)
+
+
+def test_layers_that_are_not_ready_say_why() -> None:
+    lazy = nn.Sequential(nn.LazyLinear(8), nn.ReLU(), nn.Linear(8, 2))
+    computed = perceptron(24, 32, 32, 4)
+    prune.l1_unstructured(computed[0], "weight", 0.5)
+    for model, said in (
+        (lazy, "layer '0' is a LazyLinear"),
+        (computed, "weight of layer '0' is computed from other parameters"),
+    ):
+        with pytest.raises(UserError, match=said):
+            DynamicSparsity(model, torch.optim.SGD(model.parameters(), lr=0.1), sparse_method("set"), total_steps=9,
+                            update_interval=3, seed=0)  # fmt: skip

@@ -59,6 +59,28 @@ class CsrLinear(nn.Linear):
         """Map inputs [..., I] to outputs [..., O]."""
         return self.chain(inputs)
 
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Tensor],
+        prefix: str,
+        local_metadata: dict[str, object],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        """Refuse a weight: a state dict does not say of which links its values are."""
+        if f"{prefix}weight" in state_dict:
+            error_msgs.append(
+                f"{prefix}weight: the layer holds the values of its links alone (execution csr), and a state dict does not say "
+                "which links these are: keep training_state(sparsity) and load it by load_training_state, or call "
+                "sparsity.make_dense() before saving and before loading"
+            )
+            return
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+
     def extra_repr(self) -> str:
         """Describe the layer as `nn.Linear` does, with its number of links."""
         return f"{super().extra_repr()}, links={self.weight.numel()}"

@@ -3,6 +3,7 @@
 from chtexp.config.method import Method, load_method, method_names
 from chtexp.config.schedules import DensitySchedule, density_schedule
 from chtexp.sparse.checkpoint import load_training_state, training_state
+from chtexp.sparse.compact import compact
 from chtexp.sparse.cpu.execution import Choice
 from chtexp.sparse.diagnostics import UpdateRecord
 from chtexp.sparse.engine import DynamicSparsity
@@ -16,6 +17,7 @@ __all__ = [
     "DynamicSparsity",
     "Method",
     "UpdateRecord",
+    "compact",
     "dense_weights",
     "density_schedule",
     "load_method",

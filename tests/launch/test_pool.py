@@ -320,7 +320,9 @@ def test_fifty_random_kills_change_nothing(tmp_path: Path) -> None:
         elif children or chance.random() < 0.1:  # seldom before it has workers
             kills["sweep"] += _killed(sweep.pid, number)
     sweep.communicate(timeout=300)
-    for _ in range(5):  # a stopped sweep's workers may still be saving: their runs are at work elsewhere, and left alone
+    for _ in range(
+        5
+    ):  # a stopped sweep's workers may still be saving: their runs are at work elsewhere, and left alone
         sweep = start_sweep(disturbed, *chosen)
         said, _ = sweep.communicate(timeout=300)
         if sweep.returncode == 0 and len(results(disturbed)) == len(wanted):

@@ -73,7 +73,7 @@ def candidates(line: str) -> list[str]:
         Whole words, each beginning with the one that was begun.
     """
     words = _words(line)
-    begun = "" if line.endswith(" ") else words.pop()
+    begun = words.pop() if words and not line.endswith(" ") else ""
     return sorted({word for word in _possible(words[1:], begun) if word.startswith(begun)})
 
 

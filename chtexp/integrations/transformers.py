@@ -117,4 +117,7 @@ class SparsityCallback(TrainerCallback):
 
 
 def _folder(args: TrainingArguments, state: TrainerState) -> Path:
-    return Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
+    """The checkpoint's folder; a search of hyperparameters has one of its own for each trial."""
+    root, name = Path(str(args.output_dir)), f"checkpoint-{state.global_step}"
+    found = [path for path in (root / name, *root.glob(f"run-*/{name}")) if path.is_dir()]
+    return max(found, key=lambda path: path.stat().st_mtime) if found else root / name

@@ -78,10 +78,11 @@ class Averages:
 
 def _move(linear: nn.Linear, layer: SparseLayer) -> None:
     """Give the averaged linear map the links of `layer`, in its execution."""
-    links, weight = layer.links, linear.weight.detach()
+    links, place = layer.links, linear.weight.device
+    weight = linear.weight.detach().to(layer.weight.device)
     if isinstance(linear, CsrLinear):
-        place, there = linear.compressed.links.find(links)
-        values_K = torch.where(there, weight[place], 0) if weight.numel() else weight.new_zeros(len(links))
+        position, there = linear.compressed.links.find(links)
+        values_K = torch.where(there, weight[position], 0) if weight.numel() else weight.new_zeros(len(links))
     else:
         values_K = links.take(weight)
     if layer.execution == "csr":
@@ -89,8 +90,9 @@ def _move(linear: nn.Linear, layer: SparseLayer) -> None:
         return
     if isinstance(linear, CsrLinear):
         execute_dense(linear, weight.new_zeros(layer.shape))
-    linear.weight.zero_()
-    links.put(linear.weight.detach(), values_K)
+    matrix_OI = torch.zeros(layer.shape, dtype=weight.dtype, device=layer.weight.device)
+    links.put(matrix_OI, values_K)
+    linear.weight.copy_(matrix_OI.to(place))
 
 
 _KNOWN: weakref.WeakSet[Averages] = weakref.WeakSet()

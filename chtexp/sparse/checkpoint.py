@@ -93,7 +93,9 @@ def load_training_state(sparsity: DynamicSparsity, state: ModelState) -> None:
     if strangers:
         raise UserError(f"the saved model is another one: it and this one differ in {', '.join(sorted(strangers))}")
     saved, here = (_layout(groups) for groups in (state["optimizer"]["param_groups"], sparsity.optimizer.param_groups))
-    if saved != here:
+    if len(saved) != len(here) or any(
+        count != mine or not {*keys} <= {*known} for (known, count), (keys, mine) in zip(saved, here, strict=True)
+    ):  # a scheduler that is made later adds settings of its own
         raise UserError(
             f"the saved optimizer is another one: it has groups {saved}, this one {here} (settings, parameters)"
         )

@@ -34,7 +34,7 @@ from chtexp.sparse.cpu.policy import ExecutionPolicy, on_kernels
 from chtexp.sparse.diagnostics import Overlap, Snapshot, UpdateRecord, update_record
 from chtexp.sparse.distribution import layer_densities
 from chtexp.sparse.initialisation import initial_masks, initialise_weights
-from chtexp.sparse.layer import LinkState, SavedLayer, SparseLayer
+from chtexp.sparse.layer import LinkState, SavedLayer, SparseLayer, check_trained
 from chtexp.sparse.links import Links
 from chtexp.sparse.optimizer_state import check_step, is_elementwise, mirrors
 from chtexp.sparse.owners import own, relieve
@@ -146,6 +146,10 @@ class DynamicSparsity:
                 if method.topology
                 else {}
             )
+            for name, linear in linears.items() if method.topology else ():
+                check_trained(name, linear, optimizer)
+            if self.chains and masks:
+                percolate_links({name: Links.of_mask(mask_OI) for name, mask_OI in masks.items()}, self.chains)
             relieve(linear.weight for linear in linears.values())
             initialise_weights(linears, densities, method.weight_init, seed)
             links = broadcast_links(processes, [Links.of_mask(mask_OI) for mask_OI in masks.values()])
@@ -153,8 +157,6 @@ class DynamicSparsity:
                 SparseLayer(name, linears[name], optimizer, those, history=method.history_weights)
                 for name, those in zip(masks, links, strict=True)
             ]
-            if self.chains and self.layers:
-                percolate_links(dict(zip(masks, links, strict=True)), self.chains)  # an error where chains do not fit
             if method.percolation:  # a network that an update would empty is an error before the first step
                 self._rewiring.percolated(self.layers, links, step=0)
             for layer in self.layers:
@@ -191,14 +193,17 @@ class DynamicSparsity:
         )
 
     def _settle(self) -> None:
-        """Bring all that is derived from the layers up to date."""
+        """Bring all that is derived from the layers up to date, and ask for the gradients of the next step."""
+        self._settle_but_gradients()
+        self._ask_for_gradients()
+
+    def _settle_but_gradients(self) -> None:
         arrange_sequentials(self.model)
         self._masked = [layer for layer in self.layers if layer.execution == "dense"]
         self._on_kernels = on_kernels(self.model, self.layers)
         self._snapshot = Snapshot.of(self.layers, self.pairs)
         self._rewiring.stopped = bool(self.layers) and all(layer.flagged for layer in self.layers)
         self._averages.follow()
-        self._ask_for_gradients()
 
     def _ask_for_gradients(self) -> None:
         """Let layers keep the gradient of all pairs if the next step needs it."""
@@ -274,8 +279,9 @@ class DynamicSparsity:
     def _install_matrices(self) -> None:
         with torch.no_grad():
             for layer in self.layers:
-                layer.install(layer.state(), "dense")
-        self._settle()
+                if layer.execution == "csr":
+                    layer.install(layer.state(), "dense")
+        self._settle_but_gradients()
 
     def _check_weights(self) -> None:
         """Check that the layers are still those of the model, and that absent links have no weight, whoever may have set one."""
@@ -361,7 +367,10 @@ class DynamicSparsity:
             layer.check_weight()
         self.mask_gradients()
         if self._reads_gradient and self._update_due(self.steps + 1):
-            gradients = [layer.gradient.of_all_pairs(self.method.name, self._processes.mean) for layer in self.layers]
+            scale = getattr(self.optimizer, "grad_scale", None)  # of a gradient scaler, for a fused optimizer
+            gradients = [
+                layer.gradient.of_all_pairs(self.method.name, self._processes.mean, scale) for layer in self.layers
+            ]
             self._dense_gradients = gradients if self._processes.leads else None  # the leader decides
 
     def end_step(self) -> None:
@@ -370,6 +379,9 @@ class DynamicSparsity:
         Raises:
             UserError: the optimizer's state does not mirror the weights; see also `update_topology`.
         """
+        skipped = None if self._by_hand else getattr(self.optimizer, "found_inf", None)
+        if skipped is not None and bool(skipped):  # by a gradient scaler, inside a fused optimizer
+            return
         if not self._elementwise:
             self._mask_what_moved()
         elif self.steps == 0:
@@ -444,6 +456,10 @@ class DynamicSparsity:
         """Mask what an optimizer around the followed one did to absent links; its hook calls this."""
         self._mask_what_moved()
         for layer in self.layers:
+            own = [value for value in self._outer.state.get(layer.weight, {}).values() if isinstance(value, Tensor)]
+            for value in own:
+                if layer.execution == "dense" and value.shape == layer.shape:
+                    value.mul_(layer.factor_OI)
             layer.note_weight()
 
     @torch.no_grad()

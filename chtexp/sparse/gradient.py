@@ -19,6 +19,7 @@ from chtexp.errors import UserError
 from chtexp.sparse.cpu.csr import CsrLinear
 
 ROUNDING = 1e-3  # a factor this near to 1 is what sums over processes, in another order, make of 1
+LARGE = 0.01  # of the largest gradient: smaller ones are changed by rounding alone
 
 if TYPE_CHECKING:
     from chtexp.sparse.layer import SparseLayer
@@ -35,88 +36,91 @@ class WeightGradient:
         self._layer = layer
         self._wanted = False
         self._kept_OI: Tensor | None = None  # of all pairs, in dense execution
-        self._seen: tuple[weakref.ref[Tensor], int] | None = None  # a masked gradient, and its version
-        self._arrival: RemovableHandle | None = None
+        self._masked: tuple[weakref.ref[Tensor], int] | None = None  # a masked gradient, and its version
+        self._lost: weakref.ref[Tensor] | None = None  # a masked gradient of which nothing was kept
+        self._handles: list[RemovableHandle] = []
 
     def watch(self) -> None:
-        """Be told of every backward pass, as the execution of the layer demands: in csr, of those whose gradient is wanted."""
+        """Be told of every backward pass, as the execution of the layer demands; forget what was kept."""
         self.stop()
-        self._kept_OI = self._seen = None
         linear = self._layer.linear
-        if isinstance(linear, CsrLinear):
-            linear.wants_dense_gradient, linear.dense_gradient_OI, linear.backward_done = self._wanted, None, False
-            if not self._wanted:
-                return
+        self._kept_OI = self._masked = None
+        self._lost = None if linear.weight.grad is None else weakref.ref(linear.weight.grad)
         mine = weakref.ref(self)
 
-        def arrived(weight: Tensor) -> None:
-            if (gradient := mine()) is not None:
-                gradient._arrived(weight)
+        def coming(gradient: Tensor) -> None:
+            if (own := mine()) is not None:
+                own._coming(gradient)
 
-        self._arrival = linear.weight.register_post_accumulate_grad_hook(arrived)
+        def arrived(weight: Tensor) -> None:
+            if (own := mine()) is not None:
+                own._arrived(weight)
+
+        if isinstance(linear, CsrLinear):
+            linear.want_dense_gradient(self._wanted)
+        elif self._wanted:
+            self._handles.append(linear.weight.register_hook(coming))
+        if self._wanted or not isinstance(linear, CsrLinear):
+            self._handles.append(linear.weight.register_post_accumulate_grad_hook(arrived))
 
     def stop(self) -> None:
         """Be told of no backward pass."""
-        if self._arrival is not None:
-            self._arrival.remove()
-            self._arrival = None
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
 
     def want(self, wanted: bool) -> None:
         """Choose whether the passes before the next step keep the gradient of all pairs; forget what was kept."""
-        self._kept_OI = None
         if wanted != self._wanted or wanted:
             self._wanted = wanted
-            if isinstance(self._layer.linear, CsrLinear):
-                self.watch()
+            self.watch()
+            self._lost = None
+
+    @torch.no_grad()
+    def _coming(self, gradient_OI: Tensor) -> None:
+        """Keep the gradient of one backward pass, before it is added to those of earlier ones."""
+        finite_OI = gradient_OI.nan_to_num()  # a copy; what overflowed in half precision is largest
+        before = self._layer.weight.grad
+        begins = self._kept_OI is None or before is None or not bool(before.any())
+        self._kept_OI = finite_OI if begins or self._kept_OI is None else self._kept_OI.add_(finite_OI)
 
     @torch.no_grad()
     def _arrived(self, weight: Tensor) -> None:
         gradient = weight.grad
         assert gradient is not None
-        linear = self._layer.linear
-        if isinstance(linear, CsrLinear):
-            linear.backward_done = True
-            self._note(gradient)
-        else:
-            self._layer.look_for_strange_steps()
-            self._receive(gradient)
-            gradient.mul_(self._layer.factor_OI)
-            self._note(gradient)
-
-    def _receive(self, gradient_OI: Tensor) -> None:
-        """Keep the gradient of all pairs, if it is wanted; that of absent links adds up over the passes since it was cleared."""
-        if not self._wanted:
+        self._lost = None
+        if isinstance(self._layer.linear, CsrLinear):
+            self._layer.linear.take_dense_gradient()
             return
-        goes_on = self._kept_OI is not None and self._is(gradient_OI, later=1)
-        finite_OI = gradient_OI.nan_to_num()  # what overflowed in half precision is largest
-        if goes_on:
-            assert self._kept_OI is not None
-            self._kept_OI = torch.where(self._layer.mask_OI, finite_OI, self._kept_OI + finite_OI)
-        else:
-            self._kept_OI = finite_OI
+        self._layer.look_for_strange_steps()
+        gradient.mul_(self._layer.factor_OI)
+        self.masked()
 
     def unmasked(self) -> Tensor | None:
         """Return the gradient, [O, I], if it is not known to be masked: somebody has set or changed it since it arrived."""
         gradient = self._layer.weight.grad
-        if gradient is None or self._layer.execution == "csr" or self._is(gradient):
+        known = self._masked is not None and self._masked[0]() is gradient and gradient is not None
+        if gradient is None or self._layer.execution == "csr" or (known and gradient._version == self._masked_version):
             return None
-        if self._seen is None or self._seen[0]() is not gradient:  # set by hand, and not by a backward pass
-            self._receive(gradient)
+        if self._wanted and (self._kept_OI is None or self._has_more(gradient)):
+            self._kept_OI = gradient.nan_to_num()  # set by hand, and by no backward pass
         return gradient
+
+    @property
+    def _masked_version(self) -> int:
+        return -1 if self._masked is None else self._masked[1]
+
+    def _has_more(self, gradient_OI: Tensor) -> bool:
+        """Whether absent links have a gradient, which a backward pass would not have left."""
+        return not torch.equal(gradient_OI * self._layer.factor_OI, gradient_OI.nan_to_num())
 
     def masked(self) -> None:
         """Note that the gradient is masked now."""
-        if self._layer.weight.grad is not None:
-            self._note(self._layer.weight.grad)
+        gradient = self._layer.weight.grad
+        if gradient is not None:
+            self._masked = weakref.ref(gradient), gradient._version
 
-    def _note(self, gradient: Tensor) -> None:
-        self._seen = weakref.ref(gradient), gradient._version
-
-    def _is(self, gradient: Tensor, later: int = 0) -> bool:
-        """Whether it is the masked gradient, changed so many times since."""
-        return self._seen is not None and self._seen[0]() is gradient and gradient._version == self._seen[1] + later
-
-    def of_all_pairs(self, method: str, mean: Callable[[Tensor], Tensor]) -> Tensor:
+    def of_all_pairs(self, method: str, mean: Callable[[Tensor], Tensor], scale: Tensor | None) -> Tensor:
         """Return the gradient of all pairs, as the backward passes computed it, at the scale of the gradient of the links.
 
         Gradients may have been clipped, or scaled by a gradient scaler, since they arrived: the kept ones are multiplied by the
@@ -125,28 +129,33 @@ class WeightGradient:
         Args:
             method: the name of the method, for the message.
             mean: averages over the processes that train together; what was kept is this process's own.
+            scale: by which all gradients are still multiplied, until the optimizer itself divides by it; None: by nothing.
 
         Returns:
             [O, I] float.
 
         Raises:
-            UserError: there is no gradient.
+            UserError: there is no gradient, or the model was made dense after the backward pass.
         """
         layer, gradient = self._layer, self._layer.weight.grad
         linear = layer.linear
         kept_OI = linear.dense_gradient_OI if isinstance(linear, CsrLinear) else self._kept_OI
-        if gradient is None or kept_OI is None:
+        lost = gradient is not None and self._lost is not None and self._lost() is gradient
+        if gradient is None or kept_OI is None or lost:
             raise UserError(
                 f"method '{method}' needs the gradient of layer '{layer.name}', which has none: make the step after "
-                "loss.backward(), and see that the layer takes part in the loss"
+                "loss.backward(), with nothing like make_dense() between, and see that the layer takes part in the loss"
             )
         kept_OI, links = mean(kept_OI), layer.links
         factor = _factor(links.take(kept_OI), gradient if isinstance(linear, CsrLinear) else links.take(gradient))
+        factor = factor if scale is None else factor / float(scale)
         return kept_OI if abs(factor - 1) < ROUNDING else kept_OI * factor
 
 
 def _factor(before_K: Tensor, after_K: Tensor) -> float:
-    """The largest factor by which any gradient was multiplied; 1 where that cannot be told."""
+    """The largest factor by which any large gradient was multiplied; 1 where that cannot be told."""
+    if not before_K.numel():
+        return 1.0
     factors_K = after_K.nan_to_num().abs() / before_K.abs()
-    known_K = factors_K[factors_K.isfinite() & (after_K != 0)]
-    return float(known_K.max()) if known_K.numel() else 1.0
+    large_K = (before_K.abs() >= LARGE * before_K.abs().max()) & factors_K.isfinite() & (after_K != 0)
+    return float(factors_K[large_K].max()) if bool(large_K.any()) else 1.0

@@ -114,7 +114,17 @@ def _copied(values: Mapping[str, object]) -> dict[str, object]:
     return {key: value.clone() if isinstance(value, Tensor) else value for key, value in values.items()}
 
 
-def _check_trained(name: str, linear: nn.Linear, optimizer: torch.optim.Optimizer) -> None:
+def check_trained(name: str, linear: nn.Linear, optimizer: torch.optim.Optimizer) -> None:
+    """Check that an optimizer trains the weight of a layer.
+
+    Args:
+        name: of the layer.
+        linear: the layer.
+        optimizer: the optimizer.
+
+    Raises:
+        UserError: it does not hold the weight, or the weight is frozen.
+    """
     if not any(linear.weight is held for group in optimizer.param_groups for held in group["params"]):
         raise UserError(
             f"the weight of sparse layer '{name}' is not in the optimizer; pass it model.parameters(), or name the layers "
@@ -150,7 +160,7 @@ class SparseLayer:
     def __init__(
         self, name: str, linear: nn.Linear, optimizer: torch.optim.Optimizer, links: Links, *, history: bool
     ) -> None:
-        _check_trained(name, linear, optimizer)
+        check_trained(name, linear, optimizer)
         self.name, self.linear, self.optimizer = name, linear, optimizer
         self.flagged = False
         self._parameter, self._version, self._seen, self._strange = linear.weight, 0, 0, 0
@@ -335,7 +345,7 @@ class SparseLayer:
                 "DynamicSparsity is made"
             )
         if not torch.equal(weight * self.factor_OI, weight):
-            self._refuse(int((weight.ne(0) & ~self._mask_OI).sum()))
+            self._refuse(int((weight.nan_to_num(0).ne(0) & ~self._mask_OI).sum()))
         self.note_weight()
 
     def _refuse(self, stray: int) -> None:
@@ -401,8 +411,18 @@ class SparseLayer:
         links = Links.of_mask(bits.unpack(saved["mask"].to(device), self.shape))
         buffers = {key: value.to(device).clone() for key, value in saved["buffers"].items()}
         weight_K = saved["weight"].to(device, dtype).clone()
-        self.install(LinkState(links, weight_K, None, buffers, _copied(saved["rest"])), execution)
+        rest = {key: self._placed(key, value) for key, value in _copied(saved["rest"]).items()}
+        self.install(LinkState(links, weight_K, None, buffers, rest), execution)
         self._ever = saved["ever"].to(device).clone()
         self.flagged = saved["flagged"]
         if self.history_OI is not None and saved["history"] is not None:
             self.history_OI.copy_(saved["history"])
+
+    def _placed(self, key: str, value: object) -> object:
+        """The value where torch puts it as it loads an optimizer: steps beside the weight, where its kernels count them."""
+        group = next(
+            group for group in self.optimizer.param_groups if any(self.weight is held for held in group["params"])
+        )
+        if key == "step" and isinstance(value, Tensor) and (group.get("capturable") or group.get("fused")):
+            return value.to(self.weight.device, torch.float32)
+        return value

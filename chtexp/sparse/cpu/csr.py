@@ -44,20 +44,31 @@ class CsrLinear(nn.Linear):
         compressed: the links.
         chain: this layer alone, as what the kernels run.
         wants_dense_gradient: whether the next backward pass also leaves the gradient of all pairs.
-        dense_gradient_OI: [O, I], that gradient; None: there is none.
-        backward_done: whether no backward pass has reached this layer since the last one ended: several uses of the layer in
-            one pass add up.
+        dense_gradient_OI: [O, I], that gradient, summed over the passes since gradients were cleared; None: there is none.
+        pending: the gradient of the backward pass under way, summed over the layer's uses; None: there is none.
     """
 
     compressed: Compressed
     chain: Chain
     wants_dense_gradient: bool
     dense_gradient_OI: Tensor | None
-    backward_done: bool
+    pending: Pending | None
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map inputs [..., I] to outputs [..., O]."""
         return self.chain(inputs)
+
+    def want_dense_gradient(self, wanted: bool) -> None:
+        """Choose whether the passes to come leave the gradient of all pairs; forget what there is."""
+        self.wants_dense_gradient, self.dense_gradient_OI, self.pending = wanted, None, None
+
+    def take_dense_gradient(self) -> None:
+        """Take what a backward pass has left, once its gradient has been added to the weight's."""
+        if self.pending is not None:
+            begins, former_OI = self.pending.begins, self.dense_gradient_OI
+            new_OI = self.pending.gradient_OI
+            self.dense_gradient_OI = new_OI if begins or former_OI is None else former_OI.add_(new_OI)
+            self.pending = None
 
     def _load_from_state_dict(
         self,
@@ -112,6 +123,20 @@ class CsrSequential(nn.Sequential):
         return chains[run]
 
 
+class Pending(NamedTuple):
+    """What a backward pass under way has left of a layer.
+
+    Attributes:
+        task: torch's number of the pass.
+        begins: whether the weight had no gradient before.
+        gradient_OI: [O, I], the gradient of all pairs.
+    """
+
+    task: int
+    begins: bool
+    gradient_OI: Tensor
+
+
 class Step(NamedTuple):
     """One linear map of a chain, and whether a ReLU follows it."""
 
@@ -131,7 +156,7 @@ def execute_links(linear: nn.Linear, links: Links, weight_K: Tensor) -> None:
     assert isinstance(linear, CsrLinear)
     linear.compressed = Compressed.of(links)
     linear.chain = Chain((Step(linear, False),))
-    linear.wants_dense_gradient, linear.dense_gradient_OI, linear.backward_done = False, None, False
+    linear.want_dense_gradient(False)
     _replace(linear.weight, weight_K)
 
 
@@ -142,7 +167,7 @@ def execute_dense(linear: nn.Linear, weight_OI: Tensor) -> None:
         linear: the module.
         weight_OI: [O, I], its weight.
     """
-    for name in ("compressed", "chain", "wants_dense_gradient", "dense_gradient_OI", "backward_done"):
+    for name in ("compressed", "chain", "wants_dense_gradient", "dense_gradient_OI", "pending"):
         linear.__dict__.pop(name, None)
     linear.__class__ = nn.Linear
     _replace(linear.weight, weight_OI)
@@ -384,14 +409,16 @@ def _feature_major(tensor_BF: Tensor) -> Array:
 
 
 def _keep_dense_gradient(linear: CsrLinear, gradient_OB: Tensor, input_IB: Tensor) -> None:
-    """Add up the gradient of all pairs over the layer's uses and the backward passes since gradients were last cleared."""
-    gradient_OI = gradient_OB @ input_IB.t()
-    cleared = linear.backward_done and (linear.weight.grad is None or not bool(linear.weight.grad.any()))
-    if cleared or linear.dense_gradient_OI is None:
-        linear.dense_gradient_OI = gradient_OI
-    else:
-        linear.dense_gradient_OI += gradient_OI
-    linear.backward_done = False
+    """Add up the gradient of all pairs over the layer's uses in one backward pass.
+
+    It counts once the pass has added to the weight's gradient, which a pass for the gradients of inputs alone does not.
+    """
+    gradient_OI, task = gradient_OB @ input_IB.t(), torch._C._current_graph_task_id()
+    if linear.pending is not None and linear.pending.task == task:
+        linear.pending.gradient_OI.add_(gradient_OI)
+        return
+    begins = linear.weight.grad is None or not bool(linear.weight.grad.any())
+    linear.pending = Pending(task, begins, gradient_OI)
 
 
 class _WithTorch(torch.autograd.Function):

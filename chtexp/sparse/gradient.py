@@ -94,7 +94,7 @@ class WeightGradient:
             return
         self._layer.look_for_strange_steps()
         gradient.mul_(self._layer.factor_OI)
-        self.masked()
+        self._masked = weakref.ref(gradient), gradient._version
 
     def unmasked(self) -> Tensor | None:
         """Return the gradient, [O, I], if it is not known to be masked: somebody has set or changed it since it arrived."""

@@ -14,6 +14,7 @@ from chtexp.bench.outcome import Column, Findings, Row, megabytes
 from chtexp.bench.progress import say
 from chtexp.bench.resident import peak_of
 from chtexp.bench.settings import Compose, Names, TimedSettings, read_settings
+from chtexp.bench.trainer import NEVER
 from chtexp.config.run import Run
 from chtexp.distributed.group import ALONE
 from chtexp.errors import UserError, unknown
@@ -101,6 +102,7 @@ def measure_run(settings: RunSettings) -> Findings:
     finish = torch.cuda.synchronize if training.device.type == "cuda" else lambda: None
     finish()
     start = time.perf_counter() - began
+    training.sparsity.total_steps = NEVER  # steps are timed on and on, beyond the run's end
     training.begin()
     evaluation = [_evaluation(training, task, finish)] if "evaluation" in parts else []
     updates, peaks = _updates(training, task, settings.updates, finish) if "updates" in parts else ([], [])

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Iterable
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 
 from chtexp.cli.common import Parser
-from chtexp.config.resources import conf_dir
+from chtexp.config.method import PARTS
+from chtexp.config.resources import axes, conf_dir
 from chtexp.errors import unknown
 
 EXAMPLE = "source <(chtexp completion bash)   # in ~/.bashrc; for zsh alike; chtexp completion fish | source"
@@ -41,7 +41,6 @@ RUNS = ("translate", "generate", "export", "zeroshot")
 OVERRIDES = ("train", "plan", "sweep", "table", "figure", "prepare", "campaign")
 PLACES = ("status", "collect", "clean", "paper", "report")  # which take paths.runs= alone
 OTHERS = ("seed=", "paths.runs=", "overwrite=true")
-TRAIN_FLAGS = ("--multirun", "--cfg", "--config-dir", "--quiet", "--help")
 
 
 def add_arguments(sub: argparse.ArgumentParser) -> None:
@@ -108,14 +107,14 @@ def _possible(typed: list[str], begun: str) -> Iterable[str]:
     if command in OVERRIDES:
         axis, equals, _ = begun.partition("=")
         yield from (
-            (f"{axis}={choice}" for choice in _choices(axis))
-            if equals
-            else (*(f"{axis}=" for axis in _axes()), *OTHERS)
+            (f"{axis}={choice}" for choice in _choices(axis)) if equals else (*(f"{axis}=" for axis in axes()), *OTHERS)
         )
 
 
 def _flags(command: str) -> Iterable[str]:
     if command == "train":
+        from chtexp.cli.train import TRAIN_FLAGS  # loads Hydra
+
         return TRAIN_FLAGS
     parser = Parser(prog="chtexp")
     import_module(f"chtexp.cli.{command}").add_arguments(parser)
@@ -126,19 +125,10 @@ def _tables() -> list[str]:
     return [path.stem for path in (conf_dir() / "paper").glob("*.yaml")]
 
 
-@cache
-def _axes() -> list[str]:
-    root = conf_dir()
-    groups = {path.parent.relative_to(root).as_posix() for path in root.rglob("*.yaml")}
-    return sorted(groups - {".", "paper"})
-
-
 def _choices(axis: str) -> list[str]:
     """The files of an axis, by their paths in it; parts of methods are axes of their own."""
-    if axis not in _axes():
+    if axis not in axes():
         return []
     folder = conf_dir() / axis
     paths = (path.relative_to(folder).with_suffix("") for path in folder.rglob("*.yaml"))
-    inner = tuple(one.removeprefix(f"{axis}/") for one in _axes() if one.startswith(f"{axis}/") and axis == "method")
-    parts = [one for one in inner if one in ("topology", "removal", "regrowth", "density")]
-    return [path.as_posix() for path in paths if path.parts[0] not in parts]
+    return [path.as_posix() for path in paths if axis != "method" or path.parts[0] not in PARTS]

@@ -15,7 +15,8 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
-from chtexp.config.reader import ROOT, axes, choices, composed, files_in, one_line
+from chtexp.config.reader import ROOT, choices, composed, files_in, one_line
+from chtexp.config.resources import axes
 from chtexp.errors import UserError, unknown
 
 SEARCHPATH = "hydra.searchpath="

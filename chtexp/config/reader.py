@@ -82,13 +82,6 @@ def _hydra() -> Iterator[None]:
         state.hydra = outer
 
 
-def axes() -> list[str]:
-    """List the configuration groups: data, model, method, method/topology, ..."""
-    root = conf_dir()
-    groups = {path.parent.relative_to(root).as_posix() for path in root.rglob("*.yaml")} - {".", "paper"}
-    return sorted(groups)
-
-
 def one_line(error: Exception) -> str:
     """The message of an error on one line."""
     return re.sub(r"\s+", " ", str(error)).strip()

@@ -22,6 +22,13 @@ def conf_folders(config_dir: Path | None) -> list[Path]:
     return [*([config_dir] if config_dir else []), conf_dir()]
 
 
+def axes() -> list[str]:
+    """List the configuration groups: data, model, method, method/topology, ..."""
+    root = conf_dir()
+    groups = {path.parent.relative_to(root).as_posix() for path in root.rglob("*.yaml")} - {".", "paper"}
+    return sorted(groups)
+
+
 def read_yaml(path: Path) -> dict[str, object]:
     """Read the mapping in a YAML file.
 

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Protocol
 
 from chtexp.config.run import Run
+
+MIRRORS = {
+    "wandb": "WandbMirror",
+    "tensorboard": "TensorBoardMirror",
+    "mlflow": "MlflowMirror",
+}  # each in a file of its own
 
 
 class Mirror(Protocol):
@@ -72,30 +79,7 @@ def mirror_of(run: Run, say: Callable[[str], None]) -> Mirror:
     Returns:
         The mirror, which never raises.
     """
-    make = MIRRORS.get(run.logger.name)
-    return Unbreakable(lambda: make(run), say) if make else NoMirror()
-
-
-def _wandb(run: Run) -> Mirror:
-    from chtexp.run.mirrors.wandb import WandbMirror
-
-    return WandbMirror(run)
-
-
-def _tensorboard(run: Run) -> Mirror:
-    from chtexp.run.mirrors.tensorboard import TensorBoardMirror
-
-    return TensorBoardMirror(run)
-
-
-def _mlflow(run: Run) -> Mirror:
-    from chtexp.run.mirrors.mlflow import MlflowMirror
-
-    return MlflowMirror(run)
-
-
-MIRRORS = {
-    "wandb": _wandb,
-    "tensorboard": _tensorboard,
-    "mlflow": _mlflow,
-}  # each loads its library when it is asked for
+    name = run.logger.name
+    if name not in MIRRORS:
+        return NoMirror()
+    return Unbreakable(lambda: getattr(import_module(f"chtexp.run.mirrors.{name}"), MIRRORS[name])(run), say)

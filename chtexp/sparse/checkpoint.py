@@ -5,14 +5,12 @@ from __future__ import annotations
 import copy
 from typing import TypedDict
 
-import torch
 from torch import Tensor
 
 from chtexp.errors import UserError
-from chtexp.sparse import bits
 from chtexp.sparse.engine import DynamicSparsity, SparsityState
-from chtexp.sparse.links import Links
 from chtexp.sparse.optimizer_state import state_without
+from chtexp.sparse.portable import dense_weights
 from chtexp.sparse.wiring import plain_name, plain_state
 
 
@@ -62,13 +60,8 @@ def plain_weights(state: ModelState) -> dict[str, Tensor]:
     Returns:
         Tensors by name.
     """
-    found = dict(state["model"])
-    for name, layer in state["sparsity"]["layers"].items():
-        links = Links.of_mask(bits.unpack(layer["mask"], (layer["shape"][0], layer["shape"][1])))
-        matrix_OI = torch.zeros(layer["shape"], dtype=layer["weight"].dtype)
-        links.put(matrix_OI, layer["weight"].cpu())
-        found[f"{name}.weight"] = matrix_OI
-    return found
+    layers = state["sparsity"]["layers"].items()
+    return dense_weights({"dense": state["model"], "sparse": {f"{name}.weight": layer for name, layer in layers}})
 
 
 def load_training_state(sparsity: DynamicSparsity, state: ModelState) -> None:

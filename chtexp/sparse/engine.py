@@ -146,16 +146,17 @@ class DynamicSparsity:
                 if method.topology
                 else {}
             )
-            for name, linear in linears.items() if method.topology else ():
-                check_trained(name, linear, optimizer)
-            if self.chains and masks:
-                percolate_links({name: Links.of_mask(mask_OI) for name, mask_OI in masks.items()}, self.chains)
+            drawn = {name: Links.of_mask(mask_OI) for name, mask_OI in masks.items()}
+            for name in drawn:
+                check_trained(name, linears[name], optimizer)
+            if self.chains and drawn:
+                percolate_links(drawn, self.chains)  # an error where chains do not fit
             relieve(linear.weight for linear in linears.values())
             initialise_weights(linears, densities, method.weight_init, seed)
-            links = broadcast_links(processes, [Links.of_mask(mask_OI) for mask_OI in masks.values()])
+            links = broadcast_links(processes, list(drawn.values()))
             self.layers = [
                 SparseLayer(name, linears[name], optimizer, those, history=method.history_weights)
-                for name, those in zip(masks, links, strict=True)
+                for name, those in zip(drawn, links, strict=True)
             ]
             if method.percolation:  # a network that an update would empty is an error before the first step
                 self._rewiring.percolated(self.layers, links, step=0)

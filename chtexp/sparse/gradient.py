@@ -81,8 +81,10 @@ class WeightGradient:
         """Keep the gradient of one backward pass, before it is added to those of earlier ones."""
         finite_OI = gradient_OI.nan_to_num()  # a copy; what overflowed in half precision is largest
         before = self._layer.weight.grad
-        begins = self._kept_OI is None or before is None or not bool(before.any())
-        self._kept_OI = finite_OI if begins or self._kept_OI is None else self._kept_OI.add_(finite_OI)
+        if self._kept_OI is None or before is None or not bool(before.any()):
+            self._kept_OI = finite_OI
+        else:
+            self._kept_OI += finite_OI
 
     @torch.no_grad()
     def _arrived(self, weight: Tensor) -> None:
@@ -94,21 +96,19 @@ class WeightGradient:
             return
         self._layer.look_for_strange_steps()
         gradient.mul_(self._layer.factor_OI)
-        self._masked = weakref.ref(gradient), gradient._version
+        self._note_masked(gradient)
 
     def unmasked(self) -> Tensor | None:
         """Return the gradient, [O, I], if it is not known to be masked: somebody has set or changed it since it arrived."""
         gradient = self._layer.weight.grad
-        known = self._masked is not None and self._masked[0]() is gradient and gradient is not None
-        if gradient is None or self._layer.execution == "csr" or (known and gradient._version == self._masked_version):
+        if gradient is None or self._layer.execution == "csr" or self._is_masked(gradient):
             return None
         if self._wanted and (self._kept_OI is None or self._has_more(gradient)):
             self._kept_OI = gradient.nan_to_num()  # set by hand, and by no backward pass
         return gradient
 
-    @property
-    def _masked_version(self) -> int:
-        return -1 if self._masked is None else self._masked[1]
+    def _is_masked(self, gradient: Tensor) -> bool:
+        return self._masked is not None and self._masked[0]() is gradient and gradient._version == self._masked[1]
 
     def _has_more(self, gradient_OI: Tensor) -> bool:
         """Whether absent links have a gradient, which a backward pass would not have left."""
@@ -116,9 +116,11 @@ class WeightGradient:
 
     def masked(self) -> None:
         """Note that the gradient is masked now."""
-        gradient = self._layer.weight.grad
-        if gradient is not None:
-            self._masked = weakref.ref(gradient), gradient._version
+        if self._layer.weight.grad is not None:
+            self._note_masked(self._layer.weight.grad)
+
+    def _note_masked(self, gradient: Tensor) -> None:
+        self._masked = weakref.ref(gradient), gradient._version
 
     def of_all_pairs(self, method: str, mean: Callable[[Tensor], Tensor], scale: Tensor | None) -> Tensor:
         """Return the gradient of all pairs, as the backward passes computed it, at the scale of the gradient of the links.

@@ -143,7 +143,7 @@ class SparseLayer:
     Args:
         name: of the layer in its model.
         linear: the module, which is masked in place.
-        optimizer: it must hold the weight.
+        optimizer: it holds the weight (see `check_trained`).
         links: the first links.
         history: whether to keep the last weight of every pair.
 
@@ -153,14 +153,11 @@ class SparseLayer:
         count: the number of links.
         gradient: the gradient of the weight.
 
-    Raises:
-        UserError: the optimizer does not hold the weight, or the weight is frozen.
     """
 
     def __init__(
         self, name: str, linear: nn.Linear, optimizer: torch.optim.Optimizer, links: Links, *, history: bool
     ) -> None:
-        check_trained(name, linear, optimizer)
         self.name, self.linear, self.optimizer = name, linear, optimizer
         self.flagged = False
         self._parameter, self._version, self._seen, self._strange = linear.weight, 0, 0, 0

@@ -33,5 +33,7 @@ def relieve(weights: Iterable[Tensor]) -> None:
 
 
 def own(owner: Owner) -> None:
-    """Note who follows weights from now on."""
+    """Note who follows weights from now on, and forget those who are gone."""
+    for gone in [key for key, ref in _OWNERS.items() if ref() is None]:
+        del _OWNERS[gone]
     _OWNERS.update({id(weight): weakref.ref(owner) for weight in owner.owned})

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chtexp.config.compose import compose_run, compose_sweep
-from chtexp.config.reader import axes
+from chtexp.config.resources import axes
 from chtexp.config.run import Run, describe_run
 from chtexp.errors import UserError
 

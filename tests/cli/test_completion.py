@@ -12,7 +12,7 @@ import pytest
 
 from chtexp.cli.completion import candidates
 from chtexp.cli.main import COMMANDS
-from chtexp.config.reader import axes
+from chtexp.config.resources import axes
 
 
 def test_commands_and_flags() -> None:

@@ -1,8 +1,10 @@
-"""The numbers of records, by flat names, as tracking tools want them."""
+"""What all tracking tools want alike: numbers by flat names, and what a run is called."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+from chtexp.config.run import Run
 
 
 def flat(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:
@@ -23,3 +25,13 @@ def numbers(record: Mapping[str, object]) -> tuple[int, dict[str, float]]:
     assert isinstance(step, int)
     values = flat(record).items()
     return step, {f"{kind}/{key}": value for key, value in values if isinstance(value, int | float)}
+
+
+def identity(run: Run) -> str:
+    """Return what tells a run from all others, also from itself before overwrite=true."""
+    return "-".join([run.id, f"seed{run.seed}", *([f"anew{anew}"] if (anew := run.folder.cleared_by) else [])])
+
+
+def title(run: Run) -> str:
+    """Return the name of a run for a reader."""
+    return f"{run.data.name}-{run.method.name}-seed{run.seed}"

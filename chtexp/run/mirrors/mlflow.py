@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunStatus
 
 from chtexp.config.run import Run
-from chtexp.run.mirrors.flat import flat, numbers
+from chtexp.run.mirrors.flat import flat, identity, numbers, title
 
 TAG = "chtexp.run"
 KINDS = ("evaluation", "update")
@@ -30,14 +30,13 @@ class MlflowMirror:
         self._client = MlflowClient()
         found = self._client.get_experiment_by_name(run.logger.project)
         experiment = found.experiment_id if found else self._client.create_experiment(run.logger.project)
-        identity = "-".join([run.id, f"seed{run.seed}", *([f"anew{anew}"] if (anew := run.folder.cleared_by) else [])])
-        former = self._client.search_runs([experiment], f"tags.`{TAG}` = '{identity}'", max_results=1)
+        former = self._client.search_runs([experiment], f"tags.`{TAG}` = '{identity(run)}'", max_results=1)
         if former:
             self._run = former[0].info.run_id
             self._client.update_run(self._run, status=RunStatus.to_string(RunStatus.RUNNING))
         else:
-            name = f"{run.data.name}-{run.method.name}-seed{run.seed}"
-            self._run = self._client.create_run(experiment, tags={TAG: identity}, run_name=name).info.run_id
+            tags = {TAG: identity(run)}
+            self._run = self._client.create_run(experiment, tags=tags, run_name=title(run)).info.run_id
             params = [Param(key, str(value)[:LONGEST]) for key, value in flat(run.config()).items()]
             for first in range(0, len(params), MOST):
                 self._client.log_batch(self._run, params=params[first : first + MOST])

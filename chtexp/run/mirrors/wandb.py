@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from chtexp.config.run import Run
 from chtexp.run.curves import curves
-from chtexp.run.mirrors.flat import flat, numbers
+from chtexp.run.mirrors.flat import flat, identity, numbers, title
 
 
 class WandbMirror:
@@ -24,15 +24,14 @@ class WandbMirror:
         import wandb
 
         self._wandb, self._folder = wandb, run.folder
-        identity = "-".join([run.id, f"seed{run.seed}", *([f"anew{anew}"] if (anew := run.folder.cleared_by) else [])])
         keeps = run.logger.mode == "disabled"  # nothing replaces what earlier starts wrote
         former = [] if keeps else list((run.folder.path / "wandb").glob("offline-run-*"))
         self._run = wandb.init(
             project=run.logger.project,
             mode=run.logger.mode,
             dir=run.folder.path,
-            id=identity,
-            name=f"{run.data.name}-{run.method.name}-seed{run.seed}",
+            id=identity(run),
+            name=title(run),
             group=run.id,
             config=run.config(),  # plain values: a nested DictConfig would crash here
             allow_val_change=True,

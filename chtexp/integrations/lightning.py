@@ -8,48 +8,24 @@ The masks are part of Lightning's own checkpoints, and `trainer.fit(..., ckpt_pa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import lightning
-from torch import Tensor, nn
+from torch import nn
 
-from chtexp.config.method import Method
 from chtexp.errors import UserError
-from chtexp.integrations.settings import Settings, logged
-from chtexp.sparse import DynamicSparsity, load_training_state, training_state
+from chtexp.integrations.common import Sparsifying, logged
+from chtexp.sparse import load_training_state, training_state
 from chtexp.sparse.checkpoint import ModelState
-from chtexp.sparse.wiring import Chain
 
 
-class SparsityCallback(lightning.Callback):
+class SparsityCallback(Sparsifying, lightning.Callback):
     """Makes the module of a Lightning trainer sparse when its training begins.
 
-    Args:
-        method: as `load_method` returns it. Its `weight_init` draws the sparse weights anew; `own` keeps trained ones.
-        update_interval: optimizer steps between two topology updates.
-        seed: decides every random choice.
-        layers: the names of the sparse layers in the LightningModule; None: all `nn.Linear`s but the last.
-        chains: which layers feed which, for methods that percolate; None: as the model shows it.
-        features: [N, F] training inputs, for the topology `csti`.
-
-    Attributes:
-        sparsity: of the module; None before the training begins.
+    Its arguments are those of `Sparsifying`; names of layers are those in the LightningModule.
     """
 
-    def __init__(
-        self,
-        method: Method,
-        *,
-        update_interval: int,
-        seed: int = 0,
-        layers: Sequence[str] | None = None,
-        chains: Sequence[Chain] | None = None,
-        features: Tensor | None = None,
-    ) -> None:
-        self._settings = Settings(method, update_interval, seed, layers, chains, features)
-        self.sparsity: DynamicSparsity | None = None
-        self._saved: ModelState | None = None
+    _saved: ModelState | None = None
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Make the module sparse, or go on from the checkpoint that Lightning resumes from.
@@ -66,7 +42,7 @@ class SparsityCallback(lightning.Callback):
             )
         if trainer.global_step and self._saved is None:
             raise UserError(f"the training resumes at step {trainer.global_step} from a checkpoint that has no masks")
-        self.sparsity = self._settings.made(pl_module, trainer.optimizers[0], int(total))
+        self.sparsity = self._made(pl_module, trainer.optimizers[0], int(total))
         if self._saved is not None:
             load_training_state(self.sparsity, self._saved)
             self._saved = None

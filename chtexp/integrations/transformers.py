@@ -8,54 +8,35 @@ The masks are saved in the folder of every checkpoint (`sparsity.pt`); `trainer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from chtexp.config.method import Method
 from chtexp.errors import UserError
-from chtexp.integrations.settings import Settings, logged
-from chtexp.sparse import DynamicSparsity, load_training_state, training_state
+from chtexp.integrations.common import Sparsifying, logged
+from chtexp.sparse import load_training_state, training_state
 from chtexp.sparse.checkpoint import ModelState, plain_weights
-from chtexp.sparse.wiring import Chain, plain_model, plain_state
+from chtexp.sparse.wiring import plain_model, plain_state
 
 FILE = "sparsity.pt"
 
 
-class SparsityCallback(TrainerCallback):
+class SparsityCallback(Sparsifying, TrainerCallback):
     """Makes the model of a Trainer sparse when its training begins.
 
     Args:
-        method: as `load_method` returns it. Its `weight_init` draws the sparse weights anew; `own` keeps trained ones.
-        update_interval: optimizer steps between two topology updates.
-        seed: decides every random choice.
-        layers: the names of the sparse layers; None: all `nn.Linear`s but the last.
-        chains: which layers feed which, for methods that percolate; None: as the model shows it.
-        features: [N, F] training inputs, for the topology `csti`.
+        method: as of `Sparsifying`, whose further arguments are taken by name.
         resume_from: the checkpoint's folder that the Trainer resumes from, where that does not lie in `output_dir`.
-
-    Attributes:
-        sparsity: of the model; None before the training begins.
+        others: as of `Sparsifying`.
     """
 
-    def __init__(
-        self,
-        method: Method,
-        *,
-        update_interval: int,
-        seed: int = 0,
-        layers: Sequence[str] | None = None,
-        chains: Sequence[Chain] | None = None,
-        features: Tensor | None = None,
-        resume_from: Path | str | None = None,
-    ) -> None:
+    def __init__(self, method: Method, *, resume_from: Path | str | None = None, **others: Any) -> None:
+        super().__init__(method, **others)
         self._resume_from = resume_from
-        self._settings = Settings(method, update_interval, seed, layers, chains, features)
-        self.sparsity: DynamicSparsity | None = None
 
     def on_train_begin(
         self,
@@ -73,7 +54,7 @@ class SparsityCallback(TrainerCallback):
             UserError: what `DynamicSparsity` raises, or the checkpoint has no masks.
         """
         saved = self._saved(args, state, model) if state.global_step else None
-        self.sparsity = self._settings.made(model, optimizer, state.max_steps)
+        self.sparsity = self._made(model, optimizer, state.max_steps)
         if saved is not None:
             load_training_state(self.sparsity, saved)
 

@@ -14,8 +14,9 @@ import pytest
 
 from chtexp.config.compose import compose_run
 from chtexp.config.schedules import SCHEDULES
-from chtexp.sparse import GROWTH, method_names
+from chtexp.sparse import method_names
 from chtexp.sparse.criteria import CRITERIA
+from chtexp.sparse.growth import GROWTH
 from chtexp.topology import topology_names
 
 DOCS = Path(__file__).parents[1] / "docs"

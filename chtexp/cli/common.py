@@ -13,6 +13,7 @@ from threading import Timer
 from typing import Any, NoReturn
 
 from chtexp.config.compose import compose_runs_folder
+from chtexp.config.plugins import name_plugin
 from chtexp.config.run import Run
 from chtexp.errors import UserError, unknown
 from chtexp.launch.slurm_queue import queue_of
@@ -111,6 +112,28 @@ def not_negative(word: str) -> float:
 def add_config_dir(sub: argparse.ArgumentParser) -> None:
     """Add the flag for a folder of the person's own configuration, laid out as `conf/`."""
     sub.add_argument("--config-dir", type=Path, help="a folder of your own configuration, laid out as conf/")
+
+
+def add_plugin(sub: argparse.ArgumentParser) -> None:
+    """Add the flag for modules of the person's own, `plugins`."""
+    sub.add_argument(
+        "--plugin",
+        dest="plugins",
+        action="append",
+        default=[],
+        metavar="FILE.py",
+        help="a module that registers rules, data, models or tasks of your own; may be repeated",
+    )
+
+
+def name_plugins(named: Sequence[str]) -> None:
+    """Import the modules that were named, here and in every process that this one starts.
+
+    Raises:
+        UserError: there is no such module, or it cannot be imported.
+    """
+    for one in named:
+        name_plugin(one)
 
 
 def take_results(parsed: argparse.Namespace) -> None:

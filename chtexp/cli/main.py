@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from chtexp import __version__
-from chtexp.cli.common import EXIT_FAILURE, EXIT_INTERRUPTED, Parser, take_results
+from chtexp.cli.common import EXIT_FAILURE, EXIT_INTERRUPTED, Parser, add_plugin, name_plugins, take_results
 from chtexp.errors import MISTAKE, UserError, unknown
 from chtexp.system.cores import share_cores
 from chtexp.system.signals import Stopped
@@ -73,7 +73,9 @@ def _command(typed: list[str]) -> int:
         return int(command.train(rest))  # Hydra's own command line, flags and all
     parser = Parser(prog=f"chtexp {name}", description=COMMANDS[name], epilog=f"example: {command.EXAMPLE}")
     command.add_arguments(parser)
+    add_plugin(parser)
     parsed = parser.parse(rest)
+    name_plugins(parsed.plugins)
     take_results(parsed)
     return int(command.run(parsed))
 

@@ -9,7 +9,16 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from chtexp.cli.common import EXIT_FAILURE, QUIET, check_config_dir, exit_code_of, is_for_sweep, said_if_slow
+from chtexp.cli.common import (
+    EXIT_FAILURE,
+    QUIET,
+    add_plugin,
+    check_config_dir,
+    exit_code_of,
+    is_for_sweep,
+    name_plugins,
+    said_if_slow,
+)
 from chtexp.config.compatibility import note_on_method
 from chtexp.config.compose import (
     SWEEPER,
@@ -18,8 +27,10 @@ from chtexp.config.compose import (
     compose_run,
     compose_runs_folder,
     fixed_overrides,
+    quoted,
     train_command,
 )
+from chtexp.config.plugins import plugins_named
 from chtexp.errors import UserError, unknown
 from chtexp.run.done import done_already
 from chtexp.store import RunLocked
@@ -33,6 +44,7 @@ TRAIN_FLAGS = (
     "--info",
     "--multirun",
     "--config-dir",
+    "--plugin",
     "--quiet",
 )
 DIRECTION, LOWER_IS_BETTER = "hydra.sweeper.direction=", "language_modelling"
@@ -48,7 +60,9 @@ def train(typed: list[str]) -> int:
     parser.add_argument("--cfg", "-c")
     parser.add_argument("--resolve", action="store_true")
     parser.add_argument("--package", "-p")
+    add_plugin(parser)
     known, rest = parser.parse_known_args(typed)
+    name_plugins(known.plugins)
     overrides = [word for word in rest if not word.startswith("-")]
     if any(word in LOOK_ONLY for word in rest):
         _run_hydra(typed)
@@ -63,12 +77,19 @@ def train(typed: list[str]) -> int:
             f"{wrong[0]}: chtexp train is one run, in this process; chtexp sweep has launchers, and so has Hydra: "
             "chtexp train -m ... hydra/launcher=..."
         )
+    if known.plugins and any(override.startswith("plugins=") for override in overrides):
+        raise UserError("name plug-ins by --plugin, or by plugins=[...], but not by both")
     quiet = [QUIET] if known.quiet else []
     if not (known.multirun or known.cfg or any(override.startswith("hydra") for override in overrides)):
         return _train_one([*overrides, *quiet], known.config_dir)
-    flags = [word for word in typed if word not in (*overrides, "--quiet")]
+    flags = [word for word in typed if word not in (*overrides, "--quiet")]  # of Hydra
+    for file in known.plugins:
+        flags = _without(flags, "--plugin", file)
     runs = check_sweep([*overrides, *quiet], known.config_dir)
-    arguments = [*flags, *overrides, *quiet]  # Hydra wants its flags first
+    named = (
+        [f"plugins=[{','.join(map(quoted, plugins_named()))}]"] if known.plugins else []
+    )  # for jobs in other processes
+    arguments = [*flags, *overrides, *named, *quiet]  # Hydra wants its flags first
     if runs is None and not known.cfg:
         if f"{SWEEPER}optuna" in overrides and not any(word.startswith(DIRECTION) for word in overrides):
             task = compose_run(fixed_overrides(overrides), known.config_dir).task.name
@@ -76,6 +97,14 @@ def train(typed: list[str]) -> int:
         return _search(arguments, compose_runs_folder(fixed_overrides(overrides), known.config_dir))
     _run_hydra(arguments)
     return 0 if known.cfg or runs is None else exit_code_of(runs)
+
+
+def _without(words: list[str], flag: str, value: str) -> list[str]:
+    """The words without a flag and its value, in either form."""
+    if f"{flag}={value}" in words:
+        return [word for word in words if word != f"{flag}={value}"]
+    place = words.index(flag)
+    return words[:place] + words[place + 2 :]
 
 
 def _search(arguments: list[str], runs: Path) -> int:

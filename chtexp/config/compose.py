@@ -18,6 +18,7 @@ from yaml import YAMLError
 from chtexp.config.compatibility import check_parts
 from chtexp.config.explanations import dotted_choice, explain
 from chtexp.config.launcher import SweepSettings, describe_sweep
+from chtexp.config.plugins import plugins_named
 from chtexp.config.reader import ROOT, composed
 from chtexp.config.run import Run, describe_run
 from chtexp.errors import UserError
@@ -154,8 +155,9 @@ def train_command(overrides: Sequence[str], config_dir: Path | None = None) -> s
         config_dir: the person's own folder of configuration files.
     """
     where = ["--config-dir", str(config_dir)] if config_dir else []
+    plugins = [word for named in plugins_named() for word in ("--plugin", named)]
     kept = [override for override in overrides if not override.startswith("overwrite=")]
-    return shlex.join(["chtexp", "train", *where, *kept])
+    return shlex.join(["chtexp", "train", *where, *plugins, *kept])
 
 
 SWEEPER = "hydra/sweeper="

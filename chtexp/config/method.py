@@ -12,9 +12,10 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
+from chtexp.config.plugins import load_plugins
 from chtexp.config.resources import conf_dir, defaults_in, read_yaml
-from chtexp.config.rules import READ_GRADIENT, REGROWTH, REMOVAL, SHARES, TOPOLOGIES
-from chtexp.config.schedules import ELASTIC, SCHEDULES, WITHOUT_INITIAL, DensitySchedule, density_schedule, step_at
+from chtexp.config.rules import SHARES, check_rule, reads_gradient, topology_reads
+from chtexp.config.schedules import ELASTIC, DensitySchedule, density_schedule, starts_by_itself, step_at
 from chtexp.config.typed import Description, describe
 from chtexp.errors import UserError, unknown
 
@@ -46,8 +47,7 @@ class Topology(WithParameters):
 
     @model_validator(mode="after")
     def _known(self) -> Topology:
-        if self.rule not in TOPOLOGIES:
-            raise unknown("topology", self.rule, TOPOLOGIES)
+        check_rule("topology", "topology", self.rule, self.parameters)
         for name in SHARES.get(self.rule, ()):
             share = self.parameters.get(name, 0)
             if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
@@ -71,7 +71,7 @@ class Softness(Description):
     schedule: Literal["exponent", "delta"] = "exponent"
 
 
-class Removal(Description):
+class Removal(WithParameters):
     """Which links an update removes.
 
     Attributes:
@@ -84,12 +84,11 @@ class Removal(Description):
 
     @model_validator(mode="after")
     def _known(self) -> Removal:
-        if self.rule not in REMOVAL:
-            raise unknown("removal rule", self.rule, REMOVAL)
+        check_rule("removal", "removal rule", self.rule, self.parameters)
         return self
 
 
-class Regrowth(Description):
+class Regrowth(WithParameters):
     """Which links an update regrows.
 
     Attributes:
@@ -102,8 +101,7 @@ class Regrowth(Description):
 
     @model_validator(mode="after")
     def _known(self) -> Regrowth:
-        if self.rule not in REGROWTH:
-            raise unknown("regrowth rule", self.rule, REGROWTH)
+        check_rule("regrowth", "regrowth rule", self.rule, self.parameters)
         return self
 
 
@@ -126,16 +124,15 @@ class Density(WithParameters):
 
     @model_validator(mode="after")
     def _known(self) -> Density:
-        if self.kind not in SCHEDULES:
-            raise unknown("density schedule", self.kind, SCHEDULES)
-        if (self.initial_sparsity is None) != (self.kind in WITHOUT_INITIAL):
+        check_rule("density", "density schedule", self.kind, self.parameters)
+        if (self.initial_sparsity is None) != starts_by_itself(self.kind):
             raise UserError(
                 f"density schedule '{self.kind}' "
-                + ("starts where it must: it takes no" if self.kind in WITHOUT_INITIAL else "needs an")
+                + ("starts where it must: it takes no" if starts_by_itself(self.kind) else "needs an")
                 + " initial_sparsity"
             )
-        if self.prune is not None and self.prune not in REMOVAL:
-            raise unknown("pruning rule", self.prune, REMOVAL)
+        if self.prune is not None:
+            check_rule("removal", "pruning rule", self.prune, {})
         return self
 
 
@@ -254,14 +251,25 @@ class Method(Description):
     @property
     def needs_gradient(self) -> bool:
         """Whether an update looks at the dense gradient of the loss."""
-        parts = (self.removal, self.regrowth)
-        return bool({self.density.prune, *(part.rule for part in parts if part)} & READ_GRADIENT)
+        return any(kind in ("removal", "regrowth") and reads_gradient(kind, rule) for kind, rule in self.rules)
+
+    @property
+    def rules(self) -> list[tuple[str, str]]:
+        """The rules that it is made of, each by its kind and name."""
+        topologies = [self.topology, self.topology.hidden if self.topology else None]
+        found = [
+            *(("topology", one.rule) for one in topologies if one),
+            ("removal", self.removal.rule if self.removal else None),
+            ("removal", self.density.prune),
+            ("regrowth", self.regrowth.rule if self.regrowth else None),
+            ("density", self.density.kind),
+        ]
+        return [(kind, rule) for kind, rule in found if rule]
 
     @property
     def correlates_features(self) -> bool:
         """Whether the topology is laid out by the correlation of the training inputs."""
-        rules = [self.topology, self.topology.hidden if self.topology else None]
-        return any("correlation" in TOPOLOGIES[rule.rule] for rule in rules if rule)
+        return any(kind == "topology" and topology_reads(rule, "correlation") for kind, rule in self.rules)
 
 
 def method_names(folder: Path | None = None) -> list[str]:
@@ -276,7 +284,9 @@ def method_names(folder: Path | None = None) -> list[str]:
     return sorted(names, key=lambda name: ("/" in name, name))
 
 
-def load_method(name: str, *, folder: Path | None = None, **overrides: object) -> Method:
+def load_method(
+    name: str, *, folder: Path | None = None, plugins: Sequence[str | Path] = (), **overrides: object
+) -> Method:
     """Load the method of `conf/method/<name>.yaml`, without Hydra.
 
         load_method("chts_n", sparsity=0.9, topology="brf", removal={"soft": None})
@@ -284,11 +294,13 @@ def load_method(name: str, *, folder: Path | None = None, **overrides: object) -
     Args:
         name: one of `method_names`.
         folder: a folder of one's own methods, laid out as `conf/method`; the shipped methods and parts are found, too.
+        plugins: the modules that register the rules of one's own, e.g. `["mine.py"]`; not needed once they are imported.
         **overrides: fields of `Method`; for a part, the name of another file of it or a mapping merged into it.
 
     Raises:
         UserError: an unknown name, part, key or value.
     """
+    load_plugins([str(plugin) for plugin in plugins])
     shipped = conf_dir() / "method"
     folders = [folder, shipped] if folder else [shipped]
     names = {known: path for path in reversed(folders) for known in method_names(path)}  # one's own before the shipped

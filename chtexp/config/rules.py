@@ -1,16 +1,15 @@
 """The names of the rules that methods are made of, and what each needs: known without loading what computes them.
 
-`chtexp.topology` and `chtexp.sparse` hold the rules themselves; the two are kept equal by a test, and a rule that a person adds
-there (`GROWTH["mine"] = ...`) is known here at once.
+`chtexp.topology` and `chtexp.sparse` hold the rules themselves; the two are kept equal by a test. Rules of plug-ins are in
+`chtexp.config.plugged`.
 """
 
 from __future__ import annotations
 
-from collections import UserDict
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Mapping
 
-F = TypeVar("F", bound=Callable[..., object])
+from chtexp.config.plugged import PLUGGED
+from chtexp.errors import UserError, unknown
 
 TOPOLOGIES: dict[str, tuple[str, ...]] = {  # with the parameters of each
     "er": (),
@@ -24,19 +23,44 @@ REMOVAL = {"wm", "ri", "set", "mest", "snip", "sensitivity", "rsensitivity"}
 REGROWTH = {"random", "gradient", *(f"{rule}_{path}" for rule in ("ch2", "ch3", "ch3_1") for path in ("l3n", "l3p"))}
 READ_GRADIENT = {"mest", "snip", "sensitivity", "rsensitivity", "gradient"}  # the loss's dense gradient
 
+PLUGGED.shipped |= {"topology": TOPOLOGIES, "removal": REMOVAL, "regrowth": REGROWTH}
 
-class Registry(UserDict[str, F]):
-    """Rules by name. A name that is added is one that methods may choose.
+
+def check_rule(kind: str, title: str, name: str, parameters: Mapping[str, object]) -> None:
+    """Check that a rule exists, and that it takes the parameters that a configuration sets.
 
     Args:
-        names: the names that methods may choose.
-        rules: the rules that there are.
+        kind: `topology`, `removal`, `regrowth` or `density`.
+        title: of the kind, for messages.
+        name: of the rule.
+        parameters: those that are set. Topologies and density schedules that are shipped check their own.
+
+    Raises:
+        UserError: the rule is unknown, or a parameter is wrong.
     """
+    if name not in PLUGGED.shipped[kind]:
+        one = PLUGGED.get(kind, name)
+        if one is None:
+            raise UserError(
+                f"{unknown(title, name, PLUGGED.names(kind))}; one of your own needs its plug-in: --plugin FILE.py"
+            )
+        one.described(parameters)
+    elif parameters and kind in ("removal", "regrowth"):
+        raise unknown("key", f"method.{kind}.{next(iter(parameters))}", [f"method.{kind}.{key}" for key in ("rule", "soft")])
 
-    def __init__(self, names: set[str], rules: dict[str, F]) -> None:
-        self._names = names
-        super().__init__(rules)
 
-    def __setitem__(self, name: str, rule: F) -> None:
-        self._names.add(name)
-        super().__setitem__(name, rule)
+def reads_gradient(kind: str, name: str) -> bool:
+    """Tell whether a rule reads the loss's dense gradient.
+
+    Args:
+        kind: `removal` or `regrowth`.
+        name: of the rule.
+    """
+    own = PLUGGED.found.get((kind, name))
+    return own.reads_gradient if own else name in READ_GRADIENT
+
+
+def topology_reads(name: str, what: str) -> bool:
+    """Tell whether a topology reads something, e.g. `correlation`, the correlation of the training inputs."""
+    own = PLUGGED.found.get(("topology", name))
+    return what in (own.reads if own else TOPOLOGIES[name])

@@ -14,6 +14,7 @@ from chtexp.config.families import Data, Family, Model, Recipe, family_of_task
 from chtexp.config.hardware import Hardware
 from chtexp.config.images import ImageClassificationRecipe, ImageDataConfig, ImageLength
 from chtexp.config.method import Method
+from chtexp.config.plugins import Plugin, load_plugins, used_plugins
 from chtexp.config.text import LanguageModellingLength, LanguageModellingRecipe, TextDataConfig
 from chtexp.config.translation import TranslationLength, TranslationRecipe
 from chtexp.config.typed import Description, describe, identity
@@ -112,6 +113,7 @@ class Run(Description):
         paths: its folders.
         seed: decides every random draw.
         overwrite: whether a former run in its folder is removed.
+        plugins: those that it uses; with the hash of their sources they are part of the identity.
     """
 
     data: Annotated[Data, Field(discriminator="family")]
@@ -125,6 +127,7 @@ class Run(Description):
     paths: Paths
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     overwrite: bool = False
+    plugins: tuple[Plugin, ...] = ()
 
     @property
     def family(self) -> Family:
@@ -149,9 +152,10 @@ class Run(Description):
 
     @property
     def science(self) -> dict[str, object]:
-        """What a number depends on besides the seed: the five descriptions, and the precision of the arithmetic."""
+        """What a number depends on besides the seed: the five descriptions, the precision, and the sources of plug-ins."""
         parts = {part: identity(getattr(self, part)) for part in SCIENCE}
-        return {**parts, "precision": self.hardware.precision}
+        own = {one.name: {"sha256": one.sha256, "registers": one.registers} for one in self.plugins}
+        return {**parts, "precision": self.hardware.precision, **({"plugins": own} if own else {})}
 
     @property
     def id(self) -> str:
@@ -179,11 +183,13 @@ def describe_run(values: Mapping[str, object]) -> Run:
     Raises:
         UserError: what is wrong, and what is allowed.
     """
+    load_plugins(values.get("plugins") or ())
     task = values.get("task")
     family = family_of_task(task.get("name") if isinstance(task, Mapping) else None)
     types = {"data": family.data_type, "model": family.model_type, "task": family.recipe_type}
     parts = {part: _described(cls, values.get(part), part) for part, cls in types.items()}
-    run = describe(Run, {**values, **parts})
+    run = describe(Run, {**values, **parts, "plugins": ()})
+    run = run.model_copy(update={"plugins": used_plugins(run.method.rules)})
     check_method(run.method, family, run.data.name)
     check_embeddings(run.model, run.data)
     return run

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from chtexp.config.own_schedules import OwnSchedule
+from chtexp.config.plugged import PLUGGED
 from chtexp.errors import UserError, unknown
 
 
@@ -23,7 +25,7 @@ class DensitySchedule:
     """The density over a training: `schedule(step)`.
 
     Attributes:
-        kind: one of SCHEDULES.
+        kind: one of SCHEDULES, or a plug-in's.
         final: the density from `end_step` on, in (0, 1].
         end_step: completed optimizer steps.
         at: the density after a number of completed steps.
@@ -162,6 +164,7 @@ SCHEDULES: dict[str, Callable[..., DensitySchedule]] = {
     "em_s": em_s,
 }
 WITHOUT_INITIAL = ("fixed", "em_s")  # their first density follows from the last
+PLUGGED.shipped["density"] = SCHEDULES
 ELASTIC = ("em_s",)  # what an update moves follows from the density, not from zeta
 
 
@@ -177,7 +180,7 @@ def density_schedule(
     """The density over a training.
 
     Args:
-        kind: `fixed`, `cubic`, `sigmoid` or `em_s`.
+        kind: `fixed`, `cubic`, `sigmoid`, `em_s`, or the name of a plug-in's schedule.
         initial: density at the start, in (0, 1], for the decays.
         final: density at the end, in (0, 1].
         total: optimizer steps of the training.
@@ -187,20 +190,38 @@ def density_schedule(
     Raises:
         UserError: an unknown kind or parameter, or a value out of range.
     """
+    for name, value in (("initial", initial), ("final", final)):
+        if value is not None and not 0 < value <= 1:
+            raise UserError(f"the {name} density must be above 0 and at most 1, not {value}")
+    if total < 1 or interval < 1:
+        raise UserError(f"total and interval must be at least 1 step, not {total} and {interval}")
     if kind not in SCHEDULES:
-        raise unknown("density schedule", kind, SCHEDULES)
+        return _of_plug_in(kind, parameters, initial=initial, final=final, total=total, interval=interval)
     accepted = [name for name in inspect.signature(SCHEDULES[kind]).parameters if name not in _COMMON]
     for name in parameters:
         if name not in accepted:
             raise UserError(
                 f"density schedule '{kind}' has no parameter '{name}'; it takes: {', '.join(accepted) or 'none'}"
             )
-    for name, value in (("initial", initial), ("final", final)):
-        if value is not None and not 0 < value <= 1:
-            raise UserError(f"the {name} density must be above 0 and at most 1, not {value}")
-    if total < 1 or interval < 1:
-        raise UserError(f"total and interval must be at least 1 step, not {total} and {interval}")
     return SCHEDULES[kind](initial=initial, final=final, total=total, interval=interval, **parameters)
+
+
+def _of_plug_in(
+    kind: str, parameters: Mapping[str, object], *, initial: float | None, final: float, total: int, interval: int
+) -> DensitySchedule:
+    own = PLUGGED.get("density", kind)
+    if own is None:
+        raise unknown("density schedule", kind, PLUGGED.names("density"))
+    schedule = OwnSchedule(own, parameters, initial=initial, final=final, total=total, interval=interval)
+    return DensitySchedule(kind, final, schedule.end_step, schedule)
+
+
+def starts_by_itself(kind: str) -> bool:
+    """Tell whether the first density of a schedule follows from the last, so that it takes no initial sparsity."""
+    own = PLUGGED.found.get(("density", kind))
+    if own is None or own.function is None:
+        return kind in WITHOUT_INITIAL
+    return "initial" not in own.reads
 
 
 _COMMON = ("initial", "final", "total", "interval")

@@ -4,6 +4,7 @@
     sweep.json       the launcher, and every run: its whole configuration, its folder, its command
     worker-0.log     what the runs of a worker printed         sweep.log     what a detached sweep prints
     slurm/           submitit's files and the jobs' own output
+    plugins/         copies of the plug-ins that its runs use
     starts/          who carries it out, where that is no scheduler; as in a run's folder
     given            once all runs say that they are its own
 """
@@ -14,12 +15,13 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from itertools import count
 from pathlib import Path
 
 from chtexp.config.hardware import Hardware
+from chtexp.config.plugins import frozen_plugins
 from chtexp.config.run import Run, describe_run
 from chtexp.errors import Unavailable
 from chtexp.store import Damaged, Job, RunFolder, is_conducted
@@ -64,6 +66,18 @@ class SweepTask:
         cleared = run.folder.cleared_by > self.starts_before
         return run.model_copy(update={"overwrite": False}) if cleared else run
 
+    def with_plugins_in(self, below: Path) -> SweepTask:
+        """The same task with copies of its plug-ins, so that what is edited meanwhile does not change it.
+
+        Args:
+            below: the folder of copies.
+        """
+        if not self.config["plugins"]:
+            return self
+        plugins = describe_run(self.config).plugins
+        copies = [one.model_dump(mode="json") for one in frozen_plugins(plugins, below)]
+        return replace(self, config={**self.config, "plugins": copies})
+
     @property
     def hardware(self) -> Hardware:
         """What the run computes on."""
@@ -96,7 +110,8 @@ class SweepFolder:
         first = runs.resolve() / ".sweeps" / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}-{os.getpid()}"
         names = (f"{first.name}-{again}" if again > 1 else first.name for again in count(1))
         path = next(path for name in names if _made(path := first.with_name(name)))
-        write_json(path / "sweep.json", {**settings, "tasks": [asdict(task) for task in tasks]})
+        frozen = [asdict(task.with_plugins_in(path / "plugins")) for task in tasks]
+        write_json(path / "sweep.json", {**settings, "tasks": frozen})
         return cls(path)
 
     def read(self) -> tuple[dict[str, object], list[SweepTask]]:

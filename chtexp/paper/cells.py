@@ -54,7 +54,7 @@ def found_results(cell: Cell, selection: Selection, identities: Identities, resu
     identity = identities.looked_up(cell)
     if identity is None and not identities.could_be(cell, results.names):  # to compose it is not worth the time
         return CellResults(cell.group, cell.row, cell.column, "", ())
-    identity = identity or identities.of(cell)
+    identity = identity or results.known_by_plugins(lambda: identities.of(cell))
     done = [one for one in results.of(identity) if not selection.seeds_asked or one.seed in selection.seeds]
     shown = selection.grid.shown(cell.row, cell.column, done)
     return CellResults(

@@ -20,6 +20,7 @@ CIRCUMSTANCE = (  # keys that no identity depends on, and the budget, which is l
     "logger",
     "checkpoint.",
     "overwrite=",
+    "plugins=",
     "hardware.device=",
     "hardware.threads=",
     "hardware.execution=",

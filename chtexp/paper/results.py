@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
+from chtexp.config.plugins import declare_plugin
+from chtexp.errors import UserError
 from chtexp.store import Damaged, Result
 from chtexp.store.collection import Collection, by_identity, merged
 from chtexp.store.folder import RunFolder, slug
+
+T = TypeVar("T")
 
 
 class Results:
@@ -63,6 +68,39 @@ class Results:
         """
         self.of(identity)
         return tuple(self._damaged.get(identity, ()))
+
+    def known_by_plugins(self, make: Callable[[], T]) -> T:
+        """Compose something; where a plug-in is not here, what it registered is known from the results of its runs.
+
+        Args:
+            make: composes it.
+
+        Returns:
+            What it makes.
+
+        Raises:
+            UserError: it cannot be composed.
+        """
+        try:
+            return make()
+        except UserError:
+            if not self._declare_plugins():
+                raise
+        return make()
+
+    def _declare_plugins(self) -> bool:
+        """Make known what plug-ins registered for the runs that are done; tell whether there was any such plug-in."""
+        collected = (result for results in self._collected.values() for result in results.values())
+        here = (result for name in self._folders for result in self.of(name))
+        versions: dict[str, str] = {}
+        for result in (*collected, *here):
+            for name, plugin in result.science.plugins.items():
+                if versions.setdefault(name, plugin.sha256) != plugin.sha256:
+                    raise UserError(
+                        f"there are results of two versions of the plug-in '{name}': name its file by --plugin"
+                    )
+                declare_plugin(name, plugin.sha256, plugin.registers)
+        return bool(versions)
 
     def all_damaged(self) -> list[Damaged]:
         """Tell what is wrong with every result that was asked for and cannot be read."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from chtexp.config.compose import Composer
+from chtexp.config.compose import Composer, compose_runs_folder
 from chtexp.config.resources import conf_folders
 from chtexp.errors import UserError
 from chtexp.paper.cells import cell_results
@@ -77,9 +77,10 @@ def finished_cells(
     """
     composer = Composer(config_dir)
     first = selected(name, overrides, config_dir).cells[0]
-    runs = composer.run(first.overrides).paths.runs  # says so if what was typed is wrong
     more = merged({str(path): read_collection(path) for path in collected}, accept)
-    return _table(name, overrides, composer, Results(runs, more, accept))
+    results = Results(compose_runs_folder(first.overrides, config_dir), more, accept)
+    results.known_by_plugins(lambda: composer.run(first.overrides))  # says so if what was typed is wrong
+    return _table(name, overrides, composer, results)
 
 
 def finished_tables(

@@ -1,4 +1,4 @@
-"""What is written about a start before its training: the run's config, the environment, and uncommitted changes to the code."""
+"""What is written about a start before its training: config, environment, uncommitted changes to the code, and plug-ins."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import yaml
 
+from chtexp.config.plugins import frozen_plugins
 from chtexp.config.run import Run
 from chtexp.run.environment import environment, provenance
 from chtexp.store import Damaged, RunFolder
@@ -15,7 +16,7 @@ from chtexp.store.records import Environment
 
 
 def write_circumstances(run: Run, processes: int, say: Callable[[str], None]) -> None:
-    """Write config, environment and uncommitted changes into the run's folder.
+    """Write config, environment, uncommitted changes and the run's plug-ins into its folder.
 
     Args:
         run: the run.
@@ -38,6 +39,7 @@ def write_circumstances(run: Run, processes: int, say: Callable[[str], None]) ->
                 f"another way than an undisturbed one; set hardware.{what} to keep them equal"
             )
     write_json(folder.environment, [*(start.plain for start in starts), here])
+    frozen_plugins(run.plugins, folder.plugins)
     remove(folder.diff)
     if diff := provenance()["diff"]:
         folder.diff.write_text(diff)

@@ -7,11 +7,9 @@ from chtexp.sparse.compact import compact
 from chtexp.sparse.cpu.execution import Choice
 from chtexp.sparse.diagnostics import UpdateRecord
 from chtexp.sparse.engine import DynamicSparsity
-from chtexp.sparse.growth import GROWTH
 from chtexp.sparse.portable import dense_weights, portable_weights
 
 __all__ = [
-    "GROWTH",
     "Choice",
     "DensitySchedule",
     "DynamicSparsity",

@@ -8,14 +8,16 @@ Shapes: O outputs, I inputs, K links, in row-major order.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
-from chtexp.config.rules import READ_GRADIENT, REMOVAL, Registry
+from chtexp.config.plugged import PLUGGED
+from chtexp.config.rules import READ_GRADIENT
 from chtexp.errors import unknown
 from chtexp.sparse.links import Links
+from chtexp.sparse.own_rules import Readable, scores_of_links
 
 TINY = 1e-12  # keeps the two sensitivities finite where a weight or a gradient is exactly zero
 
@@ -86,38 +88,46 @@ def reciprocal_sensitivity(weight_K: Tensor, gradient_K: Tensor, links: Links) -
 
 
 # From the weights [K] and gradients [K] of links, float32, to scores [K], float32.
-CRITERIA = Registry[Callable[[Tensor, Tensor, Links], Tensor]](
-    REMOVAL,
-    {
-        "wm": magnitude,
-        "ri": relative_importance,
-        "set": sign_balanced,
-        "mest": mest,
-        "snip": snip,
-        "sensitivity": sensitivity,
-        "rsensitivity": reciprocal_sensitivity,
-    },
-)
+CRITERIA: dict[str, Callable[[Tensor, Tensor, Links], Tensor]] = {
+    "wm": magnitude,
+    "ri": relative_importance,
+    "set": sign_balanced,
+    "mest": mest,
+    "snip": snip,
+    "sensitivity": sensitivity,
+    "rsensitivity": reciprocal_sensitivity,
+}
 
 
-def link_scores(rule: str, weight_K: Tensor, gradient_OI: Tensor | None, links: Links) -> Tensor:
+def link_scores(
+    rule: str,
+    weight_K: Tensor,
+    gradient_OI: Tensor | None,
+    links: Links,
+    parameters: Mapping[str, object] | None = None,
+    own_draws: Callable[[], torch.Generator] = torch.Generator,
+) -> Tensor:
     """Score links by a removal rule.
 
     Args:
-        rule: a name in `CRITERIA`.
+        rule: a name in `CRITERIA`, or of a plug-in's rule.
         weight_K: [K] float, the links' weights.
         gradient_OI: [O, I] float, the loss's dense gradient; only the rules in `READ_GRADIENT` read it, others take None.
         links: the links.
+        parameters: of a plug-in's rule.
+        own_draws: makes the generator of a plug-in's rule.
 
     Returns:
         [K] float32; links of low score are removed.
 
     Raises:
-        UserError: an unknown rule.
+        UserError: an unknown rule, or wrong scores of a plug-in's rule.
         ValueError: the rule reads the gradient, and it is None.
     """
+    if own := PLUGGED.get("removal", rule):
+        return scores_of_links(own, parameters or {}, Readable(links, lambda: weight_K, gradient_OI, own_draws))
     if rule not in CRITERIA:
-        raise unknown("removal rule", rule, CRITERIA)
+        raise unknown("removal rule", rule, PLUGGED.names("removal"))
     if rule not in READ_GRADIENT:
         gradient_K = weight_K  # not read
     elif gradient_OI is None:

@@ -10,7 +10,6 @@ from functools import partial
 
 from torch import Tensor
 
-from chtexp.config.rules import REGROWTH, Registry
 from chtexp.topology import CH_RULES, ch_scores
 
 GrowthScore = Callable[[Tensor, Tensor | None], Tensor]
@@ -36,10 +35,7 @@ def _link_prediction(rule: str, mask_OI: Tensor, gradient_OI: Tensor | None) -> 
 
 # From the mask [O, I] and, for the rules in READ_GRADIENT, the loss's dense gradient [O, I], to scores [O, I], float32, at least
 # 0. The scores of present links are not read. `random` needs no score.
-GROWTH = Registry[GrowthScore](
-    REGROWTH,
-    {
-        "gradient": gradient,
-        **{rule: partial(_link_prediction, rule) for rule in CH_RULES},
-    },
-)
+GROWTH: dict[str, GrowthScore] = {
+    "gradient": gradient,
+    **{rule: partial(_link_prediction, rule) for rule in CH_RULES},
+}

@@ -5,8 +5,9 @@ Shapes: O outputs, I inputs, K links of a layer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from chtexp.sparse.criteria import link_scores
 from chtexp.sparse.distribution import layer_densities
 from chtexp.sparse.layer import LinkState, SparseLayer
 from chtexp.sparse.links import Links
+from chtexp.sparse.own_rules import Readable
 from chtexp.sparse.update import keep_highest, keep_highest_overall, regrow, remove
 from chtexp.sparse.wiring import Chain
 from chtexp.topology import link_budget
@@ -213,7 +215,9 @@ class Rewiring:
         for index, (layer, state) in enumerate(zip(layers, states, strict=True)):
             # GMP: pruned weights compete with the magnitude they last had
             links = Links.all_pairs(layer.shape, layer.weight.device) if density.readmit else state.links
-            scores.append(link_scores(rule, before.weight_at(index, links), before.gradient(index), links))
+            own_draws = partial(self._generator, "prune scores", layer, step)
+            weight_K, gradient_OI = before.weight_at(index, links), before.gradient(index)
+            scores.append(link_scores(rule, weight_K, gradient_OI, links, self._pruning_parameters(), own_draws))
             candidates.append(links)
         if density.prune_scope == "global":
             everywhere = generator(self._seed, "prune", "all", step, device=layers[0].weight.device)
@@ -232,6 +236,10 @@ class Rewiring:
         assert rule is not None  # Method checks it
         return rule
 
+    def _pruning_parameters(self) -> Mapping[str, object]:
+        removal = self._method.removal
+        return removal.parameters if removal and self._method.density.prune is None else {}
+
     def _removed(self, before: UpdateInputs, budgeted: Sequence[Links]) -> list[Links]:
         removal, step = self._method.removal, before.step
         assert removal is not None
@@ -243,9 +251,11 @@ class Rewiring:
                     before.weight_at(index, links),  # without those that were just pruned
                     before.gradient(index),
                     rule=removal.rule,
+                    parameters=removal.parameters,
                     exponent=self._exponent(step),
                     keep=keep,
                     generator=self._generator("remove", layer, step),
+                    own_draws=partial(self._generator, "remove scores", layer, step),
                 )
             )
             for index, (layer, links, keep) in enumerate(zip(before.layers, budgeted, keeps, strict=True))
@@ -267,9 +277,16 @@ class Rewiring:
                 links,
                 before.gradient(index),
                 rule=regrowth.rule,
+                parameters=regrowth.parameters,
                 soft=regrowth.soft,
                 count=budget - len(links),
                 generator=self._generator("regrow", layer, before.step),
+                readable=Readable(
+                    links,
+                    partial(before.weight_at, index, links),
+                    before.gradient(index),
+                    partial(self._generator, "regrow scores", layer, before.step),
+                ),
             )
             for index, (layer, links, budget) in enumerate(zip(before.layers, kept, budgets, strict=True))
         ]

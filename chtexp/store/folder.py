@@ -6,6 +6,7 @@
     metrics.jsonl      one line an evaluation and one a topology update
     log.txt            what was printed               checkpoints/       the last two, each named by its checksum
     result.json        written last: the run is done  starts/            who worked on it and how that ended; see `starts`
+    plugins/           copies of the plug-ins that the run uses
     submitted.json     the sweep, and the scheduler's job, that was last given the run
     selected.pt        of Transformers: weights to keep (LLaMA: the last); vocabulary.json, translations.jsonl; or tokenizer.json
     zeroshot.json      scores on tasks that the model was not trained for; see `evaluations`
@@ -108,6 +109,11 @@ class RunFolder:
     def config(self) -> Path:
         """The resolved configuration."""
         return self.path / "config.yaml"
+
+    @property
+    def plugins(self) -> Path:
+        """The folder of copies of the run's plug-ins."""
+        return self.path / "plugins"
 
     @property
     def metrics(self) -> Path:

@@ -271,14 +271,28 @@ class Length(Part):
     test_limit: Count | None
 
 
+class PluginUsed(Part):
+    """A plug-in that a run used.
+
+    Attributes:
+        sha256: the hash of its source.
+        registers: what the run used of it, each by kind and name.
+    """
+
+    sha256: StrictStr
+    registers: Texts
+
+
 class Science(Part):
     """The scientific configuration of a run; data, model, task and method are further names.
 
     Attributes:
         budget: the length of the run.
+        plugins: the plug-ins that it used, by name.
     """
 
     budget: Length
+    plugins: dict[str, PluginUsed] = Field(default_factory=dict)
 
 
 class Flops(Part):

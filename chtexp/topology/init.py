@@ -11,11 +11,13 @@ Shape legend: O outputs (rows, side U), I inputs (columns, side V), F input feat
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from chtexp.config.plugged import PLUGGED, READABLE, Registered
 from chtexp.errors import UserError, unknown
 from chtexp.topology.correlation import csti
 from chtexp.topology.receptive_field import brf
@@ -36,7 +38,7 @@ _RULES: dict[str, Callable[..., Tensor]] = {"er": er, "brf": brf, "bsw": bsw, "b
 
 def topology_names() -> tuple[str, ...]:
     """The names that `init_mask` takes."""
-    return tuple(_RULES)
+    return tuple(PLUGGED.names("topology"))
 
 
 def topology_parameters(name: str) -> tuple[str, ...]:
@@ -45,8 +47,10 @@ def topology_parameters(name: str) -> tuple[str, ...]:
     Raises:
         UserError: an unknown rule.
     """
+    if own := PLUGGED.get("topology", name):
+        return (*own.reads, *own.parameters.model_fields)
     if name not in _RULES:
-        raise unknown("topology", name, _RULES)
+        raise unknown("topology", name, topology_names())
     return tuple(p.name for p in inspect.signature(_RULES[name]).parameters.values() if p.kind is p.KEYWORD_ONLY)
 
 
@@ -91,7 +95,7 @@ def init_mask(
         in_features: I.
         density: links / (O * I), in (0, 1].
         generator: decides every random choice; the mask lives on its device.
-        **params: what the rule takes: brf `r`, `degree`; bsw `beta`; bsf `equal_partition`, `resort`,
+        **params: what the rule takes, a plug-in's its own; brf `r`, `degree`; bsw `beta`; bsf `equal_partition`, `resort`,
             `previous_output_degrees`; csti `correlation`; er nothing.
 
     Returns:
@@ -101,11 +105,36 @@ def init_mask(
         UserError: an unknown rule, a parameter that the rule does not take, lacks or cannot use, a bad size
             or density.
     """
-    if name not in _RULES:
-        raise unknown("topology", name, _RULES)
     links = link_budget(out_features, in_features, density)
+    if own := PLUGGED.get("topology", name):
+        return _own_mask(own, out_features, in_features, links, generator, params)
+    if name not in _RULES:
+        raise unknown("topology", name, topology_names())
     _check_params(name, params)
     return _RULES[name](out_features, in_features, links, generator, **params)
+
+
+def _own_mask(
+    own: Registered,
+    out_features: int,
+    in_features: int,
+    links: int,
+    generator: torch.Generator,
+    params: Mapping[str, object],
+) -> Tensor:
+    """The mask [O, I] of a plug-in's rule, checked: a mask of other links would count as one of `links`."""
+    given = {"out_features": out_features, "in_features": in_features, "links": links, "generator": generator, **params}
+    readable = {name: partial(given.get, name) for name in READABLE["topology"]}
+    mask_OI = own.call({name: value for name, value in params.items() if name not in readable}, readable)
+    if not isinstance(mask_OI, Tensor) or mask_OI.dtype != torch.bool or mask_OI.shape != (out_features, in_features):
+        raise UserError(f"{own.title} must return a bool tensor [{out_features}, {in_features}], not {_said(mask_OI)}")
+    if (found := int(mask_OI.sum())) != links:
+        raise UserError(f"{own.title} must lay out {links} links, as it is asked to, not {found}")
+    return mask_OI
+
+
+def _said(value: object) -> str:
+    return f"{value.dtype} {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
 
 
 def _check_params(name: str, params: dict[str, object]) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chtexp.config.families import Recipe
+from chtexp.config.plugins import kept_plugins
 from chtexp.config.resources import read_yaml
 from chtexp.config.run import Run, describe_run
 from chtexp.errors import Unavailable, UserError
@@ -27,7 +28,8 @@ def trained_run(folder: Path, task: type[Recipe], use: str) -> Run:
     run_folder = RunFolder(folder)
     if not run_folder.config.exists():
         raise _no_run(folder)
-    run = describe_run(read_yaml(run_folder.config))
+    values = read_yaml(run_folder.config)
+    run = describe_run({**values, "plugins": kept_plugins(values.get("plugins"), run_folder.plugins)})
     if not isinstance(run.task, task):
         raise UserError(f"{folder} is a run of {run.task.name}, which does not {use}")
     if run_folder.finished() is None:

@@ -1,0 +1,213 @@
+"""What plug-ins register: functions by kind and name, what each of them reads, and its parameters.
+
+A function reads what its arguments are called (`mask_OI`, `gradient_OI`, `generator`); what stands behind `*` in its signature
+are its parameters, which a configuration sets by their names.
+
+Shapes: O outputs, I inputs, K links.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import entry_points
+from typing import Any, Protocol
+
+from pydantic import create_model
+
+from chtexp.config.typed import Description, describe
+from chtexp.errors import UserError
+
+ENTRY_POINTS = "chtexp.plugins"
+READABLE = {  # by kind
+    "topology": ("out_features", "in_features", "links", "generator", "correlation", "previous_output_degrees"),
+    "removal": ("weight_K", "gradient_K", "weight_OI", "gradient_OI", "mask_OI", "links", "generator"),
+    "regrowth": ("mask_OI", "weight_OI", "gradient_OI", "links", "generator"),
+    "density": ("step", "initial", "final", "total", "interval"),
+}
+
+
+class Loader(Protocol):
+    """Imports what an entry point of an installed package names."""
+
+    def load(self) -> object:
+        """Import it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Registered:
+    """A function that a plug-in registered.
+
+    Attributes:
+        kind: one of READABLE.
+        name: by which configurations choose it.
+        plugin: the name of the module, or of the package, that registered it.
+        function: the function; None where only its name is known, from results.
+    """
+
+    kind: str
+    name: str
+    plugin: str
+    function: Callable[..., Any] | None
+
+    @property
+    def title(self) -> str:
+        """Kind and name, as messages and identities have them."""
+        return f"{self.kind} {self.name}"
+
+    @cached_property
+    def reads(self) -> tuple[str, ...]:
+        """The names of the arguments, of READABLE."""
+        return tuple(name for name, one in self._signature if one.kind is not inspect.Parameter.KEYWORD_ONLY)
+
+    @property
+    def reads_gradient(self) -> bool:
+        """Whether it reads the loss's dense gradient."""
+        return any(name.startswith("gradient_") for name in self.reads)
+
+    @cached_property
+    def parameters(self) -> type[Description]:
+        """A description of the parameters: their names, types and defaults."""
+        own = {name: one for name, one in self._signature if one.kind is inspect.Parameter.KEYWORD_ONLY}
+        types = inspect.get_annotations(self.function, eval_str=True) if self.function else {}
+        fields: dict[str, Any] = {
+            name: (types.get(name, Any), ... if one.default is one.empty else one.default) for name, one in own.items()
+        }
+        return create_model(self.name, __base__=Description, **fields)
+
+    def described(self, values: Mapping[str, object]) -> Description | None:
+        """Check the parameters that a configuration sets.
+
+        Args:
+            values: the parameters by name.
+
+        Returns:
+            All parameters; None where only the name of the function is known.
+
+        Raises:
+            UserError: a parameter is unknown, missing or of another type.
+        """
+        if self.function is None:
+            return None
+        for name in values.keys() - self.parameters.model_fields.keys():
+            takes = ", ".join(self.parameters.model_fields) or "none"
+            raise UserError(f"{self.title} has no parameter '{name}'; it takes: {takes}")
+        try:
+            return describe(self.parameters, values)
+        except UserError as error:
+            raise UserError(f"{self.title}: {error}") from None
+
+    def call(self, values: Mapping[str, object], readable: Mapping[str, Callable[[], object]]) -> Any:
+        """Call the function with what it reads.
+
+        Args:
+            values: the parameters that a configuration sets.
+            readable: makes what it may read, by name.
+
+        Raises:
+            UserError: only the name of the function is known, or a parameter is wrong.
+        """
+        if self.function is None:
+            raise UserError(
+                f"{self.title} is registered by the plug-in '{self.plugin}', which is not here: name it by --plugin"
+            )
+        set_by_name = self.described(values)
+        assert set_by_name is not None
+        read = {name: readable[name]() for name in self.reads}
+        return self.function(**read, **{name: getattr(set_by_name, name) for name in type(set_by_name).model_fields})
+
+    @property
+    def _signature(self) -> Collection[tuple[str, inspect.Parameter]]:
+        return inspect.signature(self.function).parameters.items() if self.function else ()
+
+
+@dataclass
+class Registry:
+    """All that plug-ins have registered in this process.
+
+    Attributes:
+        found: by kind and name.
+        shipped: the names that are not free, by kind.
+    """
+
+    found: dict[tuple[str, str], Registered] = field(default_factory=dict)
+    shipped: dict[str, Collection[str]] = field(default_factory=dict)
+    _installed: list[Loader] | None = None
+
+    def add(self, kind: str, name: str, function: Callable[..., Any]) -> None:
+        """Register a function of the module that defines it.
+
+        Args:
+            kind: one of READABLE.
+            name: by which configurations choose it.
+            function: the function.
+
+        Raises:
+            UserError: the name is taken, or an argument is nothing that a function of this kind may read.
+        """
+        plugin = function.__module__.partition(".")[0]
+        one = Registered(kind, name, plugin, function)
+        if not name.replace("_", "a").replace("/", "a").isalnum():
+            raise UserError(f"the name of a {kind} has letters, digits and _ alone, not '{name}'")
+        if name in self.shipped.get(kind, ()):
+            raise UserError(f"{one.title} is there already: choose another name")
+        former = self.found.get((kind, name))
+        if former is not None and former.function is not None and former.plugin != plugin:
+            raise UserError(f"{one.title} is registered by two plug-ins, '{former.plugin}' and '{plugin}': rename one")
+        for name_of_argument, argument in inspect.signature(function).parameters.items():
+            if argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
+                raise UserError(f"{one.title} must name its arguments, without *{name_of_argument}")
+            if argument.kind is not argument.KEYWORD_ONLY and name_of_argument not in READABLE[kind]:
+                raise UserError(
+                    f"{one.title} has an argument '{name_of_argument}'; it may read: {', '.join(READABLE[kind])}; parameters of "
+                    "its own stand behind * in its signature"
+                )
+        self.found[kind, name] = one
+
+    def declare(self, kind: str, name: str, plugin: str) -> None:
+        """Make a name known without its function, unless the function is there.
+
+        Args:
+            kind: one of READABLE.
+            name: by which configurations choose it.
+            plugin: the plug-in that registered it where it was there.
+        """
+        self.found.setdefault((kind, name), Registered(kind, name, plugin, None))
+
+    def get(self, kind: str, name: str) -> Registered | None:
+        """Look up what a plug-in registered; installed packages are imported if nothing else has it.
+
+        Args:
+            kind: one of READABLE.
+            name: the name.
+
+        Returns:
+            What was registered; None if nothing was.
+        """
+        if (kind, name) not in self.found and name not in self.shipped.get(kind, ()):
+            self._import_installed()
+        return self.found.get((kind, name))
+
+    def names(self, kind: str) -> list[str]:
+        """List all names of a kind, the shipped ones included."""
+        self._import_installed()
+        return [*self.shipped.get(kind, ()), *(name for of, name in self.found if of == kind)]
+
+    def _import_installed(self) -> None:
+        """Import the plug-ins of installed packages, once."""
+        if self._installed is None:
+            self._installed = list(entry_points(group=ENTRY_POINTS))
+            for point in self._installed:
+                try:
+                    point.load()
+                except Exception as error:
+                    print(
+                        f"chtexp: the installed plug-in {point} cannot be imported ({type(error).__name__}: {error})",
+                        file=sys.stderr,
+                    )
+
+
+PLUGGED = Registry()

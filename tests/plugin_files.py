@@ -10,7 +10,7 @@ from pathlib import Path
 from chtexp.config import plugins
 from chtexp.config.plugged import PLUGGED
 
-RULES = '''
+RULES = """
 import torch
 from chtexp.plugins import density, regrowth, removal, topology
 
@@ -29,7 +29,7 @@ def first(out_features, in_features, links):
 @density("stairs")
 def stairs(step, initial, final, total, *, at: float = 0.5):
     return initial if step < at * total else final
-'''
+"""
 METHOD = """
 defaults: [{topology: er}, {removal: wm}, {regrowth: random}, {density: fixed}, _self_]
 name: Busy
@@ -60,20 +60,20 @@ def write(folder: Path, rules: str = RULES) -> Path:
 
 @contextmanager
 def nothing_left() -> Iterator[None]:
-    """Forget, at the end, the plug-ins that were imported inside."""
-    modules, path = set(sys.modules), list(sys.path)
-    found, imported = dict(PLUGGED.found), dict(plugins._imported)
-    named, installed = list(plugins._named), PLUGGED._installed
+    """As in a new process: no plug-in is known at the beginning, nor at the end."""
+    path = list(sys.path)
+    _forget()
     try:
         yield
     finally:
-        PLUGGED.found.clear()
-        PLUGGED.found.update(found)
-        plugins._imported.clear()
-        plugins._imported.update(imported)
-        plugins._named[:] = named
-        PLUGGED._installed = installed
+        _forget()
         sys.path[:] = path
-        for name in set(sys.modules) - modules:
-            if getattr(sys.modules[name], "__file__", None) and name.startswith(("own_", "beside_", "other_", "test_own")):
-                del sys.modules[name]
+
+
+def _forget() -> None:
+    for name in {*plugins._imported, *(name for name in sys.modules if name.startswith(("own_", "beside_")))}:
+        sys.modules.pop(name, None)
+    PLUGGED.found.clear()
+    PLUGGED._installed = None
+    plugins._imported.clear()
+    plugins._named.clear()

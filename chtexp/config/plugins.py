@@ -194,7 +194,10 @@ def _import(source: Source) -> None:
     sys.modules[source.name] = module
     folder = str(source.place.parent)
     sys.path.insert(0, folder)  # what it imports from beside it comes from beside it
-    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # which an edit within a second would leave as it is
+    writes, sys.dont_write_bytecode = (
+        sys.dont_write_bytecode,
+        True,
+    )  # which an edit within a second would leave as it is
     try:
         loader.exec_module(module)
     except Exception as error:

@@ -46,7 +46,9 @@ def check_rule(kind: str, title: str, name: str, parameters: Mapping[str, object
             )
         one.described(parameters)
     elif parameters and kind in ("removal", "regrowth"):
-        raise unknown("key", f"method.{kind}.{next(iter(parameters))}", [f"method.{kind}.{key}" for key in ("rule", "soft")])
+        raise unknown(
+            "key", f"method.{kind}.{next(iter(parameters))}", [f"method.{kind}.{key}" for key in ("rule", "soft")]
+        )
 
 
 def reads_gradient(kind: str, name: str) -> bool:

@@ -89,7 +89,9 @@ def test_a_frozen_run_brings_its_plug_in_along(tmp_path: Path) -> None:
     assert (again.id, again.plugins) == (run.id, run.plugins)
     plugins._imported.clear()
     file.write_text(file.read_text() + "\n# a remark\n")
-    with pytest.raises(UserError, match=r"the plug-in 'own_rules' has changed: its source is \w{10}, and the run is of"):
+    with pytest.raises(
+        UserError, match=r"the plug-in 'own_rules' has changed: its source is \w{10}, and the run is of"
+    ):
         describe_run(run.config())
     file.unlink()
     plugins._imported.clear()
@@ -166,7 +168,9 @@ def test_an_installed_package_is_imported_when_its_rule_is_asked_for(tmp_path: P
 
 
 def test_what_is_registered_is_checked_at_once() -> None:
-    with pytest.raises(UserError, match=r"regrowth mine has an argument 'weights'; it may read: mask_OI, .*stand behind \*"):
+    with pytest.raises(
+        UserError, match=r"regrowth mine has an argument 'weights'; it may read: mask_OI, .*stand behind \*"
+    ):
         regrowth("mine")(lambda mask_OI, weights: mask_OI)
     with pytest.raises(UserError, match=r"removal mine must name its arguments, without \*rest"):
         removal("mine")(lambda weight_K, *rest: weight_K)
@@ -184,12 +188,17 @@ def test_parameters_have_types_and_defaults(tmp_path: Path) -> None:
     method = load_method("busy", folder=tmp_path / "conf/method", plugins=[file], regrowth={"power": 3})
     assert method.regrowth.parameters == {"power": 3}
     assert method.needs_gradient
-    for wrong, said in {"power": ": power should be a valid number", "pover": " has no parameter 'pover'; it takes: power"}.items():
+    for wrong, said in {
+        "power": ": power should be a valid number",
+        "pover": " has no parameter 'pover'; it takes: power",
+    }.items():
         with pytest.raises(UserError, match=f"method.regrowth: regrowth busy{said}"):
             load_method("busy", folder=tmp_path / "conf/method", regrowth={wrong: "much"})
     with pytest.raises(UserError, match=r"unknown key 'method.regrowth.power'"):
         load_method("set", regrowth={"power": 2})
-    with pytest.raises(UserError, match=r"unknown regrowth rule 'bussy' \(did you mean 'busy'\?\).*needs its plug-in: --plugin"):
+    with pytest.raises(
+        UserError, match=r"unknown regrowth rule 'bussy' \(did you mean 'busy'\?\).*needs its plug-in: --plugin"
+    ):
         load_method("set", regrowth={"rule": "bussy"})
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import plugin_files
 import pytest
 
 from chtexp.config.compose import compose_run
@@ -218,3 +219,15 @@ def test_processes_on_two_nodes_train_one_run(tmp_path: Path) -> None:
     assert timeless(over) == timeless(here)
     with pytest.raises(UserError, match="jobs of one size"):
         submitted(tmp_path / "mixed", [run(tmp_path, "seed=7"), run(tmp_path, "seed=8", "hardware.nodes=2")])
+
+
+def test_a_job_has_the_plug_in_as_it_was_submitted(slurm: None, tmp_path: Path) -> None:
+    file = plugin_files.write(tmp_path)
+    with plugin_files.nothing_left():
+        mine = compose_run(
+            [*SMALL, "method=busy", f"plugins=[{file}]", f"paths.runs={tmp_path}/runs"], tmp_path / "conf"
+        )
+        submitted(tmp_path / "runs", [mine])
+    file.write_text("raise SystemExit('edited while the job was waiting')\n")
+    assert wait_for(mine, "done", "failed").state == "done", mine.folder.log_tail(9)
+    assert "own_rules" in mine.folder.finished().science.plugins

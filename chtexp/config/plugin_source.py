@@ -77,9 +77,21 @@ class Source:
         """Check that importing it hides no other module."""
         if not self.name.isidentifier():
             raise UserError(f"the plug-in {named} needs a name that Python can import, of letters, digits and _")
-        if self.name in sys.stdlib_module_names or self.name == "chtexp" or _is_of_a_library(self):
-            raise UserError(f"the plug-in {named} has the name of another module, {self.name}: rename its file")
+        if not self.is_installed:
+            self.check_name(self.name)
         return self
+
+    @staticmethod
+    def check_name(name: str) -> None:
+        """Check that no module of Python's own, and none that is installed, has a name.
+
+        Raises:
+            UserError: there is such a module.
+        """
+        if name in sys.stdlib_module_names or name == "chtexp" or _is_of_a_library(name):
+            raise UserError(
+                f"'{name}' is the name of another module, which a plug-in of that name would hide: rename it"
+            )
 
     @property
     def is_installed(self) -> bool:
@@ -143,17 +155,14 @@ def _importable(named: str) -> Source | None:
     return Source(top, path.parent if path.name == "__init__.py" else path)
 
 
-def _is_of_a_library(source: Source) -> bool:
-    """Whether a module of this name is installed, and is not this one."""
-    module = sys.modules.get(source.name)
-    file = getattr(module, "__file__", None) if module else None
-    if file is None:
-        spec = importlib.util.find_spec(source.name) if module is None else None
+def _is_of_a_library(name: str) -> bool:
+    """Whether a module of this name is installed."""
+    if module := sys.modules.get(name):
+        file = getattr(module, "__file__", None)
+    else:
+        spec = importlib.util.find_spec(name)
         file = spec.origin if spec else None
-    path = Path(file).resolve() if file else None
-    return (
-        path is not None and any(path.is_relative_to(folder) for folder in _installed_in()) and not source.is_installed
-    )
+    return file is not None and any(Path(file).resolve().is_relative_to(folder) for folder in _installed_in())
 
 
 def _installed_in() -> set[Path]:

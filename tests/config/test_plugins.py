@@ -132,7 +132,7 @@ def test_names_that_lead_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         Source.found("own_rule.py")
     for name in ("random.py", "torch.py", "chtexp.py"):
         (tmp_path / name).write_text("")
-        with pytest.raises(UserError, match="has the name of another module"):
+        with pytest.raises(UserError, match="is the name of another module"):
             Source.found(name)
     (tmp_path / "my-rules.py").write_text("")
     with pytest.raises(UserError, match="needs a name that Python can import"):

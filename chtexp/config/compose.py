@@ -18,8 +18,10 @@ from yaml import YAMLError
 from chtexp.config.compatibility import check_parts
 from chtexp.config.explanations import dotted_choice, explain
 from chtexp.config.launcher import SweepSettings, describe_sweep
+from chtexp.config.own_images import are_own_images, measured_images
 from chtexp.config.reader import ROOT, composed
-from chtexp.config.run import Run, describe_run
+from chtexp.config.run import Paths, Run, describe_run
+from chtexp.config.typed import describe
 from chtexp.errors import UserError
 
 T = TypeVar("T")
@@ -227,7 +229,8 @@ def run_of(config: DictConfig) -> Run:
     """Describe the run of a composed configuration.
 
     Raises:
-        UserError: parts that do not fit each other, a reference to nothing, a wrong value.
+        UserError: parts that do not fit each other, a reference to nothing, a wrong value, or images of one's own with which
+            something is wrong.
     """
     check_parts(_plain(config))  # before a model looks for widths that its data do not have
     try:
@@ -235,7 +238,15 @@ def run_of(config: DictConfig) -> Run:
     except OmegaConfBaseException as error:
         raise explain(error) from None
     values.pop("hydra", None)
+    data = values.get("data")
+    if are_own_images(data):
+        paths = describe(Paths, _mapping(values.get("paths")), "paths")
+        values["data"] = measured_images(_mapping(data), paths.prepared)
     return describe_run(values)
+
+
+def _mapping(value: object) -> dict[str, object]:
+    return {str(key): item for key, item in value.items()} if isinstance(value, dict) else {}
 
 
 def _plain(config: DictConfig, *, resolve: bool = False) -> dict[str, object]:

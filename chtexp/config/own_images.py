@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field, JsonValue
 
 from chtexp.config.typed import Description, describe
-from chtexp.errors import UserError, unknown
+from chtexp.errors import unknown
 
 if TYPE_CHECKING:
     from chtexp.pictures.kept import Kept
@@ -37,7 +37,7 @@ class OwnImages(Description):
 
 def are_own_images(data: object) -> bool:
     """Tell whether data are asked for that must be measured before they can be described."""
-    return isinstance(data, Mapping) and "source" in data
+    return isinstance(data, Mapping) and data.get("family") == "images" and "source" in data
 
 
 def measured_images(data: Mapping[str, object], cache: Path) -> dict[str, object]:
@@ -56,13 +56,10 @@ def measured_images(data: Mapping[str, object], cache: Path) -> dict[str, object
     """
     asked = {key: value for key, value in data.items() if key not in (*CHOSEN, "source")}
     kept = _kept(data["source"], asked, cache)
-    name = data.get("name") or kept.source.title
-    if not isinstance(name, str):
-        raise UserError(f"data.name must be a word, not {name!r}")
     record = kept.record()
     return {
         **{key: data[key] for key in CHOSEN if key in data},
-        "name": name,
+        "name": str(data.get("name") or kept.source.title),
         "shape": record.shape,
         "classes": len(record.classes),
         "train_examples": sum(record.train_counts),

@@ -15,6 +15,7 @@ from chtexp.data.spec import ImageData
 
 SHOWN = 10  # classes that are named
 
+
 def load_own_images(name: str, own: OwnImages, cache: Path) -> ImageData:
     """Load images of one's own.
 
@@ -30,8 +31,15 @@ def load_own_images(name: str, own: OwnImages, cache: Path) -> ImageData:
         UserError: they are neither kept nor where they were, or have changed.
     """
     pictures = kept_images(own, cache).pictures(own.fingerprint)
-    arrays = {split: torch.from_numpy(array) for split, array in pictures.arrays().items()}
-    return ImageData(name=name, **arrays, classes=len(own.class_names), source=f"own images ({own.source})")
+    return ImageData(
+        name=name,
+        train_images=torch.from_numpy(pictures.train_images),
+        train_labels=torch.from_numpy(pictures.train_labels),
+        test_images=torch.from_numpy(pictures.test_images),
+        test_labels=torch.from_numpy(pictures.test_labels),
+        classes=len(own.class_names),
+        source=f"own images ({own.source})",
+    )
 
 
 def prepare_own_images(name: str, own: OwnImages, cache: Path, log: Callable[[str], object] = print) -> None:

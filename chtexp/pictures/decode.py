@@ -111,7 +111,7 @@ def _head(one: Encoded) -> Head:
         with one.open() as image:
             if image.mode.startswith(DEEP):
                 raise UserError(
-                    f"{one.name} has more than 8 bits a channel ({image.mode}): convert it to 8 bits, which is what is learned from"
+                    f"{one.name} has more than 8 bits a channel ({image.mode}), and 8 are learned from: convert it"
                 )
             swapped = _by_a_camera(image) and image.getexif().get(ORIENTATION, 1) >= 5
             return Head(image.size if swapped else image.size[::-1], image.mode in GREY)

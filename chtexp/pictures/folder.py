@@ -19,8 +19,9 @@ from chtexp.pictures.decode import Encoded, decoded
 from chtexp.pictures.found import Found, Part, Pixels
 from chtexp.pictures.source import ImageSource, absolute
 
-SUFFIXES = tuple(".png .jpg .jpeg .bmp .gif .tif .tiff .webp .ppm .pgm .pbm".split())
-TRAIN, TESTS = "train", ("test", "val", "validation", "valid")  # names of splits; the first of TESTS that is there is tested on
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm")
+TRAIN = "train"
+TESTS = ("test", "val", "validation", "valid")  # the first that is there is tested on
 NOT_MEANT = ("__MACOSX",)  # folders of archives, which are no classes
 
 
@@ -142,7 +143,8 @@ def _layout(root: Path) -> Layout:
     test = _classes(folders[tests[0]])
     if others := sorted(set(test.files) - set(train.files)):
         raise UserError(
-            f"class '{others[0]}' is in {folders[tests[0]]} and not in {folders[TRAIN]}, whose classes are: {', '.join(sorted(train.files))}"
+            f"class '{others[0]}' is in {folders[tests[0]]} and not in {folders[TRAIN]}, "
+            f"whose classes are: {', '.join(sorted(train.files))}"
         )
     return Layout(train, test, tuple(f"{folders[name].name}/" for name in tests[1:]))
 
@@ -153,7 +155,8 @@ def _classes(folder: Path) -> Classes:
     found = {name: _images(folder / name) for name in _folders(folder)}
     if loose and not found:
         raise UserError(
-            f"the {len(loose)} images in {folder} are in no class's folder: make one for each class, e.g. {folder}/cat/{min(loose)}"
+            f"the {len(loose)} images in {folder} are in no class's folder: make one for each class, "
+            f"e.g. {folder / 'cat' / min(loose)}"
         )
     if loose:
         raise UserError(f"{folder / min(loose)} is in no class's folder: move it into one, or away")

@@ -78,6 +78,11 @@ class Pictures:
     test_images: Pixels
     test_labels: Labels
 
+    @classmethod
+    def of(cls, train: Part, test: Part) -> Pictures:
+        """Put two splits together."""
+        return cls(train.images, train.labels, test.images, test.labels)
+
     def arrays(self) -> dict[str, Pixels | Labels]:
         """The arrays by name."""
         return dict(vars(self))
@@ -101,8 +106,7 @@ class Pictures:
         for channel, (_, std) in enumerate(channels):
             if std == 0:
                 raise UserError(f"all training pixels of channel {channel} are equal: these images show nothing there")
-        mean, std = zip(*channels, strict=True)
-        return Measures(mean, std)
+        return Measures(tuple(mean for mean, _ in channels), tuple(std for _, std in channels))
 
 
 def _mean_and_std(pixels_NHW: Pixels) -> tuple[float, float]:

@@ -94,7 +94,9 @@ class HubImages(ImageSource):
         image, label = self._columns(chosen[0])
         for part in chosen:
             if missing := [column for column in (image, label) if column not in part.column_names]:
-                raise UserError(f"{self.repository}: a split has no column {missing[0]}: {', '.join(part.column_names)}")
+                raise UserError(
+                    f"{self.repository}: a split has no column {missing[0]}: {', '.join(part.column_names)}"
+                )
         encoded = [_encoded(part, image, f"{self.repository}, {part.split}") for part in chosen]
         pixels, notes = decoded([one for part in encoded for one in part], self.size, self.channels)
         classes, labels = self._labels(chosen, label)
@@ -149,7 +151,9 @@ class HubImages(ImageSource):
 
         feature = parts[0].features[column]
         values = [list(part[column]) for part in parts]
-        if bad := [value for part in values for value in part if isinstance(value, bool) or not isinstance(value, int | str)]:
+        if bad := [
+            value for part in values for value in part if isinstance(value, bool) or not isinstance(value, int | str)
+        ]:
             raise UserError(f"{self.repository}: {column} holds {bad[0]!r}: labels must be whole numbers, or strings")
         if isinstance(feature, ClassLabel):
             names, known = tuple(map(str, feature.names)), list(range(len(feature.names)))
@@ -161,7 +165,11 @@ class HubImages(ImageSource):
             if others := [value for value in part if value not in of_value]:
                 raise UserError(
                     f"{self.repository}: {column} holds {others[0]!r}, which is no class of the split to learn from"
-                    + (" (-1 means that the label is withheld: choose another data.test_split)" if others[0] == -1 else "")
+                    + (
+                        " (-1 means that the label is withheld: choose another data.test_split)"
+                        if others[0] == -1
+                        else ""
+                    )
                 )
         return names, [np.array([of_value[value] for value in part], dtype=np.int64) for part in values]
 
@@ -214,8 +222,8 @@ def _one_line(what: str, *, local: bool) -> Iterator[None]:
         raise
     except Exception as error:  # of several libraries, with no common ancestor
         reason = " ".join(str(error).split()) or type(error).__name__
-        kind: Callable[[str], UserError] = UserError if local or isinstance(error, DatasetNotFoundError | ValueError) else Unavailable
+        kind: Callable[[str], UserError] = (
+            UserError if local or isinstance(error, DatasetNotFoundError | ValueError) else Unavailable
+        )
         advice = "" if local else "; without a network, name a local folder of its files: data.repository=FOLDER"
         raise kind(f"cannot load the data set {what}: {reason}{advice}") from None
-
-

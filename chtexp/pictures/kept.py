@@ -3,6 +3,7 @@
 <cache>/images/<name>-<key>/      one for each place and way to read it; the key is their hash
     record.json     what was measured, small
     files.json      size, time and checksum of each file: read only where the listing of the files has changed
+    split.json      which images are learned from and which tested on, by name, in the order of images.npz
     images.npz      the decoded images, as bytes
 
 Shapes: N images, C channels, H rows, W columns.
@@ -23,15 +24,15 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from os.path import relpath
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter
+from pydantic import JsonValue, TypeAdapter
 
 from chtexp.errors import Unavailable, UserError
-from chtexp.pictures.found import Found, Pictures
+from chtexp.pictures.found import Found, Part, Pictures
+from chtexp.pictures.record import FileSeen, Record, Stamp, checksum, listing_of
 from chtexp.pictures.source import ImageSource
-from chtexp.pictures.split import TEST_FRACTION, learned_from
+from chtexp.pictures.split import TEST_FRACTION, split_of
 from chtexp.store import Damaged
 from chtexp.store.files import read_as, write_atomically, write_json
 from chtexp.system.locks import locked_if_possible
@@ -39,63 +40,6 @@ from chtexp.system.patience import said_if_slow
 
 ADVICE = "set CHTEXP_CACHE or paths.cache to a folder that prepared images may be written to"
 PLAIN = re.compile(r"[\w./~@+-]+")  # what needs no quotes in an override
-Stamp = tuple[int, int]  # of a file: bytes, and when it was last written, in nanoseconds
-
-
-class FileSeen(BaseModel):
-    """A file as it was when it was read.
-
-    Attributes:
-        bytes: its size.
-        written: when it was last written, in nanoseconds.
-        sha256: of its content.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    bytes: int
-    written: int
-    sha256: str
-
-
-class Record(BaseModel):
-    """What was measured of images.
-
-    Attributes:
-        version: of this form.
-        source: the kind of source.
-        asked: how they were asked for.
-        measured: when, as an ISO date.
-        classes: their names, by label.
-        train_counts, test_counts: images of each class.
-        shape: channels, rows, columns.
-        mean, std: of the training pixels of each channel, in [0, 1].
-        fingerprint: of pixels, labels, split and order.
-        split: how the test split came about, in words.
-        notes: what else a person should know, in words.
-        revision: of the data set, where its place keeps several.
-        libraries: versions of those that decoded the images.
-        listing: a hash of names, sizes and times of all files.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    version: Literal[1] = 1
-    source: str
-    asked: dict[str, JsonValue]
-    measured: str
-    classes: tuple[str, ...]
-    train_counts: tuple[int, ...]
-    test_counts: tuple[int, ...]
-    shape: tuple[int, int, int]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    fingerprint: str
-    split: str
-    notes: tuple[str, ...]
-    revision: str | None
-    libraries: dict[str, str]
-    listing: str
 
 
 class FilesChanged(UserError):
@@ -166,7 +110,7 @@ class Kept:
             if place is None or not place.exists():
                 return known
             stamps = self._stamps()
-            if _listing(stamps) != known.listing:
+            if listing_of(stamps) != known.listing:
                 known = self._same_after_all(known, stamps)
             return known
 
@@ -182,7 +126,7 @@ class Kept:
         with self._mine():
             kept = self._loaded()
             if kept is None or kept.fingerprint() != fingerprint:
-                pictures, _ = self._read()
+                pictures = Pictures.of(*self._read()[1])
                 found = pictures.fingerprint()
                 if found != fingerprint:
                     raise UserError(
@@ -220,8 +164,8 @@ class Kept:
     def _mine(self) -> Iterator[None]:
         """One process at a time; whatever the disk refuses is one line."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with locked_if_possible(self.folder / ".lock"):
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            with locked_if_possible(self.folder.with_name(f".{self.folder.name}.lock")):
                 yield
         except OSError as error:
             raise Unavailable(f"{error.filename or self.folder}: {error.strerror or error}; {ADVICE}") from None
@@ -235,7 +179,7 @@ class Kept:
 
     def _loaded(self) -> Pictures | None:
         try:
-            with np.load(self.folder / "images.npz", allow_pickle=False) as file:
+            with (self.folder / "images.npz").open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 return Pictures(**{name: file[name] for name in file})
         except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error):
             return None  # not there, or damaged: the images are read again
@@ -256,7 +200,7 @@ class Kept:
         place = self.source.place or Path()
         base = place.parent if place.is_file() else place
         return {
-            name: FileSeen(bytes=size, written=written, sha256=_checksum(base / name))
+            name: FileSeen(bytes=size, written=written, sha256=checksum(base / name))
             for name, (size, written) in stamps.items()
         }
 
@@ -273,30 +217,35 @@ class Kept:
             "added": [name for name in now if name not in before],
             "removed": [name for name in before if name not in now],
         }
-        said = [f"{len(names)} {what} ({min(names)}{', ...' if names[1:] else ''})" for what, names in changes.items() if names]
+        said = [
+            f"{len(names)} {what} ({min(names)}{', ...' if names[1:] else ''})"
+            for what, names in changes.items()
+            if names
+        ]
         if said:
             raise FilesChanged(
                 f"the images in {self._where} are not those that were measured on {known.measured[:10]}: {', '.join(said)}",
                 self,
             )
-        if _listing(stamps) == known.listing:
+        if listing_of(stamps) == known.listing:
             return known
-        known = known.model_copy(update={"listing": _listing(stamps)})
+        known = known.model_copy(update={"listing": listing_of(stamps)})
         with suppress(OSError):  # a cache that this person may only read: the next start compares again
             self._keep_record(known, now)
         return known
 
     def _measure(self) -> Record:
         stamps = self._stamps()
-        pictures, found = self._read()
+        found, (train, test) = self._read()
+        pictures = Pictures.of(train, test)
         with said_if_slow(f"measuring the images of {self._where}"):
             measures = pictures.measures()
             seen = self._seen(stamps)
-        classes = len(found.classes)
-        train, test = (
-            tuple(int(count) for count in np.bincount(labels, minlength=classes))
-            for labels in (pictures.train_labels, pictures.test_labels)
+        counts = (
+            tuple(int(count) for count in np.bincount(part.labels, minlength=len(found.classes)))
+            for part in (train, test)
         )
+        train_counts, test_counts = counts
         fraction = self.source.test_fraction or TEST_FRACTION
         channels, rows, columns = pictures.train_images.shape[1:]
         record = Record(
@@ -304,8 +253,8 @@ class Kept:
             asked=self.asked,
             measured=datetime.now(UTC).isoformat(timespec="seconds"),
             classes=found.classes,
-            train_counts=train,
-            test_counts=test,
+            train_counts=train_counts,
+            test_counts=test_counts,
             shape=(channels, rows, columns),
             mean=measures.mean,
             std=measures.std,
@@ -314,28 +263,28 @@ class Kept:
             notes=found.notes,
             revision=found.revision,
             libraries={library: version(library) for library in ("pillow", "numpy")},
-            listing=_listing(stamps),
+            listing=listing_of(stamps),
         )
         self._keep_images(pictures)
+        write_json(self.folder / "split.json", {"train": list(train.names), "test": list(test.names)})
         self._keep_record(record, seen)
         return record
 
-    def _read(self) -> tuple[Pictures, Found]:
+    def _read(self) -> tuple[Found, tuple[Part, Part]]:
+        """What the source gives, and what is learned from and tested on."""
         with said_if_slow(f"reading the images of {self._where}, once"):
             found = self.source.read()
-            return learned_from(found, self.source.test_fraction), found
+            return found, split_of(found, self.source.test_fraction)
 
     def _keep_images(self, pictures: Pictures) -> None:
-        write_atomically(self.folder / "images.npz", lambda file: np.savez(file, **pictures.arrays()))
+        write_atomically(
+            self.folder / "images.npz", lambda file: np.savez(file, allow_pickle=False, **pictures.arrays())
+        )
 
     def _keep_record(self, record: Record, seen: Mapping[str, FileSeen]) -> None:
         """The record last: what it speaks of is there."""
         write_json(self.folder / "files.json", TypeAdapter(dict[str, FileSeen]).dump_python(dict(seen), mode="json"))
         write_json(self.folder / "record.json", record.model_dump(mode="json"))
-
-
-def _listing(stamps: Mapping[str, Stamp]) -> str:
-    return hashlib.sha256(json.dumps(sorted(stamps.items())).encode()).hexdigest()
 
 
 def _as_typed(value: JsonValue) -> str:
@@ -346,8 +295,3 @@ def _as_typed(value: JsonValue) -> str:
         escaped = value.replace("\\", "\\\\").replace("'", "\\'")
         return f"'{escaped}'"
     return str(value)
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

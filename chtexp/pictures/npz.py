@@ -17,7 +17,7 @@ from pydantic import field_validator
 
 from chtexp.errors import Unavailable, UserError
 from chtexp.pictures.decode import resized
-from chtexp.pictures.found import Found, Labels, Part, Pixels
+from chtexp.pictures.found import Found, Part, Pixels
 from chtexp.pictures.source import ImageSource, absolute
 
 Names = tuple[str, str]  # of the arrays of a split: images, labels
@@ -67,9 +67,12 @@ class NpzFile(ImageSource):
         """Read all arrays, none of which may be pickled."""
         self.files()
         try:
-            with np.load(self.root, allow_pickle=False) as file:
-                if not isinstance(file, Mapping):
-                    raise UserError(f"{self.root} is no .npz file, but a single array: save images and labels by np.savez")
+            with self.root.open("rb") as raw:
+                file = np.load(raw, allow_pickle=False)
+                if isinstance(file, np.ndarray):
+                    raise UserError(
+                        f"{self.root} is no .npz file, but a single array: save images and labels by np.savez"
+                    )
                 return self._of(file)
         except (ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
             if isinstance(error, UserError):
@@ -92,29 +95,39 @@ class NpzFile(ImageSource):
                 "train_labels, or images and labels"
             )
         wanted = [trains[0], *tests[:1]]
-        images = [self._images(file[name], name) for name, _ in wanted]
+        images = [self._images(file[name], self._called(name)) for name, _ in wanted]
         if len({some.shape[1:] for some in images}) > 1:
             raise UserError(
                 f"{self.root}: images of {wanted[0][0]} are {_shape(images[0])} and those of {wanted[1][0]} {_shape(images[1])} "
                 "(channels x rows x columns): they must be alike, or be brought to one data.size"
             )
-        labels = [_labels(file[name], name, len(some)) for (_, name), some in zip(wanted, images, strict=True)]
+        labels = [
+            _labels(file[name], self._called(name), len(some)) for (_, name), some in zip(wanted, images, strict=True)
+        ]
         values = np.unique(labels[0])
         for (_, name), of_test in zip(wanted[1:], labels[1:], strict=True):
             if len(others := np.setdiff1d(of_test, values)):
-                raise UserError(f"class {others[0]!s} is in {name} and not in {wanted[0][1]}, which has {_some(values)}")
+                raise UserError(
+                    f"class {others[0]!s} is in {self._called(name)} and not in {wanted[0][1]}, which has {_some(values)}"
+                )
         parts = [
             Part(some, np.searchsorted(values, each).astype(np.int64), [str(index) for index in range(len(each))])
             for some, each in zip(images, labels, strict=True)
         ]
-        unused = tuple(f"{name} in {self.root} is not used" for pair in (*trains[1:], *tests[1:]) for name in pair)
+        unused = tuple(f"{self._called(name)} is not used" for pair in (*trains[1:], *tests[1:]) for name in pair)
         return Found(parts[0], parts[1] if tests else None, tuple(str(value) for value in values), unused)
+
+    def _called(self, name: str) -> str:
+        """An array, for messages."""
+        return f"{name} of {self.root}"
 
     def _images(self, array: NDArray[np.generic], name: str) -> Pixels:
         """uint8 [N, C, H, W], of the size and the channels that were asked for."""
         if array.dtype != np.uint8:
             advice = "(x * 255).round().astype('uint8') if x is from 0 to 1"
-            raise UserError(f"{name} is of {array.dtype}: images must be of uint8, 0 to 255; convert them, e.g. {advice}")
+            raise UserError(
+                f"{name} is of {array.dtype}: images must be of uint8, 0 to 255; convert them, e.g. {advice}"
+            )
         pixels = resized(np.ascontiguousarray(self._channels_first(array.view(np.uint8), name)), self.size)
         if self.channels in (None, pixels.shape[1]):
             return pixels
@@ -123,7 +136,9 @@ class NpzFile(ImageSource):
         if pixels.shape[1] == 3:
             red, green, blue = (pixels[:, channel].astype(np.uint32) for channel in range(3))
             return ((red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16).astype(np.uint8)[:, None]  # as Pillow
-        raise UserError(f"data.channels={self.channels}, but {name} has {pixels.shape[1]} channels: leave data.channels out")
+        raise UserError(
+            f"data.channels={self.channels}, but {name} has {pixels.shape[1]} channels: leave data.channels out"
+        )
 
     def _channels_first(self, array: Pixels, name: str) -> Pixels:
         if array.ndim == 3 and self.layout is None and len(array):

@@ -1,6 +1,6 @@
 """A source of images: where they lie, what is made of them, and how they are read. The kinds of sources are `SOURCES`.
 
-A new kind is a subclass of `ImageSource`, put into `SOURCES` by its name, and a `conf/data/<name>.yaml` that says `source: <name>`.
+A new kind is a subclass of `ImageSource`, put into `SOURCES` by its name, and a `conf/data/<name>.yaml` with `source: <name>`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
 
 from chtexp.pictures.found import Found
 
-Size = Annotated[
-    tuple[PositiveInt, PositiveInt],
-    BeforeValidator(lambda value: (value, value) if isinstance(value, int) else value),
-]
+
+def _rows_and_columns(value: object) -> object:
+    if isinstance(value, int):
+        return value, value
+    if value is None or (isinstance(value, list | tuple) and len(value) == 2):
+        return value
+    raise ValueError(f"must be a number of pixels, e.g. 32, or [rows,columns], not {value!r}")
+
+
+Size = Annotated[tuple[PositiveInt, PositiveInt] | None, BeforeValidator(_rows_and_columns)]
 
 
 class ImageSource(BaseModel):
@@ -29,7 +35,7 @@ class ImageSource(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    size: Size | None = None
+    size: Size = None
     channels: Literal[1, 3] | None = None
     test_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
 

@@ -1,6 +1,6 @@
 """Which images are held out for the test, and in which order all stand: a pure function of their names.
 
-Neither the order in which a file system lists them nor a seed takes part, so a split is the same whenever and wherever it is made.
+Neither the order in which a file system lists them nor a seed takes part: a split is the same whenever and wherever it is made.
 
 Shapes: N images, C channels, H rows, W columns.
 """
@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chtexp.errors import UserError
-from chtexp.pictures.found import Found, Labels, Part, Pictures
+from chtexp.pictures.found import Found, Labels, Part
 
 TEST_FRACTION = 0.2  # where nothing else is asked for
 
 
-def learned_from(found: Found, test_fraction: float | None) -> Pictures:
+def split_of(found: Found, test_fraction: float | None) -> tuple[Part, Part]:
     """Split what was found, where it is not split already, and put it in order.
 
     The order mixes the classes, so that the first so many images of a split are a fair sample of it.
@@ -28,6 +28,9 @@ def learned_from(found: Found, test_fraction: float | None) -> Pictures:
     Args:
         found: the images.
         test_fraction: the part of each class that is held out for the test; None: TEST_FRACTION.
+
+    Returns:
+        The images to learn from, and those to test on.
 
     Raises:
         UserError: fewer than two classes, a class without training images, a class of the test split that the training split does
@@ -40,8 +43,7 @@ def learned_from(found: Found, test_fraction: float | None) -> Pictures:
         train, test = _chosen(train, np.flatnonzero(~held)), _chosen(train, np.flatnonzero(held))
     elif test_fraction is not None:
         raise UserError("data.test_fraction is for images without a test split, and these have one: leave it out")
-    train, test = (_chosen(part, _order(part.names)) for part in (train, test))
-    return Pictures(train.images, train.labels, test.images, test.labels)
+    return _chosen(train, _order(train.names)), _chosen(test, _order(test.names))
 
 
 def held_out(names: Sequence[str], labels: Labels, fraction: float) -> NDArray[np.bool_]:
@@ -85,7 +87,7 @@ def _check_classes(found: Found) -> None:
     for name, count in zip(found.classes, trained, strict=True):
         if count == 1 and found.test is None:
             raise UserError(
-                f"class '{name}' has one image, and of each class one at least is held out to test on: add images, or give a test split"
+                f"class '{name}' has one image, and one at least of each is held out to test on: add images, or a test split"
             )
         if not count:
             raise UserError(f"class '{name}' has no training image: leave it out of the test split, or add some")

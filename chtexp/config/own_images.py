@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from chtexp.pictures.kept import Kept
 
 CHOSEN = ("family", "name", "augment", "mlp_hidden", "stands_in_for")  # keys of data that say nothing of how to read it
+
+
+Images = Callable[[Mapping[str, object], Path], dict[str, object]]  # `measured_images`
 
 
 class OwnImages(Description):
@@ -74,6 +78,19 @@ def measured_images(data: Mapping[str, object], cache: Path) -> dict[str, object
             "revision": record.revision,
         },
     }
+
+
+def measured_once() -> Images:
+    """Make a `measured_images` that looks once at each data set, for a command that describes many runs."""
+    known: dict[str, dict[str, object]] = {}
+
+    def images(data: Mapping[str, object], cache: Path) -> dict[str, object]:
+        key = json.dumps([data, str(cache)], sort_keys=True, default=str)
+        if key not in known:
+            known[key] = measured_images(data, cache)
+        return known[key]
+
+    return images
 
 
 def kept_images(own: OwnImages, cache: Path) -> Kept:

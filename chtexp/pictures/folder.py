@@ -30,14 +30,14 @@ class Classes(NamedTuple):
 
     Attributes:
         folder: that holds a folder of each class.
-        files: of each class, sorted.
+        files: of each class, sorted; as strings, for there may be many.
     """
 
     folder: Path
-    files: Mapping[str, Sequence[Path]]
+    files: Mapping[str, Sequence[str]]
 
     @property
-    def paths(self) -> list[Path]:
+    def paths(self) -> list[str]:
         """All files, by class."""
         return [path for name in sorted(self.files) for path in self.files[name]]
 
@@ -45,7 +45,7 @@ class Classes(NamedTuple):
         """Give the decoded images of `paths`, uint8 [N, C, H, W], their labels and names."""
         each = sorted(self.files)
         labels = np.repeat([classes.index(name) for name in each], [len(self.files[name]) for name in each])
-        names = [path.relative_to(self.folder).as_posix() for path in self.paths]
+        names = [path[len(str(self.folder)) + 1 :] for path in self.paths]
         return Part(images, labels.astype(np.int64), names)
 
 
@@ -88,7 +88,7 @@ class ImageFolder(ImageSource):
         """The folder's name."""
         return self.root.name or "images"
 
-    def files(self) -> list[Path]:
+    def files(self) -> list[str]:
         """List the images of all classes and splits that are used."""
         layout = layout_of(self.root)
         return [*layout.train.paths, *(layout.test.paths if layout.test else [])]
@@ -97,7 +97,7 @@ class ImageFolder(ImageSource):
         """Read all images. Both splits are decoded together, so that they have one size and as many channels."""
         layout = layout_of(self.root)
         classes = tuple(sorted(layout.train.files))
-        pixels, notes = decoded([Encoded(str(path), path) for path in self.files()], self.size, self.channels)
+        pixels, notes = decoded([Encoded(path, Path(path)) for path in self.files()], self.size, self.channels)
         trained = len(layout.train.paths)
         train = layout.train.part(pixels[:trained], classes)
         test = layout.test.part(pixels[trained:], classes) if layout.test else None
@@ -176,12 +176,14 @@ def _folders(folder: Path) -> list[str]:
     )
 
 
-def _images(folder: Path) -> list[Path]:
+def _images(folder: Path) -> list[str]:
     """All images below a folder, sorted; what is hidden is left out."""
     found = []
     for here, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
         folders[:] = [name for name in folders if not name.startswith(".") and name not in NOT_MEANT]
-        found += [Path(here, name) for name in names if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
+        found += [
+            os.path.join(here, name) for name in names if name.lower().endswith(SUFFIXES) and not name.startswith(".")
+        ]
     return sorted(found)
 
 

@@ -68,14 +68,14 @@ class HubImages(ImageSource):
         """The last part of the repository's name."""
         return self.repository.rpartition("/")[2] or "images"
 
-    def files(self) -> list[Path]:
+    def files(self) -> list[str]:
         """List the files of a local folder; of a data set on the hub there are none."""
         if self.place is None:
             return []
         if not self.place.is_dir():
             raise UserError(f"data.repository {self.place} is no folder: it must be one, or OWNER/NAME on the hub")
         return sorted(
-            path
+            str(path)
             for path in self.place.rglob("*")
             if path.is_file() and not any(part.startswith(".") for part in path.relative_to(self.place).parts)
         )

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shlex
 import zipfile
@@ -22,7 +23,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from os.path import relpath
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +160,12 @@ class Kept:
         place = self.source.place
         return str(place if place is not None else self.source.title)
 
+    @property
+    def _base(self) -> Path:
+        """The folder that names of files begin at."""
+        place = self.source.place or Path("/")
+        return place.parent if place.is_file() else place
+
     @contextmanager
     def _mine(self) -> Iterator[None]:
         """One process at a time; whatever the disk refuses is one line."""
@@ -185,22 +191,18 @@ class Kept:
             return None  # not there, or damaged: the images are read again
 
     def _stamps(self) -> dict[str, Stamp]:
-        """Size and time of each file, by its name below the place."""
-        place = self.source.place
-        stamps = {}
+        """Size and time of each file, by its name below `_base`."""
+        stamps, skipped = {}, len(str(self._base)) + 1
         for path in self.source.files():
-            status = path.stat()
-            name = path.name if path == place else relpath(path, place) if place else str(path)
+            status, name = os.stat(path), path[skipped:]
             if not name.isprintable():
-                raise UserError(f"the name of {name!r} in {place} has characters that cannot be printed: rename it")
+                raise UserError(f"the name of {path!r} has characters that cannot be printed: rename it")
             stamps[name] = (status.st_size, status.st_mtime_ns)
         return stamps
 
     def _seen(self, stamps: Mapping[str, Stamp]) -> dict[str, FileSeen]:
-        place = self.source.place or Path()
-        base = place.parent if place.is_file() else place
         return {
-            name: FileSeen(bytes=size, written=written, sha256=checksum(base / name))
+            name: FileSeen(bytes=size, written=written, sha256=checksum(self._base / name))
             for name, (size, written) in stamps.items()
         }
 

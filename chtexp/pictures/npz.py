@@ -56,12 +56,12 @@ class NpzFile(ImageSource):
         """The file's name, without its suffix."""
         return self.root.stem
 
-    def files(self) -> list[Path]:
+    def files(self) -> list[str]:
         """List the file."""
         if not self.root.is_file():
             what = "is no file" if self.root.exists() else "is not there"
             raise UserError(f"data.root {self.root} {what}: it must be an .npz file of images and labels")
-        return [self.root]
+        return [str(self.root)]
 
     def read(self) -> Found:
         """Read all arrays, none of which may be pickled."""

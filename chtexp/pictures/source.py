@@ -49,7 +49,7 @@ class ImageSource(BaseModel):
         """The name of the data set, if the person gives it none."""
         raise NotImplementedError
 
-    def files(self) -> list[Path]:
+    def files(self) -> list[str]:
         """List the files that are read; a later change of one is noticed.
 
         Raises:

@@ -10,7 +10,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "code.md"
 ORDER = (  # from the top of the house to its foundations
     *("cli", "paper", "bench", "launch", "report", "run", "trained", "cost", "build", "train", "tasks"),
-    *("sparse", "topology", "models", "data", "integrations", "distributed", "plugins", "config", "store", "system"),
+    *("sparse", "topology", "models", "data", "integrations", "distributed", "plugins", "config", "pictures"),
+    *("store", "system"),
 )
 
 

@@ -32,7 +32,8 @@ def blocks(page: str) -> list[tuple[str, str]]:
 def follow(page: str, folder: Path) -> list[str]:
     """Write the files of a page, run its commands, and return what each printed."""
     printed = []
-    environment = {**os.environ, "CHTEXP_RUNS": str(folder / "runs"), "OMP_NUM_THREADS": "1"}
+    own = {"CHTEXP_RUNS": str(folder / "runs"), "CHTEXP_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, **own}
     for mark, content in blocks(page):
         if mark != "sh run":
             path = folder / mark.partition(" ")[2]

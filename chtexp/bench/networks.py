@@ -64,10 +64,9 @@ class Network:
 
 
 def network_names() -> list[str]:
-    """List the data sets that a network can be for: those of images."""
-    return sorted(
-        path.stem for path in (conf_dir() / "data").glob("*.yaml") if read_yaml(path).get("family") == "images"
-    )
+    """List the data sets that a network can be for: those of images, whose files say what shape these have."""
+    contents = {path.stem: read_yaml(path) for path in (conf_dir() / "data").glob("*.yaml")}
+    return sorted(name for name, said in contents.items() if said.get("family") == "images" and "shape" in said)
 
 
 def check_network(name: str) -> str:

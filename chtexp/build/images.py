@@ -17,7 +17,8 @@ from chtexp.build.builder import sgd
 from chtexp.config.images import ImageClassificationRecipe, ImageDataConfig
 from chtexp.config.models import MLPConfig
 from chtexp.config.run import Run
-from chtexp.data import Origin, load_images, prepare_images
+from chtexp.data import ImageData, Origin, load_images, prepare_images
+from chtexp.data.own_images import load_own_images, prepare_own_images
 from chtexp.distributed.group import ALONE, Processes
 from chtexp.tasks import Built, ImageClassification, Task
 from chtexp.tasks.image_classification import build_mlp
@@ -39,7 +40,7 @@ class ImageBuilder:
 
     def task(self, root: Path | None, device: torch.device, processes: Processes = ALONE) -> tuple[Task, Origin]:
         """Load the data and make the task."""
-        images = load_images(self.data.name, root)
+        images = self._load(root)
         task = ImageClassification(
             self.recipe,
             self.data,
@@ -61,8 +62,16 @@ class ImageBuilder:
         return linear(rate.start, rate.end, rate.until, total_steps)
 
     def prepare(self) -> None:
-        """Fetch and prepare the data."""
-        prepare_images(self.data.name, self.run.paths.data)
+        """Fetch and prepare the data. Of images of one's own every byte is compared with what was measured."""
+        if self.data.own:
+            prepare_own_images(self.data.name, self.data.own, self.run.paths.prepared)
+        else:
+            prepare_images(self.data.name, self.run.paths.data)
+
+    def _load(self, root: Path | None) -> ImageData:
+        if self.data.own:
+            return load_own_images(self.data.name, self.data.own, self.run.paths.prepared)
+        return load_images(self.data.name, root)
 
     def example_loss(self, model: nn.Module, processes: int) -> Callable[[], Tensor]:
         """Make a forward pass on example data."""

@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from threading import Timer
 from typing import Any, NoReturn
 
 from chtexp.config.compose import compose_runs_folder
@@ -21,9 +19,9 @@ from chtexp.paper.plan import PlannedRun, plan_runs
 from chtexp.store import Condition, RunFolder, condition, is_conducted
 from chtexp.store.collection import SUFFIXES
 from chtexp.store.many import many_records
+from chtexp.system.patience import said_if_slow as said_if_slow
 
 EXIT_FAILURE, EXIT_INTERRUPTED = 1, 130
-SLOW_SECONDS = 1.0
 
 
 class Parser(argparse.ArgumentParser):
@@ -255,25 +253,6 @@ def conditions(folders: Sequence[RunFolder]) -> list[Condition]:
     queue, conducted = queue_of(folders), cache(is_conducted)
     with many_records():
         return [condition(folder, queue, conducted) for folder in folders]
-
-
-@contextmanager
-def said_if_slow(doing: str) -> Iterator[None]:
-    """Tell the person at the terminal what is going on, once it has taken a second.
-
-    Args:
-        doing: what is going on, in words.
-    """
-    if not sys.stderr.isatty():
-        yield
-        return
-    timer = Timer(SLOW_SECONDS, lambda: print(f"{doing} ...", file=sys.stderr, flush=True))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def exit_code_of(runs: Sequence[Run]) -> int:

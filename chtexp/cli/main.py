@@ -11,6 +11,7 @@ from importlib import import_module
 
 from chtexp import __version__
 from chtexp.cli.common import EXIT_FAILURE, EXIT_INTERRUPTED, Parser, add_plugin, name_plugins, take_results
+from chtexp.config.reader import at_home
 from chtexp.errors import MISTAKE, UserError, unknown
 from chtexp.system.cores import share_cores
 from chtexp.system.signals import Stopped
@@ -66,7 +67,7 @@ def _command(typed: list[str]) -> int:
     if not typed or typed[0].startswith("-"):
         _overview().parse_args(typed)
         raise UserError("name a command; chtexp --help lists them")
-    name, *rest = typed
+    name, *rest = at_home(typed)
     if name not in COMMANDS:
         raise unknown("command", name, COMMANDS)
     command = import_module(f"chtexp.cli.{name}")

@@ -35,7 +35,7 @@ def check_parts(values: Mapping[str, object]) -> None:
         others = [family for family in FAMILIES if said == (family.task if part == "task" else family.model)]
         if others and home not in others:
             raise UserError(
-                f"{part} {said} does not fit data {_said(data, 'name')}: choose another {part} "
+                f"{part} {said} does not fit data {_said(data, 'name') or _said(data, 'source')}: choose another {part} "
                 f"({', '.join(_files(part, own))}), or other data ({', '.join(_data_of(others[0]))})"
             )
 

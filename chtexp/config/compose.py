@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import shlex
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,8 +20,10 @@ from chtexp.config.compatibility import check_parts
 from chtexp.config.explanations import dotted_choice, explain
 from chtexp.config.launcher import SweepSettings, describe_sweep
 from chtexp.config.plugins import plugins_named
+from chtexp.config.own_images import Images, are_own_images, measured_images, measured_once
 from chtexp.config.reader import ROOT, composed
-from chtexp.config.run import Run, describe_run
+from chtexp.config.run import Paths, Run, describe_run
+from chtexp.config.typed import describe
 from chtexp.errors import UserError
 
 T = TypeVar("T")
@@ -49,6 +52,7 @@ class Composer:
     def __init__(self, config_dir: Path | None = None) -> None:
         self.config_dir = config_dir
         self._of_choices: dict[tuple[str, ...], DictConfig] = {}
+        self._images = measured_once()
 
     def run(self, overrides: Sequence[str]) -> Run:
         """Compose the run that overrides describe.
@@ -69,7 +73,7 @@ class Composer:
             config = copy.deepcopy(self._of_choices[choices])
             for override in OverridesParser.create().parse_overrides(values):
                 OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
-            return run_of(config)
+            return run_of(config, self._images)
         except (HydraException, OmegaConfBaseException, UserError):
             return compose_run(overrides, self.config_dir)  # which says what is wrong
 
@@ -203,7 +207,8 @@ def check_sweep(overrides: Sequence[str], config_dir: Path | None = None) -> lis
         batches = BasicSweeper.split_arguments(own, None)
     except HydraException as error:
         raise explain(error) from None
-    return [compose_run([*for_hydra, *arguments], config_dir) for batch in batches for arguments in batch]
+    describe_one = partial(run_of, images=measured_once())
+    return [_explained(describe_one, [*for_hydra, *words], config_dir) for batch in batches for words in batch]
 
 
 def compose_sweep(overrides: Sequence[str], config_dir: Path | None = None) -> SweepSettings:
@@ -225,11 +230,16 @@ def compose_sweep(overrides: Sequence[str], config_dir: Path | None = None) -> S
     return describe_sweep({key: value for key, value in values.items() if key != "hydra"})
 
 
-def run_of(config: DictConfig) -> Run:
+def run_of(config: DictConfig, images: Images = measured_images) -> Run:
     """Describe the run of a composed configuration.
 
+    Args:
+        config: the configuration.
+        images: describes images of one's own.
+
     Raises:
-        UserError: parts that do not fit each other, a reference to nothing, a wrong value.
+        UserError: parts that do not fit each other, a reference to nothing, a wrong value, or images of one's own with which
+            something is wrong.
     """
     check_parts(_plain(config))  # before a model looks for widths that its data do not have
     try:
@@ -237,7 +247,15 @@ def run_of(config: DictConfig) -> Run:
     except OmegaConfBaseException as error:
         raise explain(error) from None
     values.pop("hydra", None)
+    data = values.get("data")
+    if are_own_images(data):
+        paths = describe(Paths, _mapping(values.get("paths")), "paths")
+        values["data"] = images(_mapping(data), paths.prepared)
     return describe_run(values)
+
+
+def _mapping(value: object) -> dict[str, object]:
+    return {str(key): item for key, item in value.items()} if isinstance(value, dict) else {}
 
 
 def _plain(config: DictConfig, *, resolve: bool = False) -> dict[str, object]:

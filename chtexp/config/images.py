@@ -10,6 +10,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from chtexp.config.budget import Budget
 from chtexp.config.learning_rates import LearningRate
 from chtexp.config.optimizers import Sgd
+from chtexp.config.own_images import OwnImages
 from chtexp.config.typed import Description
 from chtexp.errors import UserError
 
@@ -29,6 +30,7 @@ class ImageDataConfig(Description):
         augment: what is done to training images.
         mlp_hidden: widths of the paper's MLP on it.
         stands_in_for: the data set of the paper whose cells this one fills, marked, where it is asked for by name.
+        own: of images of one's own: where they were found, and what was measured. Their name is no part of what they are.
     """
 
     family: Literal["images"] = Field(default="images", json_schema_extra={"identity": False})
@@ -42,6 +44,18 @@ class ImageDataConfig(Description):
     augment: Literal["none", "crop_flip"] = "none"
     mlp_hidden: tuple[PositiveInt, ...] = Field(default=(), json_schema_extra={"identity": False})
     stands_in_for: str | None = Field(default=None, json_schema_extra={"identity": False})
+    own: OwnImages | None = None
+
+    @property
+    def key(self) -> str:
+        """What random draws about the data set are named by: the same wherever it lies."""
+        return self.own.fingerprint if self.own else self.name
+
+    def identifies(self, field: str) -> bool:
+        """Tell whether a field makes the data what they are: the name does, except of images of one's own."""
+        if field in ("name", "own"):
+            return (field == "own") == (self.own is not None)
+        return super().identifies(field)
 
     @model_validator(mode="after")
     def _one_number_a_channel(self) -> ImageDataConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,10 +32,20 @@ def composed(root: str, overrides: Sequence[str], *, with_hydra: bool = False) -
     """
     try:
         with _hydra():
-            return compose(root, overrides=list(overrides), return_hydra_config=with_hydra)
+            return compose(root, overrides=at_home(overrides), return_hydra_config=with_hydra)
     except (ValueError, TypeError, AttributeError, AssertionError, LookupError) as error:
         # of Hydra itself, which checks some of what is typed with these
         raise UserError(f"cannot compose {' '.join(overrides)}: {one_line(error)}") from None
+
+
+def at_home(overrides: Sequence[str]) -> list[str]:
+    """Put the home folder in the place of `~/` at the beginning of a value, which Hydra cannot read.
+
+    Args:
+        overrides: in Hydra's syntax.
+    """
+    home = os.path.expanduser("~").replace("\\", "\\\\")
+    return [re.sub(r"(?<=[=,\[])~(?=/|$)", home, override) for override in overrides]
 
 
 def choices(root: str, overrides: Sequence[str]) -> dict[str, str]:

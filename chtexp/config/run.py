@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Protocol
@@ -71,6 +72,12 @@ class Paths(Description):
         if value in (None, ""):
             raise ValueError("must name a folder, e.g. paths.runs=runs")
         return value
+
+    @property
+    def prepared(self) -> Path:
+        """The root of what is prepared of data that may lie anywhere: `cache`, `data`, or the person's own cache folder."""
+        own = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "chtexp"
+        return (self.cache or self.data or own).expanduser()
 
     def resolved(self) -> Paths:
         """The same folders as absolute paths."""

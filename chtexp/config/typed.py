@@ -16,6 +16,17 @@ class Description(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
+    def identifies(self, field: str) -> bool:
+        """Tell whether a field makes the description what it is.
+
+        Fields marked `json_schema_extra={"identity": False}` do not, since they only help to write other fields.
+
+        Args:
+            field: the name of the field.
+        """
+        extra = type(self).model_fields[field].json_schema_extra
+        return not (isinstance(extra, dict) and extra.get("identity") is False)
+
 
 Words = Annotated[  # one may stand without brackets
     tuple[str, ...], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
@@ -74,10 +85,8 @@ def _model_at(cls: type[BaseModel], path: list[str]) -> type[BaseModel] | None:
     return cls
 
 
-def identity(description: BaseModel) -> dict[str, object]:
+def identity(description: Description) -> dict[str, object]:
     """Collect the fields that make a description what it is, as plain values.
-
-    Fields marked `json_schema_extra={"identity": False}` are left out, since they only help to write other fields.
 
     Args:
         description: the description.
@@ -86,10 +95,7 @@ def identity(description: BaseModel) -> dict[str, object]:
         The values by field; a description within it is a mapping of its own.
     """
     values: dict[str, object] = dict(description.model_extra or {})
-    for name, field in type(description).model_fields.items():
-        extra = field.json_schema_extra
-        if isinstance(extra, dict) and extra.get("identity") is False:
-            continue
+    for name in filter(description.identifies, type(description).model_fields):
         value = getattr(description, name)
-        values[name] = identity(value) if isinstance(value, BaseModel) else value
+        values[name] = identity(value) if isinstance(value, Description) else value
     return values

@@ -104,7 +104,7 @@ class ImageClassification:
         self.selection = SELECTIONS[recipe.selection]
         self._scale = PixelScale(config.mean, config.std, device)
         self.recipe, self.config, self.seed, self.device = recipe, config, seed, device
-        order = torch.randperm(images.train_labels.numel(), generator=generator(0, "subset", config.name))
+        order = torch.randperm(images.train_labels.numel(), generator=generator(0, "subset", config.key))
         validation = order[: self.length.validation_examples]
         train = order[self.length.validation_examples :][: self.length.train_examples]
         self.train = (images.train_images[train].to(device), images.train_labels[train].to(device))

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from chtexp.cli import common
-from chtexp.cli.common import said_if_slow
+from chtexp.system import patience
+from chtexp.system.patience import said_if_slow
 
 
 class Terminal:
@@ -37,7 +37,7 @@ class Terminal:
 def test_only_what_is_slow_and_looked_at_is_said(watched: bool, seconds: float, said: str, monkeypatch) -> None:
     screen = Terminal(watched=watched)
     monkeypatch.setattr(sys, "stderr", screen)
-    monkeypatch.setattr(common, "SLOW_SECONDS", 0.1)
+    monkeypatch.setattr(patience, "SLOW_SECONDS", 0.1)
     with said_if_slow("reading"):
         time.sleep(seconds)
     time.sleep(0.2)
@@ -46,7 +46,7 @@ def test_only_what_is_slow_and_looked_at_is_said(watched: bool, seconds: float, 
 
 def test_a_report_says_what_it_is_doing(tmp_path: Path) -> None:
     ours, its = pty.openpty()
-    code = "from chtexp.cli import common, main; common.SLOW_SECONDS = 0.05; main()"
+    code = "from chtexp.cli import main; from chtexp.system import patience; patience.SLOW_SECONDS = 0.05; main()"
     command = [sys.executable, "-c", code, "report", "--output", str(tmp_path / "report.html")]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=its, cwd=tmp_path, timeout=240, check=True)
     os.close(its)

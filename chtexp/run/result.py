@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -80,7 +81,7 @@ def summary(
         "pairs": sparsity.pairs,
         "nonzeros": sum(int(parameter.count_nonzero()) for parameter in training.model.parameters()),
         "parameters": sum(parameter.numel() for parameter in training.model.parameters())
-        + sum(layer.linear.in_features * layer.linear.out_features - layer.weight.numel() for layer in sparsity.layers),
+        + sum(math.prod(layer.shape) - layer.weight.numel() for layer in sparsity.layers),
         "execution": dict(executed),
         "flops": {
             "dense": per_position * (sparsity.pairs + dense_weights),

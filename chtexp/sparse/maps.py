@@ -160,6 +160,10 @@ def known_form(linear: LinearMap) -> Form:
 def _refusal(module: nn.Module) -> str | None:
     """Why a module cannot be sparse, as what follows its name; None if it can."""
     kind, form = type(module).__name__, form_of(module)
+    if (
+        form is None and hasattr(nn, kind) and not isinstance(module, getattr(nn, kind))
+    ):  # of the same name, e.g. quantised
+        kind = f"{type(module).__module__}.{kind}"
     if isinstance(module, LazyModuleMixin):
         return f"is a {kind}, whose weight is not there yet: run one batch through the model first"
     if form is None:

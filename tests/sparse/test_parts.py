@@ -73,9 +73,7 @@ def test_every_linear_map_but_the_last_is_sparse() -> None:
     model = perceptron(3, 4, 5, 2)
     assert list(sparse_layers(model, None)) == ["0", "2"]
     assert list(sparse_layers(model, ["4", "0"])) == ["4", "0"]
-    with pytest.raises(
-        UserError, match=r"layer '1' is a ReLU; nn\.Linear, nn\.Conv1d, nn\.Conv2d and"
-    ):
+    with pytest.raises(UserError, match=r"layer '1' is a ReLU; nn\.Linear, nn\.Conv1d, nn\.Conv2d and"):
         sparse_layers(model, ["1"])
     with pytest.raises(UserError, match="named twice"):
         sparse_layers(model, ["0", "0"])

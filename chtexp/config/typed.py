@@ -43,7 +43,7 @@ def describe(cls: type[D], values: Mapping[str, object], where: str = "") -> D:
 def _one_line(cls: type[BaseModel], error: ValidationError, where: str) -> str:
     lines = []
     for problem in error.errors():
-        path = [str(part) for part in problem["loc"]]
+        path = _without_tags(cls, [str(part) for part in problem["loc"]])
         key = ".".join([where, *path] if where else path)
         if problem["type"] == "extra_forbidden":
             owner = _model_at(cls, path[:-1])
@@ -58,6 +58,16 @@ def _one_line(cls: type[BaseModel], error: ValidationError, where: str) -> str:
             )
             lines.append(f"{key} {rule}" + ("" if problem["type"] == "missing" else f", not {problem['input']!r}"))
     return "; ".join(dict.fromkeys(lines))
+
+
+def _without_tags(cls: type[BaseModel], path: list[str]) -> list[str]:
+    """The `path` without the names by which pydantic chose among several descriptions of one field."""
+    for place in range(1, len(path)):
+        owner = _model_at(cls, path[: place - 1])
+        field = owner.model_fields.get(path[place - 1]) if owner else None
+        if field is not None and field.discriminator is not None:
+            return path[:place] + path[place + 1 :]
+    return path
 
 
 def _model_at(cls: type[BaseModel], path: list[str]) -> type[BaseModel] | None:
@@ -77,7 +87,8 @@ def _model_at(cls: type[BaseModel], path: list[str]) -> type[BaseModel] | None:
 def identity(description: BaseModel) -> dict[str, object]:
     """Collect the fields that make a description what it is, as plain values.
 
-    Fields marked `json_schema_extra={"identity": False}` are left out, since they only help to write other fields.
+    Fields marked `json_schema_extra={"identity": False}` are left out, since they only help to write other fields. Those marked
+    `{"identity": "unless default"}` came later: they are left out where they have no effect.
 
     Args:
         description: the description.
@@ -87,9 +98,9 @@ def identity(description: BaseModel) -> dict[str, object]:
     """
     values: dict[str, object] = dict(description.model_extra or {})
     for name, field in type(description).model_fields.items():
-        extra = field.json_schema_extra
-        if isinstance(extra, dict) and extra.get("identity") is False:
+        extra, value = field.json_schema_extra, getattr(description, name)
+        counts = extra.get("identity", True) if isinstance(extra, dict) else True
+        if counts is False or (counts == "unless default" and value == field.default):
             continue
-        value = getattr(description, name)
         values[name] = identity(value) if isinstance(value, BaseModel) else value
     return values

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from chtexp.config.distribution import layer_densities
 from chtexp.config.method import Method
 from chtexp.distributed.group import ALONE, Processes
 from chtexp.errors import UserError
@@ -33,7 +34,6 @@ from chtexp.sparse.cpu.csr import arrange_sequentials
 from chtexp.sparse.cpu.execution import Choice
 from chtexp.sparse.cpu.policy import ExecutionPolicy, on_kernels
 from chtexp.sparse.diagnostics import Overlap, Snapshot, UpdateRecord, update_record
-from chtexp.sparse.distribution import layer_densities
 from chtexp.sparse.initialisation import initial_masks, initialise_weights
 from chtexp.sparse.layer import LinkState, SavedLayer, SparseLayer, check_trained
 from chtexp.sparse.links import Links
@@ -264,6 +264,20 @@ class DynamicSparsity:
     def itop(self) -> float:
         """Return the share of all pairs that were ever a link, in [0, 1]."""
         return self._snapshot.itop
+
+    def mean_links(self) -> dict[str, float]:
+        """Return the number of links of every sparse layer, on average over the steps so far, by name."""
+        held = [(0, self._rewiring.budgets(0))]
+        for record in self.records:
+            densities = [float(record.layers[layer.name]["density"] or 0) for layer in self.layers]  # type: ignore[arg-type]
+            shapes = zip(self._shapes, densities, strict=True)
+            held.append((record.step, [round(math.prod(shape) * density) for shape, density in shapes]))
+        ends = [step for step, _ in held[1:]] + [max(self.steps, 1)]
+        spans = [(links, end - begin) for (begin, links), end in zip(held, ends, strict=True)]
+        return {
+            layer.name: sum(links[index] * steps for links, steps in spans) / max(self.steps, 1)
+            for index, layer in enumerate(self.layers)
+        }
 
     @property
     def executed(self) -> dict[str, str]:

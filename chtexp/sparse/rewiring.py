@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from chtexp.config.distribution import layer_densities
 from chtexp.config.method import Method
 from chtexp.config.schedules import DensitySchedule, soft_exponent, step_at, zeta_at
 from chtexp.errors import UserError
 from chtexp.randomness import generator
 from chtexp.sparse.criteria import link_scores
-from chtexp.sparse.distribution import layer_densities
 from chtexp.sparse.layer import LinkState, SparseLayer
 from chtexp.sparse.links import Links
 from chtexp.sparse.update import keep_highest, keep_highest_overall, regrow, remove

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from chtexp.config.distribution import layer_densities
 from chtexp.errors import UserError
 from chtexp.sparse import (
     DynamicSparsity,
@@ -23,7 +24,6 @@ from chtexp.sparse import (
     portable_weights,
     training_state,
 )
-from chtexp.sparse.distribution import layer_densities
 from chtexp.sparse.wiring import columns_of_neurons, plain_chains, sparse_layers
 from chtexp.topology import Junction, anp, percolate
 
@@ -197,14 +197,14 @@ def test_what_cannot_be_sparse_is_said_by_what_it_is(module: nn.Module, said: st
 
 def test_csr_compact_and_csti_refuse_convolutions() -> None:
     with pytest.raises(
-        UserError, match="csr execution is of nn.Linear alone, and layer '3' is a Conv2d; use execution=d"
+        UserError, match=r"csr execution is of nn\.Linear alone, and layer '3' is a Conv2d; use execution=d"
     ):
         training(sparse_method("set"), network="cnn", execution="csr")
     run = training(sparse_method("set"), network="cnn", execution="auto").run(5)
     assert run.sparsity.executed == {"3": "dense", "6": "dense", "9": "csr"}
-    with pytest.raises(UserError, match="between nn.Linears, and the sparse layers have a Conv2d"):
+    with pytest.raises(UserError, match=r"between nn\.Linears, and the sparse layers have a Conv2d"):
         compact(run.sparsity)
-    with pytest.raises(UserError, match="the columns of layer '3', a Conv2d, are no features .* e.g. brf"):
+    with pytest.raises(UserError, match=r"the columns of layer '3', a Conv2d, are no features .* e\.g\. brf"):
         training(sparse_method("chts_n"), network="cnn", features=normal(9, 24))
 
 
@@ -327,5 +327,5 @@ def test_gpt2_is_trained_sparse_and_resumed_to_the_bit(name: str) -> None:
         assert one.count == round(whole.method.schedule(24, 4).final * one.mask_OI.numel())
     state = dense_weights(portable_weights(whole))
     assert all(torch.equal(state[name], value) for name, value in whole.model.state_dict().items())
-    with pytest.raises(UserError, match="layer 'transformer.h.0.attn.c_attn' is a Conv1D"):
+    with pytest.raises(UserError, match=r"layer 'transformer\.h\.0\.attn\.c_attn' is a Conv1D"):
         sparsify(gpt2(), "set", execution="csr")

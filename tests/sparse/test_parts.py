@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from chtexp.config.distribution import layer_densities
 from chtexp.errors import UserError
 from chtexp.sparse.bits import count, pack, unpack
-from chtexp.sparse.distribution import layer_densities
 from chtexp.sparse.wiring import plain_chains, sparse_layers
 
 from .small_networks import perceptron

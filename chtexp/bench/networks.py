@@ -20,7 +20,7 @@ from chtexp.config.resources import conf_dir, read_yaml
 from chtexp.config.typed import describe
 from chtexp.errors import UserError, unknown
 from chtexp.tasks import Built
-from chtexp.tasks.image_classification import build_mlp
+from chtexp.tasks.image_classification import build_classifier
 
 OptimizerName = Literal["sgd", "adam"]
 
@@ -60,7 +60,7 @@ class Network:
 
     def build(self, seed: int) -> Built:
         """Build the model, dense, with its first weights."""
-        return build_mlp(MLPConfig(hidden=self.hidden), self.data, seed)
+        return build_classifier(MLPConfig(hidden=self.hidden), self.data, seed)
 
 
 def network_names() -> list[str]:

@@ -90,7 +90,7 @@ def _bookkeeping(trainer: Trainer, step_seconds: float, finish: Callable[[], obj
     assert sparsity is not None
     trainer.backward()
     gradients = [layer.weight.grad for layer in sparsity.layers if layer.weight.grad is not None]
-    factors = [layer.factor_OI for layer in sparsity.layers]
+    factors = [layer.factor for layer in sparsity.layers]
 
     @torch.no_grad()
     def bare() -> None:

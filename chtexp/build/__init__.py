@@ -7,7 +7,7 @@ from chtexp.build.images import ImageBuilder
 from chtexp.build.text import TextBuilder
 from chtexp.build.translation import TranslationBuilder
 from chtexp.config.images import ImageClassificationRecipe, ImageDataConfig
-from chtexp.config.models import LlamaConfig, MLPConfig, TransformerConfig
+from chtexp.config.models import ImageNetwork, LlamaConfig, TransformerConfig
 from chtexp.config.run import Run
 from chtexp.config.text import LanguageModellingRecipe, TextDataConfig
 from chtexp.config.translation import TranslationDataConfig, TranslationRecipe
@@ -28,7 +28,7 @@ def builder_of(run: Run) -> Builder:
         TypeError: data, model and task are of different families.
     """
     match run.data, run.model, run.task:
-        case ImageDataConfig() as data, MLPConfig() as network, ImageClassificationRecipe() as recipe:
+        case ImageDataConfig() as data, ImageNetwork() as network, ImageClassificationRecipe() as recipe:
             return ImageBuilder(run, data, network, recipe)
         case TranslationDataConfig() as data, TransformerConfig() as network, TranslationRecipe() as recipe:
             return TranslationBuilder(run, data, network, recipe)

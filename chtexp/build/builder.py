@@ -75,6 +75,7 @@ def sgd(recipe: ImageClassificationRecipe, model: nn.Module) -> torch.optim.Opti
         lr=recipe.learning_rate.start,
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
+        nesterov=settings.nesterov,
         fused=True,
     )
 

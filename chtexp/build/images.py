@@ -15,14 +15,15 @@ from torch.nn.functional import cross_entropy
 
 from chtexp.build.builder import sgd
 from chtexp.config.images import ImageClassificationRecipe, ImageDataConfig
-from chtexp.config.models import MLPConfig
+from chtexp.config.learning_rates import StepDecay
+from chtexp.config.models import ImageNetwork
 from chtexp.config.run import Run
 from chtexp.data import ImageData, Origin, load_images, prepare_images
 from chtexp.data.own_images import load_own_images, prepare_own_images
 from chtexp.distributed.group import ALONE, Processes
 from chtexp.tasks import Built, ImageClassification, Task
-from chtexp.tasks.image_classification import build_mlp
-from chtexp.train.learning_rate import LastUpdate, Rate, linear
+from chtexp.tasks.image_classification import build_classifier
+from chtexp.train.learning_rate import LastUpdate, Rate, linear, steps
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,12 @@ class ImageBuilder:
 
     run: Run
     data: ImageDataConfig
-    network: MLPConfig
+    network: ImageNetwork
     recipe: ImageClassificationRecipe
 
     def model(self) -> Built:
         """Make the network with its first weights."""
-        return build_mlp(self.network, self.data, self.run.seed)
+        return build_classifier(self.network, self.data, self.run.seed)
 
     def task(self, root: Path | None, device: torch.device, processes: Processes = ALONE) -> tuple[Task, Origin]:
         """Load the data and make the task."""
@@ -59,6 +60,8 @@ class ImageBuilder:
     def learning_rate(self, total_steps: int, last_update: LastUpdate) -> Rate:
         """Make the recipe's learning rate."""
         rate = self.recipe.learning_rate
+        if isinstance(rate, StepDecay):
+            return steps(rate.start, rate.factor, rate.at, total_steps)
         return linear(rate.start, rate.end, rate.until, total_steps)
 
     def prepare(self) -> None:

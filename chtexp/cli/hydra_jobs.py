@@ -37,7 +37,7 @@ def job(config: DictConfig) -> float | None:
     )
     try:
         run = run_of(config)
-        if note := note_on_method(here.runtime.choices["method"], run.family, run.data.name):
+        if note := note_on_method(here.runtime.choices["method"], run.model, run.data.name):
             print(f"chtexp: {note}", file=sys.stderr, flush=True)
         reported = execute(run, train_command(list(here.overrides.task), config_dir))["reported"]
         return reported if isinstance(reported, float) else None

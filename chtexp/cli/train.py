@@ -127,7 +127,7 @@ def _search(arguments: list[str], runs: Path) -> int:
 def _train_one(overrides: Sequence[str], config_dir: Path | None) -> int:
     """One run, in this process, composed once."""
     run, method = compose_chosen_run(overrides, config_dir)
-    if note := note_on_method(method, run.family, run.data.name):
+    if note := note_on_method(method, run.model, run.data.name):
         print(f"chtexp: {note}", file=sys.stderr, flush=True)
     if done_already(run):
         return 0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from chtexp.config.families import FAMILIES, Data, Family, Model
+from chtexp.config.images import ImageDataConfig
 from chtexp.config.method import Method, method_names
-from chtexp.config.models import TransformerConfig
+from chtexp.config.models import ImageNetwork, TransformerConfig
 from chtexp.config.resources import conf_dir, defaults_in, read_yaml
 from chtexp.config.translation import TranslationDataConfig
 from chtexp.errors import UserError, unknown
@@ -30,33 +31,45 @@ def check_parts(values: Mapping[str, object]) -> None:
     home = next((family for family in FAMILIES if family.data == name), None)
     if home is None:
         raise unknown("data.family", name, [family.data for family in FAMILIES])
-    for part, own in (("task", home.task), ("model", home.model)):
+    for part in ("task", "model"):
         said = _said(values.get(part), "name")
-        others = [family for family in FAMILIES if said == (family.task if part == "task" else family.model)]
+        others = [family for family in FAMILIES if said in _names(family, part)]
         if others and home not in others:
             raise UserError(
                 f"{part} {said} does not fit data {_said(data, 'name') or _said(data, 'source')}: choose another {part} "
-                f"({', '.join(_files(part, own))}), or other data ({', '.join(_data_of(others[0]))})"
+                f"({', '.join(_files(part, _names(home, part)))}), or other data ({', '.join(_data_of(others[0]))})"
             )
 
 
-def check_method(method: Method, family: Family, data: str) -> None:
-    """Check that a method's topology does not correlate features where the data have none.
+def _names(family: Family, part: str) -> Collection[object]:
+    return [family.task] if part == "task" else list(family.models)
 
-    Args:
-        method: the method.
-        family: the family of the data.
-        data: the name of the data set.
+
+def check_method(method: Method, model: Model, data: Data) -> None:
+    """Check that a method's topology does not correlate features where the network does not see any.
 
     Raises:
-        UserError: the topology correlates features and the family has none.
+        UserError: the topology correlates features, and the inputs of the first sparse layer are none.
     """
-    if method.correlates_features and not family.features:
-        made = [name for name in method_names() if name.rpartition("/")[0] == family.methods]
+    if method.correlates_features and not model.features:
+        images = isinstance(data, ImageDataConfig)
+        what = f"model {model.name}" if images else f"data {data.name}"
+        why = "the columns of a convolution are not" if images else "text does not have"
+        made = [name for name in method_names() if name.rpartition("/")[0] == model.methods]
         raise UserError(
-            f"method {method.name} does not fit data {data}: its topology correlates input features, which text does not have; "
+            f"method {method.name} does not fit {what}: its topology correlates input features, which {why}; "
             f"choose one of: {', '.join(made)}; or another method/topology, e.g. brf"
         )
+
+
+def check_size(model: Model, data: Data) -> None:
+    """Check that images are large enough for their network.
+
+    Raises:
+        UserError: they are too small.
+    """
+    if isinstance(model, ImageNetwork) and isinstance(data, ImageDataConfig):
+        model.counts(data.shape, data.classes)
 
 
 def check_embeddings(model: Model, data: Data) -> None:
@@ -76,32 +89,32 @@ def check_embeddings(model: Model, data: Data) -> None:
         )
 
 
-def own_recipe(method: str, family: Family) -> str | None:
-    """Find the family's own recipe of a method that was chosen as another family's.
+def own_recipe(method: str, folder: str) -> str | None:
+    """Find a network's own recipe of a method that was chosen as another network's.
 
     Args:
         method: its file in conf/method, e.g. `set` or `llama/set`.
-        family: the family of the data.
+        folder: of the methods that are made for the network (`Network.methods`).
 
     Returns:
-        The file in conf/method; None where the chosen one is the family's own, or where the family has none.
+        The file in conf/method; None where the chosen one is the network's own, or where it has none.
     """
-    own = "/".join(filter(None, [family.methods, method.rpartition("/")[2]]))
+    own = "/".join(filter(None, [folder, method.rpartition("/")[2]]))
     return own if own != method and own in method_names() else None
 
 
-def note_on_method(method: str, family: Family, data: str) -> str | None:
-    """Word the note about a method that is written for another family.
+def note_on_method(method: str, model: Model, data: str) -> str | None:
+    """Word the note about a method that is written for other networks.
 
     Args:
         method: its file in conf/method, e.g. `set` or `llama/set`.
-        family: the family of the data.
+        model: the network.
         data: the name of the data set.
 
     Returns:
         One line; None where there is nothing to note.
     """
-    own = own_recipe(method, family)
+    own = own_recipe(method, model.methods)
     return own and f"note: method={method} is written for other models; method={own} is made for data={data}"
 
 
@@ -109,15 +122,17 @@ def _said(part: object, key: str) -> object:
     return part.get(key) if isinstance(part, Mapping) else None
 
 
-def _files(axis: str, name: str) -> Iterator[str]:
+def _files(axis: str, names: Collection[object]) -> Iterator[str]:
     """The choices on an axis that are called so in their configuration, or start from one that is."""
-    return (path.stem for path in _choices(axis) if _called(path) == name)
+    return (path.stem for path in _choices(axis) if _called(path, axis) in names)
 
 
-def _called(path: Path) -> object:
+def _called(path: Path, axis: str) -> object:
     content = read_yaml(path)
+    if isinstance(part := content.get(axis), Mapping):  # a file that chooses on other axes, too
+        return part.get("name")
     start = [path.with_name(f"{base}.yaml") for base in defaults_in(content) if base != "_self_"]
-    return content.get("name") or next(map(_called, start), None)
+    return content.get("name") or next((_called(base, axis) for base in start), None)
 
 
 def _data_of(family: Family) -> Iterator[str]:

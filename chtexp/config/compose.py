@@ -19,8 +19,8 @@ from yaml import YAMLError
 from chtexp.config.compatibility import check_parts
 from chtexp.config.explanations import dotted_choice, explain
 from chtexp.config.launcher import SweepSettings, describe_sweep
-from chtexp.config.plugins import plugins_named
 from chtexp.config.own_images import Images, are_own_images, measured_images, measured_once
+from chtexp.config.plugins import plugins_named
 from chtexp.config.reader import ROOT, composed
 from chtexp.config.run import Paths, Run, describe_run
 from chtexp.config.typed import describe

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from chtexp.config.images import ImageClassificationRecipe, ImageDataConfig
-from chtexp.config.models import LlamaConfig, MLPConfig, TransformerConfig
+from chtexp.config.models import LlamaConfig, MLPConfig, ResNetConfig, TransformerConfig, VGGConfig
 from chtexp.config.text import LanguageModellingRecipe, TextDataConfig
 from chtexp.config.translation import TranslationDataConfig, TranslationRecipe
 from chtexp.errors import unknown
 
 Data = ImageDataConfig | TranslationDataConfig | TextDataConfig
-Model = MLPConfig | TransformerConfig | LlamaConfig
+Model = MLPConfig | ResNetConfig | VGGConfig | TransformerConfig | LlamaConfig
 Recipe = ImageClassificationRecipe | TranslationRecipe | LanguageModellingRecipe
 
 
@@ -22,54 +24,39 @@ class Family:
     Attributes:
         data: the name of its data's kind (`data.family`).
         data_type: the description of its data.
-        model: the name of its network (`model.name`).
-        model_type: the description of its network.
+        models: the descriptions of its networks, by name (`model.name`).
         task: the name of its task (`task.name`).
         recipe_type: the description of its task.
-        methods: the folder of conf/method whose methods are made for it; "" for conf/method itself.
-        features: whether its inputs are numbers that can be correlated, which some topologies ask for.
     """
 
     data: str
     data_type: type[Data]
-    model: str
-    model_type: type[Model]
+    models: Mapping[str, type[Model]]
     task: str
     recipe_type: type[Recipe]
-    methods: str
-    features: bool
 
 
 FAMILIES = (
     Family(
         data="images",
         data_type=ImageDataConfig,
-        model="mlp",
-        model_type=MLPConfig,
+        models=MappingProxyType({"mlp": MLPConfig, "resnet": ResNetConfig, "vgg": VGGConfig}),
         task="image_classification",
         recipe_type=ImageClassificationRecipe,
-        methods="",
-        features=True,
     ),
     Family(
         data="translation",
         data_type=TranslationDataConfig,
-        model="transformer",
-        model_type=TransformerConfig,
+        models=MappingProxyType({"transformer": TransformerConfig}),
         task="translation",
         recipe_type=TranslationRecipe,
-        methods="transformer",
-        features=False,
     ),
     Family(
         data="text",
         data_type=TextDataConfig,
-        model="llama",
-        model_type=LlamaConfig,
+        models=MappingProxyType({"llama": LlamaConfig}),
         task="language_modelling",
         recipe_type=LanguageModellingRecipe,
-        methods="llama",
-        features=False,
     ),
 )
 

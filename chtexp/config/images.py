@@ -8,11 +8,13 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from chtexp.config.budget import Budget
-from chtexp.config.learning_rates import LearningRate
+from chtexp.config.learning_rates import LearningRate, StepDecay
 from chtexp.config.optimizers import Sgd
 from chtexp.config.own_images import OwnImages
 from chtexp.config.typed import Description
 from chtexp.errors import UserError
+
+FEWEST_UPDATES = 10
 
 
 class ImageDataConfig(Description):
@@ -73,6 +75,7 @@ class ImageClassificationRecipe(Description):
         epochs: passes over the training set at the full budget.
         batch_size: images of one step.
         update_epochs: passes between topology updates.
+        update_steps: optimizer steps between topology updates instead; None: passes count.
         optimizer: of all weights.
         learning_rate: over the training.
         selection: `test` is the paper's protocol (best test accuracy over epochs). `validation` holds out a part of the training
@@ -85,8 +88,9 @@ class ImageClassificationRecipe(Description):
     epochs: PositiveInt = 100
     batch_size: PositiveInt = 32
     update_epochs: PositiveInt = 1
+    update_steps: PositiveInt | None = Field(default=None, json_schema_extra={"identity": "unless default"})
     optimizer: Sgd = Sgd()
-    learning_rate: LearningRate = LearningRate()
+    learning_rate: Annotated[LearningRate | StepDecay, Field(discriminator="schedule")] = LearningRate()
     selection: Literal["test", "validation"] = "test"
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
     cpu_fraction: Annotated[float, Field(gt=0, le=1, json_schema_extra={"identity": False})] = 0.1
@@ -94,6 +98,8 @@ class ImageClassificationRecipe(Description):
 
 class ImageLength:
     """How long a training is, before any data is read: a pure function of the descriptions.
+
+    Where updates are `update_steps` apart, and a short budget leaves room for fewer than ten, ten are spread over it [choice].
 
     Args:
         recipe: of the training.
@@ -122,6 +128,8 @@ class ImageLength:
         self.steps_per_epoch = math.ceil(self.train_examples / recipe.batch_size)
         self.total_steps = self.epochs * self.steps_per_epoch
         self.update_interval = recipe.update_epochs * self.steps_per_epoch
+        if recipe.update_steps is not None:
+            self.update_interval = max(1, min(recipe.update_steps, self.total_steps // FEWEST_UPDATES))
 
     def positions(self, step: int) -> int:
         """Count the images that a training processes.

@@ -29,6 +29,28 @@ class LearningRate(Description):
     until: Annotated[float, Field(gt=0, le=1)] = 0.9
 
 
+class StepDecay(Description):
+    """A learning rate that is constant, and falls by a factor at some moments, as CNNs are trained (He et al., 2016).
+
+    Attributes:
+        schedule: `steps`.
+        start: at the first step.
+        factor: by which it is multiplied at every moment.
+        at: the moments, as fractions of training, ascending.
+    """
+
+    schedule: Literal["steps"] = "steps"
+    start: PositiveFloat = 0.1
+    factor: Annotated[float, Field(gt=0, le=1)] = 0.1
+    at: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.75)
+
+    @model_validator(mode="after")
+    def _ascending(self) -> StepDecay:
+        if list(self.at) != sorted(set(self.at)):
+            raise UserError(f"at must be ascending fractions of training, not {list(self.at)}")
+        return self
+
+
 class Ramps(Description):
     """A learning rate that rises anew after every topology update, as the recipes of Transformers have it.
 

@@ -1,15 +1,37 @@
-"""The networks described, and counted: the MLP, the Transformer for translation, LLaMA (arXiv:2501.19107)."""
+"""The networks described, and counted: the MLP, two CNNs, the Transformer for translation, LLaMA (arXiv:2501.19107)."""
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, PositiveInt, model_validator
 
 from chtexp.config.optimizers import Share
 from chtexp.config.typed import Description
 from chtexp.errors import UserError
+
+
+class Layer(NamedTuple):
+    """A linear map or a convolution.
+
+    Attributes:
+        name: of the module in the network.
+        shape: of its weight: (outputs, inputs), or (out channels, in channels, *kernel).
+        uses: how often it is applied to one position of the data (an image, a token): a convolution once a pixel of its output.
+        sparse: whether it may be sparse.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    uses: int = 1
+    sparse: bool = True
+
+    @property
+    def weights(self) -> int:
+        """How many weights it has."""
+        return math.prod(self.shape)
 
 
 class Counts(NamedTuple):
@@ -19,14 +41,51 @@ class Counts(NamedTuple):
         parameters: of the dense network.
         sparse: weights of its linear layers that may be sparse.
         dense: weights of its other linear layers.
+        layers: its layers one by one, where some are applied more than once to a position; () where none is.
     """
 
     parameters: int
     sparse: int
     dense: int
+    layers: tuple[Layer, ...] = ()
+
+    @classmethod
+    def of(cls, layers: tuple[Layer, ...], others: int) -> Counts:
+        """Count layers, and `others`: parameters that are no weights of theirs."""
+        sparse = sum(layer.weights for layer in layers if layer.sparse)
+        dense = sum(layer.weights for layer in layers if not layer.sparse)
+        return cls(sparse + dense + others, sparse, dense, layers)
 
 
-class MLPConfig(Description):
+class Network(Description):
+    """What is known of a network besides its sizes.
+
+    Attributes:
+        methods: the folder of conf/method whose methods are made for it; "" for conf/method itself.
+        features: whether the inputs of its first sparse layer are features of the data, which some topologies correlate.
+    """
+
+    methods: ClassVar[str] = ""
+    features: ClassVar[bool] = False
+
+
+class ImageNetwork(Network):
+    """A network that classifies images."""
+
+    def counts(self, shape: tuple[int, int, int], classes: int) -> Counts:
+        """Count the parameters and weights.
+
+        Args:
+            shape: of an image: channels, height, width.
+            classes: outputs of the network.
+
+        Raises:
+            UserError: the images are too small.
+        """
+        raise NotImplementedError
+
+
+class MLPConfig(ImageNetwork):
     """A multi-layer perceptron.
 
     Attributes:
@@ -34,23 +93,103 @@ class MLPConfig(Description):
         hidden: widths of the hidden layers. The paper: [1568] * 3 on the MNIST family, [3072] * 3 on CIFAR.
     """
 
+    features: ClassVar[bool] = True
     name: Literal["mlp"] = "mlp"
     hidden: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 
-    def counts(self, features: int, classes: int) -> Counts:
-        """Count the parameters and weights. The last layer stays dense.
-
-        Args:
-            features: inputs of the network.
-            classes: outputs of the network.
-        """
-        widths = (features, *self.hidden)
+    def counts(self, shape: tuple[int, int, int], classes: int) -> Counts:
+        """Count the parameters and weights. The last layer stays dense."""
+        widths = (math.prod(shape), *self.hidden)
         sparse = sum(inputs * outputs for inputs, outputs in pairwise(widths))
         dense = self.hidden[-1] * classes
         return Counts(sparse + dense + sum(self.hidden) + classes, sparse, dense)
 
 
-class TransformerConfig(Description):
+class ResNetConfig(ImageNetwork):
+    """A residual network for small images (He et al., 2016, section 4.2), with shortcuts without parameters (option A).
+
+    Attributes:
+        name: `resnet`.
+        width: channels of the first stage; every further stage has twice as many, on half the pixels.
+        blocks: residual blocks of two convolutions of 3 x 3, by stage; [3, 3, 3] is ResNet-20.
+    """
+
+    methods: ClassVar[str] = "cnn"
+    name: Literal["resnet"] = "resnet"
+    width: PositiveInt = 16
+    blocks: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (3, 3, 3)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of every block."""
+        return tuple(self.width << stage for stage, blocks in enumerate(self.blocks) for _ in range(blocks))
+
+    def layers(self, shape: tuple[int, int, int], classes: int) -> tuple[Layer, ...]:
+        """List the layers. The first convolution and the last linear map stay dense."""
+        channels, height, width = shape
+        found = [Layer("stem.0", (self.width, channels, 3, 3), height * width, sparse=False)]
+        inputs = self.width
+        for block, outputs in enumerate(self.widths):
+            if outputs != inputs:
+                height, width = -(-height // 2), -(-width // 2)
+            for name, read in (("conv1", inputs), ("conv2", outputs)):
+                found.append(Layer(f"blocks.{block}.{name}", (outputs, read, 3, 3), height * width))
+            inputs = outputs
+        return (*found, Layer("head", (classes, inputs), sparse=False))
+
+    def counts(self, shape: tuple[int, int, int], classes: int) -> Counts:
+        """Count the parameters and weights. Every convolution has a norm instead of a bias."""
+        layers = self.layers(shape, classes)
+        return Counts.of(layers, sum(2 * layer.shape[0] for layer in layers[:-1]) + classes)
+
+
+class VGGConfig(ImageNetwork):
+    """VGG-16 for small images (Simonyan & Zisserman, 2015): batch norm, and one linear map at the end.
+
+    Attributes:
+        name: `vgg`.
+        width: channels of the first stage; the next three have 2, 4, 8 times as many, and the last one 8 times.
+        stages: convolutions of 3 x 3 by stage; [2, 2, 3, 3, 3] is VGG-16. Between stages the pixels are halved.
+    """
+
+    methods: ClassVar[str] = "cnn"
+    name: Literal["vgg"] = "vgg"
+    width: PositiveInt = 64
+    stages: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (2, 2, 3, 3, 3)
+
+    @property
+    def widths(self) -> tuple[tuple[int, ...], ...]:
+        """Channels of every convolution, by stage."""
+        return tuple((self.width * min(2**stage, 8),) * convolutions for stage, convolutions in enumerate(self.stages))
+
+    def layers(self, shape: tuple[int, int, int], classes: int) -> tuple[Layer, ...]:
+        """List the layers. The first convolution and the last linear map stay dense.
+
+        Raises:
+            UserError: the images cannot be halved as often as the stages ask.
+        """
+        inputs, height, width = shape
+        if min(height, width) >> (len(self.stages) - 1) < 1:
+            raise UserError(
+                f"model {self.name} halves images {len(self.stages) - 1} times, which images of {height} x {width} pixels are "
+                "too small for: leave out stages (model.stages), or choose another model"
+            )
+        found: list[Layer] = []
+        for stage in self.widths:
+            for outputs in stage:
+                name = f"layers.conv{len(found) + 1}"
+                found.append(Layer(name, (outputs, inputs, 3, 3), height * width, sparse=bool(found)))
+                inputs = outputs
+            height, width = height // 2, width // 2
+        return (*found, Layer("layers.head", (classes, inputs), sparse=False))
+
+    def counts(self, shape: tuple[int, int, int], classes: int) -> Counts:
+        """Count the parameters and weights. Every convolution has a norm instead of a bias."""
+        layers = self.layers(shape, classes)
+        return Counts.of(layers, sum(2 * layer.shape[0] for layer in layers[:-1]) + classes)
+
+
+class TransformerConfig(Network):
     """A Transformer for translation (Table 11).
 
     Attributes:
@@ -66,6 +205,7 @@ class TransformerConfig(Description):
         max_positions: the longest source or target, in tokens [choice: 512].
     """
 
+    methods: ClassVar[str] = "transformer"
     name: Literal["transformer"] = "transformer"
     width: PositiveInt = 512
     feed_forward: PositiveInt
@@ -102,7 +242,7 @@ class TransformerConfig(Description):
         return Counts(sparse + biases + norms + embeddings, sparse, generator)
 
 
-class LlamaConfig(Description):
+class LlamaConfig(Network):
     """A LLaMA network, and how the paper trains one of this size; the task's configuration refers to the latter.
 
     Attributes:
@@ -119,6 +259,7 @@ class LlamaConfig(Description):
         peak_dense: learning rate of the fully connected network.
     """
 
+    methods: ClassVar[str] = "llama"
     name: Literal["llama"] = "llama"
     width: PositiveInt
     feed_forward: PositiveInt

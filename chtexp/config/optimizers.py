@@ -18,11 +18,13 @@ class Sgd(Description):
         name: `sgd`.
         momentum: in [0, 1).
         weight_decay: factor of the L2 penalty.
+        nesterov: whether the gradient is taken ahead along the momentum.
     """
 
     name: Literal["sgd"] = "sgd"
     momentum: Share = 0.9
     weight_decay: NonNegativeFloat = 5e-4
+    nesterov: bool = Field(default=False, json_schema_extra={"identity": "unless default"})
 
 
 class Adam(Description):

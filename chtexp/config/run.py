@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Protocol
 from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator
 
 from chtexp.config.budget import Budget
-from chtexp.config.compatibility import check_embeddings, check_method
+from chtexp.config.compatibility import check_embeddings, check_method, check_size
 from chtexp.config.families import Data, Family, Model, Recipe, family_of_task
 from chtexp.config.hardware import Hardware
 from chtexp.config.images import ImageClassificationRecipe, ImageDataConfig, ImageLength
@@ -19,7 +19,7 @@ from chtexp.config.plugins import Plugin, load_plugins, used_plugins
 from chtexp.config.text import LanguageModellingLength, LanguageModellingRecipe, TextDataConfig
 from chtexp.config.translation import TranslationLength, TranslationRecipe
 from chtexp.config.typed import Description, describe, identity
-from chtexp.errors import UserError
+from chtexp.errors import UserError, unknown
 from chtexp.store import RunFolder, run_id
 
 SCIENCE = ("data", "model", "task", "method", "budget")
@@ -193,13 +193,25 @@ def describe_run(values: Mapping[str, object]) -> Run:
     load_plugins(values.get("plugins") or ())
     task = values.get("task")
     family = family_of_task(task.get("name") if isinstance(task, Mapping) else None)
-    types = {"data": family.data_type, "model": family.model_type, "task": family.recipe_type}
+    types = {"data": family.data_type, "model": _network(family, values), "task": family.recipe_type}
     parts = {part: _described(cls, values.get(part), part) for part, cls in types.items()}
     run = describe(Run, {**values, **parts, "plugins": ()})
     run = run.model_copy(update={"plugins": used_plugins(run.method.rules)})
-    check_method(run.method, family, run.data.name)
+    check_method(run.method, run.model, run.data)
     check_embeddings(run.model, run.data)
+    check_size(run.model, run.data)
     return run
+
+
+def _network(family: Family, values: Mapping[str, object]) -> type[Model]:
+    """The description of the network that is named; one that names none is taken for the family's first."""
+    model = values.get("model")
+    name = model.get("name") if isinstance(model, Mapping) else None
+    if name is None:
+        return next(iter(family.models.values()))
+    if name not in family.models:
+        raise unknown("model.name", name, family.models)
+    return family.models[str(name)]
 
 
 def _described(cls: type[Description], value: object, part: str) -> Description:

@@ -19,13 +19,15 @@ class Description(BaseModel):
     def identifies(self, field: str) -> bool:
         """Tell whether a field makes the description what it is.
 
-        Fields marked `json_schema_extra={"identity": False}` do not, since they only help to write other fields.
+        Fields marked `json_schema_extra={"identity": False}` do not, since they only help to write other fields. Those marked
+        `{"identity": "unless default"}` came later: they do where they have an effect.
 
         Args:
             field: the name of the field.
         """
-        extra = type(self).model_fields[field].json_schema_extra
-        return not (isinstance(extra, dict) and extra.get("identity") is False)
+        info = type(self).model_fields[field]
+        counts = info.json_schema_extra.get("identity", True) if isinstance(info.json_schema_extra, dict) else True
+        return counts is not False and not (counts == "unless default" and getattr(self, field) == info.default)
 
 
 Words = Annotated[  # one may stand without brackets
@@ -54,13 +56,16 @@ def describe(cls: type[D], values: Mapping[str, object], where: str = "") -> D:
 def _one_line(cls: type[BaseModel], error: ValidationError, where: str) -> str:
     lines = []
     for problem in error.errors():
-        path = [str(part) for part in problem["loc"]]
+        path, owner = _located(cls, [str(part) for part in problem["loc"]])
         key = ".".join([where, *path] if where else path)
+        context = problem.get("ctx", {})
         if problem["type"] == "extra_forbidden":
-            owner = _model_at(cls, path[:-1])
             lines.append(str(unknown("key", key, owner.model_fields)) if owner else f"unknown key '{key}'")
-        elif isinstance(problem.get("ctx", {}).get("error"), ValueError):
-            lines.append(f"{key}: {problem['ctx']['error']}" if key else str(problem["ctx"]["error"]))
+        elif problem["type"] == "union_tag_invalid":
+            tag = context["discriminator"].strip("'")
+            lines.append(f"{key}.{tag} should be one of {context['expected_tags']}, not '{context['tag']}'")
+        elif isinstance(context.get("error"), ValueError):
+            lines.append(f"{key}: {context['error']}" if key else str(context["error"]))
         else:
             rule = (
                 re.sub(r"^\w+ (?=should)", "", problem["msg"])
@@ -71,18 +76,27 @@ def _one_line(cls: type[BaseModel], error: ValidationError, where: str) -> str:
     return "; ".join(dict.fromkeys(lines))
 
 
-def _model_at(cls: type[BaseModel], path: list[str]) -> type[BaseModel] | None:
-    """The description that the dotted `path` leads to, looking through optional fields."""
-    for name in path:
-        field = cls.model_fields.get(name)
-        if field is None:
-            return None
-        candidates = [field.annotation, *getattr(field.annotation, "__args__", ())]
-        models = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
-        if not models:
-            return None
-        cls = models[0]
-    return cls
+def _located(cls: type[BaseModel], location: list[str]) -> tuple[list[str], type[BaseModel] | None]:
+    """The keys that a problem's location names, and the description that the last of them belongs to, if that is known.
+
+    Where a field holds one of several descriptions, pydantic names the chosen one in between, which is no key.
+    """
+    path: list[str] = []
+    owner: type[BaseModel] | None = cls
+    held: list[type[BaseModel]] = [cls]  # what the last key may hold
+    tag: str | None = None
+    for part in location:
+        if tag is not None:
+            held = [one for one in held if one.model_fields[tag].default == part]
+            tag = None
+            continue
+        path.append(part)
+        owner = held[0] if held else None
+        field = owner.model_fields.get(part) if owner else None
+        inside = [field.annotation, *getattr(field.annotation, "__args__", ())] if field else []
+        held = [one for one in inside if isinstance(one, type) and issubclass(one, BaseModel)]
+        tag = field.discriminator if field and isinstance(field.discriminator, str) else None
+    return path, owner
 
 
 def identity(description: Description) -> dict[str, object]:

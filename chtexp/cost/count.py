@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
+from chtexp.config.distribution import layer_densities
 from chtexp.config.images import ImageDataConfig
-from chtexp.config.models import Counts, LlamaConfig, MLPConfig, TransformerConfig
+from chtexp.config.models import Counts, ImageNetwork, Layer, LlamaConfig, TransformerConfig
 from chtexp.config.run import Length, Run
 from chtexp.config.schedules import DensitySchedule, TooShort
 from chtexp.config.text import TextDataConfig
@@ -18,8 +18,9 @@ from chtexp.errors import UserError
 class Cost:
     """What a run costs.
 
-    FLOPs count two for each weight in the forward pass and four in the backward pass, at every position (image, token), over the
-    matrix products of linear layers; the sparse figure takes the density integral of the sparse ones.
+    FLOPs count two for each weight in the forward pass and four in the backward pass, at every position (image, token; in a
+    convolution, at every pixel of its output), over the matrix products of linear layers; the sparse figure takes the density
+    integral of the sparse ones.
 
     Attributes:
         parameters: of the dense model.
@@ -43,9 +44,9 @@ def cost(run: Run) -> Cost:
         UserError: the description cannot be trained.
     """
     length = run.length
-    parameters, sparse, dense = counts_of(run)
+    counts = counts_of(run)
+    parameters, sparse = counts.parameters, counts.sparse
     schedule = _schedule(run, length)
-    mean_density = schedule.mean(length.total_steps, length.update_interval)
     per_weight = 6.0 * length.positions(length.total_steps)
     final = round(schedule.final * sparse)
     if final == 0:
@@ -53,10 +54,29 @@ def cost(run: Run) -> Cost:
     return Cost(
         parameters=parameters,
         nonzeros=parameters - sparse + final,
-        dense_flops=per_weight * (sparse + dense),
-        sparse_flops=per_weight * (mean_density * sparse + dense),
+        dense_flops=per_weight * _products(counts, 1.0, run),
+        sparse_flops=per_weight * _mean_products(counts, run, schedule, length),
         steps=length.total_steps,
     )
+
+
+def _products(counts: Counts, density: float, run: Run) -> float:
+    """Multiplications at one position, in a forward pass at a density."""
+    if not counts.layers:
+        return density * counts.sparse + counts.dense
+    sparse = [layer for layer in counts.layers if layer.sparse]
+    densities = layer_densities([layer.shape for layer in sparse], density, run.method.distribution)
+    of_sparse = sum(share * layer.weights * layer.uses for share, layer in zip(densities, sparse, strict=True))
+    return of_sparse + sum(layer.weights * layer.uses for layer in counts.layers if not layer.sparse)
+
+
+def _mean_products(counts: Counts, run: Run, schedule: DensitySchedule, length: Length) -> float:
+    """Their mean over the training. Where pruning is global, layers are taken to keep the share that they begin with."""
+    total, interval = length.total_steps, length.update_interval
+    if run.method.distribution == "uniform" or not counts.layers:  # then they are linear in the density
+        return _products(counts, schedule.mean(total, interval), run)
+    spans = ((step, min(interval, total - step)) for step in range(0, total, interval))
+    return sum(_products(counts, schedule(step), run) * steps for step, steps in spans) / total
 
 
 def _schedule(run: Run, length: Length) -> DensitySchedule:
@@ -64,6 +84,13 @@ def _schedule(run: Run, length: Length) -> DensitySchedule:
         return run.method.schedule(length.total_steps, length.update_interval)
     except TooShort as error:
         raise UserError(f"{length.said}, and {error}") from None
+
+
+def layers_of(run: Run) -> tuple[Layer, ...]:
+    """List the layers of a run's network, where some are applied more than once to a position; () where none is."""
+    if isinstance(run.data, ImageDataConfig) and isinstance(run.model, ImageNetwork):
+        return run.model.counts(run.data.shape, run.data.classes).layers
+    return ()
 
 
 def counts_of(run: Run) -> Counts:
@@ -82,8 +109,8 @@ def counts_of(run: Run) -> Counts:
         TypeError: no family has such data and such a model.
     """
     match run.data, run.model:
-        case ImageDataConfig() as data, MLPConfig() as network:
-            return network.counts(math.prod(data.shape), data.classes)
+        case ImageDataConfig() as data, ImageNetwork() as network:
+            return network.counts(data.shape, data.classes)
         case TranslationDataConfig() as data, TransformerConfig() as network:
             from chtexp.data.translation import vocabulary_sizes  # loads torch, which images do without
 

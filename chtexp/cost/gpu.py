@@ -62,7 +62,8 @@ def gpu_cost(run: Run, gpu: Gpu) -> GpuCost:
     hardware = run.hardware
     half = hardware.precision != "float32"
     number = 2 if hardware.precision == "pure_bf16" else 4
-    parameters, pairs, _ = counts_of(run)
+    counts = counts_of(run)
+    parameters, pairs = counts.parameters, counts.sparse
     of_weights = parameters * number * (2 + BUFFERS[run.task.optimizer.name])
     of_masks = pairs * (1 + 1 / 8 + number * run.method.history_weights) if run.method.topology else 0
     return GpuCost(

@@ -21,7 +21,7 @@ class Sparsifying:
         method: as `load_method` returns it. Its `weight_init` draws the sparse weights anew; `own` keeps trained ones.
         update_interval: optimizer steps between two topology updates.
         seed: decides every random choice.
-        layers: the names of the sparse layers; None: all `nn.Linear`s but the last.
+        layers: the names of the sparse layers; None: as of `DynamicSparsity`.
         chains: which layers feed which, for methods that percolate; None: as the model shows it.
         features: [N, F] training inputs, for the topology `csti`.
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import torch
 
 from chtexp.config.run import Run
+from chtexp.cost.count import layers_of
 from chtexp.data import Origin
 from chtexp.run.environment import environment
 from chtexp.sparse.restored import restored
@@ -52,9 +54,7 @@ def summary(
     sparsity = training.sparsity
     reported = judged.best if task.selection.moment == "best test" else judged.selected
     per_position = 6.0 * task.positions(task.total_steps)
-    mean_links = sparsity.link_steps / task.total_steps
     alone = training.processes.world == 1
-    dense_weights = _linear_weights(training.model) - sparsity.pairs
     return {
         "id": run.id,
         "seed": run.seed,
@@ -80,12 +80,9 @@ def summary(
         "pairs": sparsity.pairs,
         "nonzeros": sum(int(parameter.count_nonzero()) for parameter in training.model.parameters()),
         "parameters": sum(parameter.numel() for parameter in training.model.parameters())
-        + sum(layer.linear.in_features * layer.linear.out_features - layer.weight.numel() for layer in sparsity.layers),
+        + sum(math.prod(layer.shape) - layer.weight.numel() for layer in sparsity.layers),
         "execution": dict(executed),
-        "flops": {
-            "dense": per_position * (sparsity.pairs + dense_weights),
-            "sparse": per_position * (mean_links + dense_weights),
-        },
+        "flops": {name: per_position * products for name, products in _products(run, training).items()},
         "state_sha256": _fingerprint(state),
         "data_source": origin.source,
         "deviations": list(origin.deviations),
@@ -109,6 +106,19 @@ def _selected_by(selection: Selection) -> str:
             return selection.metric
         case "best test":
             return f"test {selection.metric}"
+
+
+def _products(run: Run, training: Training) -> dict[str, float]:
+    """Multiplications at one position in a forward pass: `dense`, and `sparse`, the mean over the training."""
+    sparsity, layers = training.sparsity, layers_of(run)
+    if layers:
+        links = sparsity.mean_links()
+        return {
+            "dense": sum(layer.weights * layer.uses for layer in layers),
+            "sparse": sum(links.get(layer.name, layer.weights) * layer.uses for layer in layers),
+        }
+    others = _linear_weights(training.model) - sparsity.pairs
+    return {"dense": sparsity.pairs + others, "sparse": sparsity.link_steps / training.task.total_steps + others}
 
 
 def _linear_weights(model: torch.nn.Module) -> int:

@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Sequence
 from functools import cache
 from types import CodeType, FrameType
+from typing import cast
 
 import torch
 from torch import nn
@@ -19,6 +20,8 @@ from torch import nn
 from chtexp.errors import UserError
 from chtexp.sparse.cpu.csr import CsrLinear, arrange_sequentials, execute_dense, execute_links
 from chtexp.sparse.layer import SparseLayer
+from chtexp.sparse.links import Links
+from chtexp.sparse.maps import LinearMap, form_of
 from chtexp.sparse.wiring import named_modules, plain_model
 
 
@@ -48,7 +51,7 @@ class Averages:
         modules = named_modules(plain_model(copy))
         for layer in self._layers:
             its = modules.get(layer.name)
-            if not isinstance(its, nn.Linear) or (its.out_features, its.in_features) != layer.shape:
+            if its is None or form_of(its) != layer.form:
                 raise UserError(
                     f"the averaged model has no layer '{layer.name}' of the model's: average a copy of that model"
                 )
@@ -70,29 +73,27 @@ class Averages:
         model = plain_model(copy)
         modules = named_modules(model)
         for layer in self._layers:
-            its = modules[layer.name]
-            assert isinstance(its, nn.Linear)
-            _move(its, layer)
+            _move(cast(LinearMap, modules[layer.name]), layer)
         arrange_sequentials(model)
 
 
-def _move(linear: nn.Linear, layer: SparseLayer) -> None:
+def _move(linear: LinearMap, layer: SparseLayer) -> None:
     """Give the averaged linear map the links of `layer`, in its execution."""
     links, place = layer.links, linear.weight.device
     weight = linear.weight.detach().to(layer.weight.device)
     if isinstance(linear, CsrLinear):
-        position, there = linear.compressed.links.find(links)
-        values_K = torch.where(there, weight[position], 0) if weight.numel() else weight.new_zeros(len(links))
+        position, present = linear.compressed.links.find(links)
+        values_K = torch.where(present, weight[position], 0) if weight.numel() else weight.new_zeros(len(links))
     else:
-        values_K = links.take(weight)
+        values_K = links.take(layer.form.matrix(weight))
     if layer.execution == "csr":
+        assert isinstance(linear, nn.Linear)
         execute_links(linear, links, values_K)
         return
     if isinstance(linear, CsrLinear):
         execute_dense(linear, weight.new_zeros(layer.shape))
-    matrix_OI = torch.zeros(layer.shape, dtype=weight.dtype, device=layer.weight.device)
-    links.put(matrix_OI, values_K)
-    linear.weight.copy_(matrix_OI.to(place))
+    there = Links(links.positions_K.to(place), links.shape)
+    layer.form.write(linear.weight.detach(), there, values_K.to(place))
 
 
 _KNOWN: weakref.WeakSet[Averages] = weakref.WeakSet()

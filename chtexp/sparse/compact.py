@@ -35,8 +35,16 @@ def compact(sparsity: DynamicSparsity) -> nn.Module:
         A plain model in evaluation mode, with the same outputs but for rounding.
 
     Raises:
-        UserError: no neurons of the model can be cut out, because no `nn.Sequential` shows which layer feeds which.
+        UserError: a sparse layer is no `nn.Linear`, or no neurons of the model can be cut out, because no `nn.Sequential` shows
+            which layer feeds which.
     """
+    others = sorted(
+        {type(layer.linear).__name__ for layer in sparsity.layers if not isinstance(layer.linear, nn.Linear)}
+    )
+    if others:
+        raise UserError(
+            f"compact cuts neurons out between nn.Linears, and the sparse layers have a {' and a '.join(others)}"
+        )
     model = _plain_copy(sparsity.model)
     shared = _shared(model)
     chains = [

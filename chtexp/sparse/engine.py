@@ -9,12 +9,13 @@ It follows the optimizer by torch's own hooks, whoever calls `optimizer.step()`:
 they arrive, and after the step comes the topology update, if one is due. In dense execution weights stay ordinary dense
 parameters that are exactly zero where a link is absent, so any model and any forward pass works unchanged; masking the gradient
 (one product a layer) is the only work between two updates. In csr execution the sparse layers hold and compute with their links
-alone.
+alone. Linear maps and convolutions can be sparse; all decisions see the weight as a matrix [O, I] (`chtexp.sparse.maps`).
 Shapes: O outputs, I inputs, K links, N samples, F input features.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import NoReturn, TypedDict
@@ -23,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from chtexp.config.distribution import layer_densities
 from chtexp.config.method import Method
 from chtexp.distributed.group import ALONE, Processes
 from chtexp.errors import UserError
@@ -32,16 +34,23 @@ from chtexp.sparse.cpu.csr import arrange_sequentials
 from chtexp.sparse.cpu.execution import Choice
 from chtexp.sparse.cpu.policy import ExecutionPolicy, on_kernels
 from chtexp.sparse.diagnostics import Overlap, Snapshot, UpdateRecord, update_record
-from chtexp.sparse.distribution import layer_densities
 from chtexp.sparse.initialisation import initial_masks, initialise_weights
 from chtexp.sparse.layer import LinkState, SavedLayer, SparseLayer, check_trained
 from chtexp.sparse.links import Links
+from chtexp.sparse.maps import known_form
 from chtexp.sparse.optimizer_state import check_step, is_elementwise, mirrors
 from chtexp.sparse.owners import own, relieve
 from chtexp.sparse.restored import restored
 from chtexp.sparse.rewiring import Rewiring, UpdateInputs
 from chtexp.sparse.steps import Steps, holding
-from chtexp.sparse.wiring import Chain, layers_feeding_each_other, named_modules, plain_model, sparse_linears
+from chtexp.sparse.wiring import (
+    Chain,
+    columns_of_neurons,
+    layers_feeding_each_other,
+    named_modules,
+    plain_model,
+    sparse_layers,
+)
 from chtexp.topology.percolation import percolate_links
 
 
@@ -64,7 +73,7 @@ class SparsityState(TypedDict):
 
 
 class DynamicSparsity:
-    """Dynamic sparse training of any model with linear layers, by any torch optimizer.
+    """Dynamic sparse training of any model with linear layers or convolutions, by any torch optimizer.
 
     Args:
         model: the network.
@@ -73,13 +82,15 @@ class DynamicSparsity:
         total_steps: optimizer steps of the whole training; one more is an error.
         update_interval: optimizer steps between two topology updates.
         seed: decides every random choice, together with the layer's name and the step.
-        layers: the names of the sparse `nn.Linear`s, in order; None: all but the last one, the output head.
+        layers: the names of the sparse layers, in order: `nn.Linear`, `nn.Conv1d`, `nn.Conv2d`, transformers' `Conv1D`. None:
+            all of these but the last one, the output head; a first convolution and convolutions in groups stay dense, too.
         chains: which layers feed which, for percolation: sequences of layer names, or `Junction`s; None: as the
-            `nn.Sequential`s of the model show it; (): no layer feeds another.
+            `nn.Sequential`s of the model show it; (): no layer feeds another. A channel counts as one neuron.
         features: [N, F] float, training inputs; only for the topology `csti`, which correlates them.
         execution: `dense` leaves the model's modules and weights as they are. `csr` turns the sparse layers into
             `chtexp.sparse.cpu.csr.CsrLinear`s, whose weights hold the links alone: time and memory are proportional to the
-            links, on a CPU. `auto` decides by layer, device, density and batch, and again when the density changes.
+            links, on a CPU. `auto` decides by layer, device, density and batch, and again when the density changes; convolutions
+            stay dense.
         batch: rows that a layer multiplies at once (images; sentences times tokens), for `auto`.
         processes: those that train together, each with gradients averaged over all before `step`. The leader decides every
             topology and sends it to the others; hashes are compared after every update.
@@ -117,7 +128,7 @@ class DynamicSparsity:
             raise UserError(f"total_steps and update_interval must be at least 1, not {total_steps}, {update_interval}")
         check_step(optimizer)
         self.model = model = plain_model(model)
-        linears = sparse_linears(model, layers)
+        linears = sparse_layers(model, layers)
         self._outer = optimizer
         self.optimizer = optimizer = holding(optimizer, [linear.weight for linear in linears.values()])
         self._elementwise = is_elementwise(optimizer)
@@ -133,8 +144,9 @@ class DynamicSparsity:
         self._by_hand = False  # whether the caller counts steps and updates the topology
         self._made: UpdateRecord | None = None  # made by the last step
         self._policy = ExecutionPolicy(execution, batch, model, linears, optimizer)
-        self._shapes = [(linear.out_features, linear.in_features) for linear in linears.values()]
+        self._shapes = [known_form(linear).native for linear in linears.values()]
         self.chains = layers_feeding_each_other(model, list(linears), chains, method)
+        columns = columns_of_neurons(linears, self.chains)
         self._rewiring = Rewiring(
             method, self._shapes, self.chains, total_steps=total_steps, update_interval=update_interval, seed=seed
         )
@@ -142,7 +154,7 @@ class DynamicSparsity:
         with torch.no_grad():
             densities = layer_densities(self._shapes, self._rewiring.schedule(0), method.distribution)
             masks = (
-                initial_masks(linears, densities, method.topology, seed, self.chains, features)
+                initial_masks(linears, densities, method.topology, seed, self.chains, columns, features)
                 if method.topology
                 else {}
             )
@@ -150,12 +162,14 @@ class DynamicSparsity:
             for name in drawn:
                 check_trained(name, linears[name], optimizer)
             if self.chains and drawn:
-                percolate_links(drawn, self.chains)  # an error where chains do not fit
+                percolate_links(drawn, self.chains, columns)  # an error where chains do not fit
             relieve(linear.weight for linear in linears.values())
             initialise_weights(linears, densities, method.weight_init, seed)
             links = broadcast_links(processes, list(drawn.values()))
             self.layers = [
-                SparseLayer(name, linears[name], optimizer, those, history=method.history_weights)
+                SparseLayer(
+                    name, linears[name], optimizer, those, history=method.history_weights, columns=columns[name]
+                )
                 for name, those in zip(drawn, links, strict=True)
             ]
             if method.percolation:  # a network that an update would empty is an error before the first step
@@ -227,7 +241,7 @@ class DynamicSparsity:
     @property
     def pairs(self) -> int:
         """The number of pairs of all layers that are sparse, or would be with another method."""
-        return sum(outputs * inputs for outputs, inputs in self._shapes)
+        return sum(math.prod(shape) for shape in self._shapes)
 
     @property
     def density(self) -> float:
@@ -250,6 +264,20 @@ class DynamicSparsity:
     def itop(self) -> float:
         """Return the share of all pairs that were ever a link, in [0, 1]."""
         return self._snapshot.itop
+
+    def mean_links(self) -> dict[str, float]:
+        """Return the number of links of every sparse layer, on average over the steps so far, by name."""
+        held = [(0, self._rewiring.budgets(0))]
+        for record in self.records:
+            densities = [float(record.layers[layer.name]["density"] or 0) for layer in self.layers]  # type: ignore[arg-type]
+            shapes = zip(self._shapes, densities, strict=True)
+            held.append((record.step, [round(math.prod(shape) * density) for shape, density in shapes]))
+        ends = [step for step, _ in held[1:]] + [max(self.steps, 1)]
+        spans = [(links, end - begin) for (begin, links), end in zip(held, ends, strict=True)]
+        return {
+            layer.name: sum(links[index] * steps for links, steps in spans) / max(self.steps, 1)
+            for index, layer in enumerate(self.layers)
+        }
 
     @property
     def executed(self) -> dict[str, str]:
@@ -444,11 +472,9 @@ class DynamicSparsity:
     @torch.no_grad()
     def mask_gradients(self) -> None:
         """Set the gradients of absent links to zero, where somebody has changed them since the backward pass masked them."""
-        changed = [
-            (layer, gradient_OI) for layer in self._masked if (gradient_OI := layer.gradient.unmasked()) is not None
-        ]
+        changed = [(layer, gradient) for layer in self._masked if (gradient := layer.gradient.unmasked()) is not None]
         if changed:
-            torch._foreach_mul_([gradient_OI for _, gradient_OI in changed], [layer.factor_OI for layer, _ in changed])
+            torch._foreach_mul_([gradient for _, gradient in changed], [layer.factor for layer, _ in changed])
         for layer, _ in changed:
             layer.gradient.masked()
 
@@ -459,8 +485,8 @@ class DynamicSparsity:
         for layer in self.layers:
             own = [value for value in self._outer.state.get(layer.weight, {}).values() if isinstance(value, Tensor)]
             for value in own:
-                if layer.execution == "dense" and value.shape == layer.shape:
-                    value.mul_(layer.factor_OI)
+                if layer.execution == "dense" and value.shape == layer.weight.shape:
+                    value.mul_(layer.factor)
             layer.note_weight()
 
     @torch.no_grad()
@@ -475,7 +501,7 @@ class DynamicSparsity:
         for layer in self._masked:
             buffers, _ = mirrors(self.optimizer, layer.weight)
             moved = [layer.weight.detach(), *buffers.values()]
-            torch._foreach_mul_(moved, [layer.factor_OI] * len(moved))
+            torch._foreach_mul_(moved, [layer.factor] * len(moved))
 
     # ------------------------------------------------------------------ parts of an update
 

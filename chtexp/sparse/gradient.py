@@ -2,7 +2,7 @@
 
 Absent links get no gradient: in dense execution it is set to zero as soon as it arrives, before anything clips, scales or sums
 it. Where an update reads the gradient of all pairs, it is kept before that, summed over the backward passes of one step.
-Shapes: O outputs, I inputs, K links.
+Shapes: O outputs, I inputs, K links. Gradients have the weight's own shape until an update reads them as a matrix.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class WeightGradient:
     def __init__(self, layer: SparseLayer) -> None:
         self._layer = layer
         self._wanted = False
-        self._kept_OI: Tensor | None = None  # of all pairs, in dense execution
+        self._kept: Tensor | None = None  # of all pairs, in dense execution
         self._masked: tuple[weakref.ref[Tensor], int] | None = None  # a masked gradient, and its version
         self._lost: weakref.ref[Tensor] | None = None  # a masked gradient of which nothing was kept
         self._handles: list[RemovableHandle] = []
@@ -44,7 +44,7 @@ class WeightGradient:
         """Be told of every backward pass, as the execution of the layer demands; forget what was kept."""
         self.stop()
         linear = self._layer.linear
-        self._kept_OI = self._masked = None
+        self._kept = self._masked = None
         self._lost = None if linear.weight.grad is None else weakref.ref(linear.weight.grad)
         mine = weakref.ref(self)
 
@@ -77,14 +77,14 @@ class WeightGradient:
             self._lost = None
 
     @torch.no_grad()
-    def _coming(self, gradient_OI: Tensor) -> None:
+    def _coming(self, gradient: Tensor) -> None:
         """Keep the gradient of one backward pass, before it is added to those of earlier ones."""
-        finite_OI = gradient_OI.nan_to_num()  # a copy; what overflowed in half precision is largest
+        finite = gradient.nan_to_num()  # a copy; what overflowed in half precision is largest
         before = self._layer.weight.grad
-        if self._kept_OI is None or before is None or not bool(before.any()):
-            self._kept_OI = finite_OI
+        if self._kept is None or before is None or not bool(before.any()):
+            self._kept = finite
         else:
-            self._kept_OI += finite_OI
+            self._kept += finite
 
     @torch.no_grad()
     def _arrived(self, weight: Tensor) -> None:
@@ -95,24 +95,24 @@ class WeightGradient:
             self._layer.linear.take_dense_gradient()
             return
         self._layer.look_for_strange_steps()
-        gradient.mul_(self._layer.factor_OI)
+        gradient.mul_(self._layer.factor)
         self._note_masked(gradient)
 
     def unmasked(self) -> Tensor | None:
-        """Return the gradient, [O, I], if it is not known to be masked: somebody has set or changed it since it arrived."""
+        """Return the gradient if it is not known to be masked: somebody has set or changed it since it arrived."""
         gradient = self._layer.weight.grad
         if gradient is None or self._layer.execution == "csr" or self._is_masked(gradient):
             return None
-        if self._wanted and (self._kept_OI is None or self._has_more(gradient)):
-            self._kept_OI = gradient.nan_to_num()  # set by hand, and by no backward pass
+        if self._wanted and (self._kept is None or self._has_more(gradient)):
+            self._kept = gradient.nan_to_num()  # set by hand, and by no backward pass
         return gradient
 
     def _is_masked(self, gradient: Tensor) -> bool:
         return self._masked is not None and self._masked[0]() is gradient and gradient._version == self._masked[1]
 
-    def _has_more(self, gradient_OI: Tensor) -> bool:
+    def _has_more(self, gradient: Tensor) -> bool:
         """Whether absent links have a gradient, which a backward pass would not have left."""
-        return not torch.equal(gradient_OI * self._layer.factor_OI, gradient_OI.nan_to_num())
+        return not torch.equal(gradient * self._layer.factor, gradient.nan_to_num())
 
     def masked(self) -> None:
         """Note that the gradient is masked now."""
@@ -141,15 +141,17 @@ class WeightGradient:
         """
         layer, gradient = self._layer, self._layer.weight.grad
         linear = layer.linear
-        kept_OI = linear.dense_gradient_OI if isinstance(linear, CsrLinear) else self._kept_OI
+        kept = linear.dense_gradient_OI if isinstance(linear, CsrLinear) else self._kept
         lost = gradient is not None and self._lost is not None and self._lost() is gradient
-        if gradient is None or kept_OI is None or lost:
+        if gradient is None or kept is None or lost:
             raise UserError(
                 f"method '{method}' needs the gradient of layer '{layer.name}', which has none: make the step after "
                 "loss.backward(), with nothing like make_dense() between, and see that the layer takes part in the loss"
             )
-        kept_OI, links = mean(kept_OI), layer.links
-        factor = _factor(links.take(kept_OI), gradient if isinstance(linear, CsrLinear) else links.take(gradient))
+        kept_OI, links, matrix = layer.form.matrix(mean(kept)), layer.links, layer.form.matrix
+        factor = _factor(
+            links.take(kept_OI), gradient if isinstance(linear, CsrLinear) else links.take(matrix(gradient))
+        )
         factor = factor if scale is None else factor / float(scale)
         return kept_OI if abs(factor - 1) < ROUNDING else kept_OI * factor
 

@@ -9,36 +9,39 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from chtexp.config.method import Topology
 from chtexp.errors import UserError
 from chtexp.randomness import generator
+from chtexp.sparse.maps import CONVOLUTIONS, LinearMap, known_form
 from chtexp.topology import Junction, feature_correlation, init_mask, topology_parameters
 
 
-def initialise_weights(linears: Mapping[str, nn.Linear], densities: Sequence[float], rule: str, seed: int) -> None:
+def initialise_weights(linears: Mapping[str, LinearMap], densities: Sequence[float], rule: str, seed: int) -> None:
     """Draw the first weights of the sparse layers, in place.
 
     Args:
         linears: the layers by name.
         densities: of the layers, in (0, 1].
         rule: `swi`: N(0, 2 / (density fan_in)); `kaiming`: N(0, 2 / fan_in); `own`: the weights stay as the model made them.
+            fan_in of a convolution counts the kernel.
         seed: decides the weights, together with the layer's name.
     """
     if rule == "own":
         return
     for (name, linear), density in zip(linears.items(), densities, strict=True):
-        std = math.sqrt(2 / (linear.in_features * (density if rule == "swi" else 1)))
+        std = math.sqrt(2 / (known_form(linear).shape[1] * (density if rule == "swi" else 1)))
         linear.weight.normal_(0, std, generator=generator(seed, "weights", name, device=linear.weight.device))
 
 
 def initial_masks(
-    linears: Mapping[str, nn.Linear],
+    linears: Mapping[str, LinearMap],
     densities: Sequence[float],
     topology: Topology,
     seed: int,
     chains: Sequence[Sequence[str] | Junction],
+    columns: Mapping[str, int],
     features_NF: Tensor | None,
 ) -> dict[str, Tensor]:
     """Lay out the first links of every sparse layer.
@@ -52,13 +55,15 @@ def initial_masks(
         topology: the rule and its parameters, and the rule of hidden layers.
         seed: decides the masks, together with the layer's name.
         chains: which layers feed which.
+        columns: of one input neuron of every layer, by name.
         features_NF: [N, F] float, training inputs; None: there are none.
 
     Returns:
         [O, I] bool for every layer, by name.
 
     Raises:
-        UserError: the rule needs features and there are none, or they have another shape than the first layer's input.
+        UserError: the rule needs features and there are none, they have another shape than the first layer's input, or the
+            first layer is a convolution.
     """
     before = {second: first for chain in chains if not isinstance(chain, Junction) for first, second in pairwise(chain)}
     correlation: Tensor | None = None
@@ -69,14 +74,15 @@ def initial_masks(
         accepted = topology_parameters(rule.rule)
         if "correlation" in accepted:
             if correlation is None:
-                correlation = _correlation(features_NF, linear, rule.rule)
+                correlation = _correlation(features_NF, name, linear, rule.rule)
             context["correlation"] = correlation
         if "previous_output_degrees" in accepted and before.get(name) in masks:
-            context["previous_output_degrees"] = masks[before[name]].sum(1)
+            context["previous_output_degrees"] = masks[before[name]].sum(1).repeat_interleave(columns[name])
+        outputs, inputs = known_form(linear).shape
         masks[name] = init_mask(
             rule.rule,
-            linear.out_features,
-            linear.in_features,
+            outputs,
+            inputs,
             density,
             generator=generator(seed, "topology", name),
             **context,
@@ -85,14 +91,20 @@ def initial_masks(
     return masks
 
 
-def _correlation(features_NF: Tensor | None, first: nn.Linear, rule: str) -> Tensor:
+def _correlation(features_NF: Tensor | None, name: str, first: LinearMap, rule: str) -> Tensor:
+    if isinstance(first, CONVOLUTIONS):
+        raise UserError(
+            f"topology '{rule}' correlates input features, and the columns of layer '{name}', a {type(first).__name__}, are no "
+            "features of the input: choose another topology, e.g. brf"
+        )
+    inputs = known_form(first).shape[1]
     if features_NF is None:
         raise UserError(
             f"topology '{rule}' correlates the training inputs: pass features=, a tensor [samples, features]"
         )
-    if features_NF.ndim != 2 or features_NF.shape[1] != first.in_features:
+    if features_NF.ndim != 2 or features_NF.shape[1] != inputs:
         raise UserError(
-            f"topology '{rule}' needs features of shape [samples, {first.in_features}], not {tuple(features_NF.shape)}; where "
+            f"topology '{rule}' needs features of shape [samples, {inputs}], not {tuple(features_NF.shape)}; where "
             "the first sparse layer does not see the network's input, choose another topology, e.g. brf"
         )
     return feature_correlation(features_NF)

@@ -13,11 +13,12 @@ from torch import Tensor
 from chtexp.sparse import bits
 from chtexp.sparse.engine import DynamicSparsity
 from chtexp.sparse.links import Links
+from chtexp.sparse.maps import Form, Native
 from chtexp.sparse.wiring import plain_state
 
 
-class SparseMatrix(TypedDict):
-    """A sparse weight.
+class SparseMatrix(Native):
+    """A sparse weight, as a matrix.
 
     Attributes:
         shape: O and I.
@@ -61,6 +62,7 @@ def portable_weights(sparsity: DynamicSparsity) -> PortableWeights:
                 "shape": list(layer.shape),
                 "mask": layer.links.bits(),
                 "weight": layer.state().weight_K.clone(),
+                **layer.form.saved(),
             }
             for name, layer in sparse.items()
         },
@@ -78,8 +80,7 @@ def dense_weights(portable: PortableWeights) -> dict[str, Tensor]:
     """
     found = dict(portable["dense"])
     for name, saved in portable["sparse"].items():
-        outputs, inputs = saved["shape"]
-        weight_OI = torch.zeros(outputs, inputs, dtype=saved["weight"].dtype, device=saved["weight"].device)
-        Links.of_mask(bits.unpack(saved["mask"], (outputs, inputs))).put(weight_OI, saved["weight"])
-        found[name] = weight_OI
+        form = Form.restored(saved["shape"], saved.get("native"))
+        found[name] = torch.empty(form.native, dtype=saved["weight"].dtype, device=saved["weight"].device)
+        form.write(found[name], Links.of_mask(bits.unpack(saved["mask"], form.shape)), saved["weight"])
     return found

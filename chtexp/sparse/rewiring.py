@@ -5,6 +5,7 @@ Shapes: O outputs, I inputs, K links of a layer.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,12 +13,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from chtexp.config.distribution import layer_densities
 from chtexp.config.method import Method
 from chtexp.config.schedules import DensitySchedule, soft_exponent, step_at, zeta_at
 from chtexp.errors import UserError
 from chtexp.randomness import generator
 from chtexp.sparse.criteria import link_scores
-from chtexp.sparse.distribution import layer_densities
 from chtexp.sparse.layer import LinkState, SparseLayer
 from chtexp.sparse.links import Links
 from chtexp.sparse.own_rules import Readable
@@ -69,7 +70,7 @@ class Rewiring:
 
     Args:
         method: the method.
-        shapes: of the layers, each (outputs, inputs).
+        shapes: of the layers' weights: (outputs, inputs), or (out channels, in channels, *kernel).
         chains: which layers feed which.
         total_steps: optimizer steps of the whole training.
         update_interval: optimizer steps between two topology updates.
@@ -84,7 +85,7 @@ class Rewiring:
     def __init__(
         self,
         method: Method,
-        shapes: Sequence[tuple[int, int]],
+        shapes: Sequence[tuple[int, ...]],
         chains: Sequence[Chain],
         *,
         total_steps: int,
@@ -160,7 +161,10 @@ class Rewiring:
 
     def _links_at(self, density: float) -> list[int]:
         densities = layer_densities(self._shapes, density, self._method.distribution)
-        return [link_budget(*shape, share) for shape, share in zip(self._shapes, densities, strict=True)]
+        return [
+            link_budget(shape[0], math.prod(shape[1:]), share)
+            for shape, share in zip(self._shapes, densities, strict=True)
+        ]
 
     def changed(self, before: UpdateInputs) -> tuple[list[Links], list[Links]]:
         """Decide on an update: prune, remove, percolate and regrow.
@@ -197,7 +201,8 @@ class Rewiring:
         Raises:
             UserError: a layer would be left without a link.
         """
-        active = percolate_links({layer.name: links for layer, links in zip(layers, kept, strict=True)}, self._chains)
+        by_name = {layer.name: links for layer, links in zip(layers, kept, strict=True)}
+        active = percolate_links(by_name, self._chains, {layer.name: layer.columns for layer in layers})
         percolated = [Links(active[layer.name], layer.shape) for layer in layers]
         self._not_empty(layers, percolated, "percolation", step)
         return percolated

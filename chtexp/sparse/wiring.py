@@ -1,20 +1,30 @@
-"""Which linear maps of a model are sparse, and which of them feed which."""
+"""Which layers of a model are sparse, and which of them feed which."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 
 from torch import Tensor, nn
 
 from chtexp.config.method import Method
-from chtexp.errors import UserError, unknown
+from chtexp.errors import UserError
+from chtexp.sparse.maps import CONVOLUTIONS, LinearMap, form_of, known_form, sparse_maps
 from chtexp.topology import Junction
+from chtexp.topology.percolation import junctions_of
 
 Chain = Sequence[str] | Junction
 COMPILED = "_orig_mod"  # the name under which torch.compile keeps the model that it was given
-KEEPS_NEURONS = (
+KEEPS_NEURONS = (  # of linear maps: every feature stays at its position
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Sigmoid, nn.Tanh,
     nn.Softplus, nn.Hardswish, nn.Dropout, nn.AlphaDropout, nn.Identity, nn.LayerNorm, nn.RMSNorm, nn.BatchNorm1d,
+)  # fmt: skip
+
+KEEPS_CHANNELS = (  # of convolutions
+    *KEEPS_NEURONS, nn.BatchNorm2d, nn.GroupNorm, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.LocalResponseNorm, nn.Dropout1d,
+    nn.Dropout2d, nn.FeatureAlphaDropout, nn.MaxPool1d, nn.MaxPool2d, nn.AvgPool1d, nn.AvgPool2d, nn.LPPool1d, nn.LPPool2d,
+    nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.Upsample, nn.ZeroPad1d,
+    nn.ZeroPad2d, nn.ReflectionPad1d, nn.ReflectionPad2d, nn.ReplicationPad1d, nn.ReplicationPad2d,
 )  # fmt: skip
 
 
@@ -45,54 +55,30 @@ def named_modules(model: nn.Module) -> dict[str, nn.Module]:
     return {plain_name(name): module for name, module in model.named_modules()}
 
 
-def sparse_linears(model: nn.Module, layers: Sequence[str] | None) -> dict[str, nn.Linear]:
-    """Find the linear maps of a model that are to be sparse.
+def sparse_layers(model: nn.Module, layers: Sequence[str] | None) -> dict[str, LinearMap]:
+    """Find the modules of a model that are to be sparse; see `sparse_maps`.
 
     Args:
         model: the network.
-        layers: their names; None: every `nn.Linear` but the last, the output head.
+        layers: their names; None: all that can be sparse, but the output head and a first convolution.
 
     Returns:
         The modules by name, in the order of `layers`.
 
     Raises:
-        UserError: a name that is no `nn.Linear` of the model or is given twice, two layers that share a weight, or no layer.
+        UserError: what `sparse_maps` raises.
     """
-    linears = {name: module for name, module in named_modules(model).items() if isinstance(module, nn.Linear)}
-    if layers is None:
-        layers = list(linears)[:-1]
-        if not layers:
-            raise UserError(
-                f"{type(model).__name__} has {len(linears)} linear layer(s) and the last one stays dense: nothing is left to "
-                "be sparse; name the sparse layers with layers=[...]"
-            )
-    layers = [plain_name(name) for name in layers]
-    for name in layers:
-        if name not in linears:
-            raise unknown("linear layer", name, linears)
-    if len(set(layers)) < len(layers):
-        raise UserError(f"a sparse layer is named twice: {', '.join(layers)}")
-    chosen = {name: linears[name] for name in layers}
-    for name, linear in chosen.items():
-        if isinstance(linear, nn.LazyLinear):
-            raise UserError(
-                f"layer '{name}' is a LazyLinear, whose weight is not there yet: run one batch through the model first"
-            )
-        if "weight" not in linear._parameters:
-            raise UserError(
-                f"the weight of layer '{name}' is computed from other parameters (nn.utils.prune, weight_norm, parametrize): "
-                "remove that, or leave the layer out of layers=[...]"
-            )
-    if len({id(linear.weight) for linear in chosen.values()}) < len(chosen):
-        raise UserError("two sparse layers share one weight; name only one of them with layers=[...]")
-    return chosen
+    names = None if layers is None else [plain_name(name) for name in layers]
+    return sparse_maps(named_modules(model), names, type(model).__name__)
 
 
 def plain_chains(model: nn.Module, layers: Sequence[str]) -> list[list[str]]:
     """Find the chains of sparse layers that feed each other inside `nn.Sequential`s.
 
     The outputs of each layer of a chain are the inputs of the next: between them are only modules that keep every neuron at its
-    position. What happens outside a Sequential cannot be seen from the modules alone.
+    position. Neurons of a convolution are its channels; behind an `nn.Flatten`, each feeds as many consecutive inputs of a
+    linear map as a channel has pixels, if the inputs can be shared equally. What happens outside a Sequential cannot be seen
+    from the modules alone.
 
     Args:
         model: the network.
@@ -106,14 +92,68 @@ def plain_chains(model: nn.Module, layers: Sequence[str]) -> list[list[str]]:
     nested = {child for outer in _sequentials(model) for child in _sequentials(outer) if child is not outer}
     for sequential in (outer for outer in _sequentials(model) if outer not in nested):
         chain: list[str] = []
+        last: nn.Module | None = None  # of the chain
+        flat = False  # whether the channels of `last` were flattened since
         for module in _flat(sequential):
+            images = isinstance(last, CONVOLUTIONS) and not flat
             if id(module) in names:
+                if last is not None and not _feeds(last, module, flat=flat):
+                    chains.append(chain)
+                    chain = []
                 chain.append(names[id(module)])
-            elif not isinstance(module, KEEPS_NEURONS):
+                last, flat = module, False
+            elif images and isinstance(module, nn.Flatten) and (module.start_dim, module.end_dim) == (1, -1):
+                flat = True
+            elif not isinstance(module, KEEPS_CHANNELS if images else KEEPS_NEURONS):
                 chains.append(chain)
-                chain = []
+                chain, last = [], None
         chains.append(chain)
     return [chain for chain in chains if len(chain) > 1]
+
+
+def _feeds(lower: nn.Module, upper: nn.Module, *, flat: bool) -> bool:
+    """Whether the outputs of one layer, flattened or not, are the inputs of the next."""
+    if not flat:
+        return isinstance(lower, CONVOLUTIONS) == isinstance(upper, CONVOLUTIONS)
+    return not isinstance(upper, CONVOLUTIONS) and _pixels(lower, upper) is not None
+
+
+def _pixels(lower: nn.Module, upper: nn.Module) -> int | None:
+    """The inputs of a linear map that each channel of a convolution has; None if they cannot be shared equally."""
+    below, above = form_of(lower), form_of(upper)
+    assert below is not None
+    assert above is not None
+    inputs, channels = above.shape[1], below.shape[0]
+    return None if inputs % channels else inputs // channels
+
+
+def columns_of_neurons(layers: Mapping[str, LinearMap], chains: Sequence[Chain]) -> dict[str, int]:
+    """Find how many columns one input neuron of every layer has.
+
+    A channel has the k * k columns of a convolution's kernel. In a linear map that a convolution feeds it has H * W, which is
+    deduced from the numbers of inputs and channels.
+
+    Args:
+        layers: the sparse layers by name.
+        chains: which of them feed which.
+
+    Returns:
+        The number by name.
+
+    Raises:
+        UserError: convolutions of different numbers of channels feed one linear map.
+    """
+    found = {name: known_form(module).kernel for name, module in layers.items()}
+    pixels: dict[str, int] = {}
+    for junction in (junction for chain in chains for junction in junctions_of(chain)):
+        for below, above in product(junction.rows, junction.columns):
+            lower, upper = layers.get(str(below)), layers.get(str(above))
+            if not isinstance(lower, CONVOLUTIONS) or upper is None or isinstance(upper, CONVOLUTIONS):
+                continue
+            each = _pixels(lower, upper)
+            if each is not None and pixels.setdefault(str(above), each) != each:
+                raise UserError(f"layer '{above}' is fed by convolutions of different numbers of channels: {junction}")
+    return found | pixels
 
 
 def layers_feeding_each_other(

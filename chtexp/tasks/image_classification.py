@@ -1,4 +1,4 @@
-"""Image classification by the paper's recipe (arXiv:2501.19107, MLP experiments).
+"""Image classification: the paper's MLPs (arXiv:2501.19107), and CNNs.
 
 Shapes: N examples, B batch, C channels, H height, W width, K classes.
 """
@@ -15,11 +15,11 @@ from torch.nn.functional import cross_entropy
 
 from chtexp.config.budget import Budget
 from chtexp.config.images import ImageClassificationRecipe, ImageDataConfig, ImageLength
-from chtexp.config.models import MLPConfig
+from chtexp.config.models import ImageNetwork
 from chtexp.data import ImageData, PixelScale, random_crop_flip
 from chtexp.distributed.group import ALONE, Processes
 from chtexp.errors import UserError
-from chtexp.models.mlp import MLP
+from chtexp.models.image_networks import CLASSIFIERS
 from chtexp.randomness import derive_seed, generator
 from chtexp.tasks.base import Built, Tested
 from chtexp.tasks.selection import Selection
@@ -28,12 +28,12 @@ CROP_PADDING = 4
 EVALUATION_BATCH = 2000
 
 
-def build_mlp(config: MLPConfig, data: ImageDataConfig, seed: int) -> Built:
-    """Build the MLP for a data set.
+def build_classifier(config: ImageNetwork, data: ImageDataConfig, seed: int) -> Built:
+    """Build the network for a data set.
 
     Args:
-        config: the sizes of the hidden layers.
-        data: the data set, which gives the numbers of inputs and outputs.
+        config: which network, and its sizes.
+        data: the data set, which gives the shape of the images and the number of outputs.
         seed: decides the first weights.
 
     Returns:
@@ -41,7 +41,8 @@ def build_mlp(config: MLPConfig, data: ImageDataConfig, seed: int) -> Built:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "model"))
-        model = MLP(math.prod(data.shape), config.hidden, data.classes)
+        model = CLASSIFIERS[type(config)](config, data.shape, data.classes)
+    assert isinstance(model, nn.Module)
     return Built(model, model.sparse_layers(), model.chains())
 
 

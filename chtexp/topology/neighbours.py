@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from chtexp.errors import UserError
 from chtexp.system.kernels_cache import njit, run
 
 
@@ -46,6 +47,20 @@ class Degrees(NamedTuple):
 
     outputs: Tensor
     inputs: Tensor
+
+    def of_neurons(self, columns: int) -> Degrees:
+        """The degrees where every input neuron has so many consecutive columns, as a channel has in a convolution.
+
+        Raises:
+            UserError: the columns cannot be shared equally.
+        """
+        if columns == 1:
+            return self
+        if columns < 1 or self.inputs.numel() % columns:
+            raise UserError(
+                f"{self.inputs.numel()} columns cannot be shared equally by neurons of {columns} columns each"
+            )
+        return Degrees(self.outputs, self.inputs.view(-1, columns).sum(1))
 
 
 def neighbours(mask_OI: Tensor) -> Neighbours:

@@ -6,7 +6,7 @@ Steps count from 0, so the n-th step is step n - 1, and the topology update afte
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 Rate = Callable[[int], float]
 LastUpdate = Callable[[], int]  # the number of steps after which no more topology update comes, as far as is known now
@@ -28,6 +28,26 @@ def linear(start: float, end: float, until: float, total_steps: int) -> Rate:
 
     def rate(step: int) -> float:
         return start + (end - start) * min(step / last, 1.0)
+
+    return rate
+
+
+def steps(start: float, factor: float, at: Sequence[float], total_steps: int) -> Rate:
+    """Stay constant, and fall by a factor at some moments.
+
+    Args:
+        start: the rate at step 0.
+        factor: by which the rate is multiplied at every moment.
+        at: the moments, as fractions of `total_steps`.
+        total_steps: optimizer steps of the whole training.
+
+    Returns:
+        The learning rate as a function of the step.
+    """
+    moments = [fraction * total_steps for fraction in at]
+
+    def rate(step: int) -> float:
+        return start * factor ** sum(step >= moment for moment in moments)
 
     return rate
 

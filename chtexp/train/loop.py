@@ -241,6 +241,7 @@ class Training:
         train_loss = self._mean_loss()
         self._check_progress(train_loss)
         self._loss_sum, self._summed = torch.zeros_like(self._loss_sum), 0
+        self._share_buffers()
         self.model.eval()
         with self.precision.autocast(), threads_for_kernels(self.sparsity.on_kernels):
             metrics = self.task.evaluate(self.model)
@@ -265,6 +266,16 @@ class Training:
             "seconds": self.elapsed(),
         }
         return record, selected
+
+    def _share_buffers(self) -> None:
+        """Give all processes the leader's buffers, so that they evaluate one network, the one that is saved.
+
+        Batch norms see their process's share of a batch [choice: as torch does unless told otherwise], and what they remember
+        differs between processes.
+        """
+        if self.processes.world > 1:
+            for buffer in self.model.buffers():
+                self.processes.broadcast(buffer)
 
     def test(self, weights: PortableWeights) -> Tested:
         """Test the selected network. The training cannot go on after this.

@@ -12,7 +12,7 @@ from chtexp.config.resources import conf_dir
 from chtexp.cost.count import counts_of
 from chtexp.models.llama import Llama
 from chtexp.models.transformer import Transformer
-from chtexp.tasks.image_classification import build_mlp
+from chtexp.tasks.image_classification import build_classifier
 
 MODELS = sorted(path.stem for path in (conf_dir() / "model").glob("*.yaml") if path.stem != "mlp")
 IMAGES = ("digits", "mnist", "emnist", "cifar10", "cifar100")
@@ -30,7 +30,7 @@ def test_of_an_mlp(data: str) -> None:
     run = compose_run([f"data={data}"])
     assert isinstance(run.model, MLPConfig)
     with torch.device("meta"):
-        built = build_mlp(run.model, run.data, 0)
+        built = build_classifier(run.model, run.data, 0)
     assert counts_of(run) == counted(built.model, built.sparse_layers)
 
 

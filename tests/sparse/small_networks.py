@@ -1,4 +1,4 @@
-"""A small perceptron in dynamic sparse training, on random data: what the tests of this folder share."""
+"""Small networks in dynamic sparse training, on random data: what the tests of this folder share."""
 
 from __future__ import annotations
 
@@ -30,8 +30,26 @@ def perceptron(*widths: int, seed: int = 0) -> nn.Sequential:
         return nn.Sequential(*modules[:-1])
 
 
+def convolutional(seed: int = 0) -> nn.Sequential:
+    """Three convolutions and two linear maps for images of 3 x 6 x 6; sparse by default are 3, 6 and 9."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return nn.Sequential(
+            *(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU()),
+            *(nn.Conv2d(8, 12, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(12, 10, 3, padding=1), nn.ReLU(), nn.Flatten()),
+            *(nn.Linear(90, 16), nn.ReLU(), nn.Linear(16, 4)),
+        )
+
+
 def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def method_for(network: str, name: str) -> Method:
+    """As `sparse_method`; one that correlates features begins with `brf` in a convolutional network."""
+    method = sparse_method(name)
+    return sparse_method(name, topology="brf") if method.correlates_features and network == "cnn" else method
 
 
 def sparse_method(name: str, **overrides: Any) -> Method:
@@ -50,12 +68,16 @@ class Training:
 
     def backward(self) -> None:
         step = self.sparsity.steps
-        inputs = normal(16, self.model[0].in_features, seed=step)
+        inputs = self.inputs(seed=step)
         labels = torch.arange(16).roll(step) % self.model[-1].out_features
         self.optimizer.zero_grad()
         loss = nn.functional.cross_entropy(self.model(inputs), labels)
         loss.backward()
         self.loss = loss.item()
+
+    def inputs(self, seed: int) -> Tensor:
+        first = self.model[0]
+        return normal(16, *((3, 6, 6) if isinstance(first, nn.Conv2d) else (first.in_features,)), seed=seed)
 
     def step(self) -> UpdateRecord | None:
         self.backward()
@@ -80,10 +102,11 @@ def training(
     interval: int = 4,
     seed: int = 0,
     widths: tuple[int, ...] = WIDTHS,
+    network: str = "mlp",
     **arguments: Any,
 ) -> Training:
     """The same first model for every call; features= are given where the method correlates them."""
-    model = perceptron(*widths)
+    model = convolutional() if network == "cnn" else perceptron(*widths)
     weights = OPTIMIZERS[optimizer](model.parameters())
     if method.correlates_features:
         arguments.setdefault("features", normal(64, widths[0]))

@@ -1,4 +1,4 @@
-"""What every method of `conf/method` promises, with real gradients, several optimizers, and in both executions."""
+"""What every method of `conf/method` promises: real gradients, several optimizers, both executions, and convolutions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from chtexp.sparse import UpdateRecord, load_training_state, method_names, training_state
 from chtexp.sparse.layer import SparseLayer
 
-from .small_networks import OPTIMIZERS, Training, normal, sparse_method, training
+from .small_networks import OPTIMIZERS, Training, method_for, sparse_method, training
 
 TOTAL, INTERVAL = 24, 4
 METHODS = method_names()
@@ -54,7 +54,8 @@ def matrices(run: Training, layer: SparseLayer) -> Layer:
     moments = run.moments(layer.weight)
     if layer.execution == "dense":
         held = (layer.weight.detach(), layer.weight.grad, *moments.values())
-        weight, gradient, *buffers = (tensor.clone() for tensor in held)
+        assert all(tensor.shape == layer.linear.weight.shape for tensor in held)
+        weight, gradient, *buffers = (tensor.clone().reshape(layer.mask_OI.shape) for tensor in held)
     else:
         links = len(layer.links)
         assert layer.weight.shape == layer.weight.grad.shape == (links,)
@@ -66,14 +67,18 @@ def matrices(run: Training, layer: SparseLayer) -> Layer:
     return Layer(layer.mask_OI.clone(), weight, gradient, dict(zip(moments, buffers, strict=True)))
 
 
-CASES = [(m, o, e) for m in SPARSE for o in OPTIMIZERS for e in ("dense", "csr")]
+NETWORKS = {"mlp": [154, 205, 205], "cnn": [173, 216, 288]}  # links in the end
+CASES = [(m, o, e, "mlp") for m in SPARSE for o in OPTIMIZERS for e in ("dense", "csr")]
+CASES += [(m, list(OPTIMIZERS)[i % 3], "dense", "cnn") for i, m in enumerate(SPARSE)]
+WAYS = [("mlp", "dense"), ("mlp", "csr"), ("cnn", "dense")]
 
 
 @pytest.fixture(scope="module", params=CASES, ids="-".join)
 def trace(request: pytest.FixtureRequest) -> tuple[Training, list[Moment]]:
     """A whole training, photographed before and after every topology update that might happen."""
-    name, optimizer, execution = request.param
-    run = training(sparse_method(name), optimizer, total=TOTAL, interval=INTERVAL, execution=execution)
+    name, optimizer, execution, network = request.param
+    method = method_for(network, name)
+    run = training(method, optimizer, total=TOTAL, interval=INTERVAL, execution=execution, network=network)
     moments = []
     for step in range(1, TOTAL + 1):
         run.backward()
@@ -96,8 +101,8 @@ def test_the_number_of_links_is_that_of_the_schedule_at_every_step(trace: tuple[
         last_update = min(moment.step, TOTAL - 1) // INTERVAL * INTERVAL
         for layer in moment.after.values():
             assert layer.mask.sum() == round(schedule(last_update) * layer.mask.numel())
-    assert [int(mask.sum()) for mask in run.sparsity.masks.values()] == [154, 205, 205]
-    assert run.sparsity.links == 564
+    assert [int(mask.sum()) for mask in run.sparsity.masks.values()] == NETWORKS[network_of(run)]
+    assert run.sparsity.links == sum(NETWORKS[network_of(run)])
     assert run.sparsity.at_final_density
 
 
@@ -111,9 +116,11 @@ def test_absent_links_have_no_weight_no_gradient_and_no_moments(trace: tuple[Tra
 
 def test_between_updates_the_links_stay_and_learn(trace: tuple[Training, list[Moment]]) -> None:
     run, moments = trace
-    first = training(run.sparsity.method, total=TOTAL, interval=INTERVAL)  # the masks before the first step
+    first = training(
+        run.sparsity.method, total=TOTAL, interval=INTERVAL, network=network_of(run)
+    )  # before the first step
     now = {name: mask.clone() for name, mask in first.sparsity.masks.items()}
-    weights = {layer.name: layer.weight.detach() for layer in first.sparsity.layers}
+    weights = {layer.name: layer.weight.detach().reshape(layer.shape) for layer in first.sparsity.layers}
     for moment in moments:
         for name, layer in moment.before.items():
             assert torch.equal(layer.mask, now[name])
@@ -195,7 +202,7 @@ def test_updates_come_on_time_and_never_after_the_last_step(trace: tuple[Trainin
         "rigl": [4, 8, 12, 16],  # to 75% of training
         "mest_ems": [4, 8, 12, 16],
     }
-    name = next(name for name in SPARSE if sparse_method(name) == run.sparsity.method)
+    name = next(name for name in SPARSE if method_for(network_of(run), name) == run.sparsity.method)
     steps |= {name: [4, 8, 12, 16] for name in SPARSE if "/" in name}  # Transformers and LLaMA: to 75% or 80%
     steps["transformer/set"] = [4, 8, 12, 16, 20]
     assert [m.step for m in moments if m.record] == steps.get(name, [4, 8, 12, 16, 20])
@@ -204,7 +211,7 @@ def test_updates_come_on_time_and_never_after_the_last_step(trace: tuple[Trainin
 
 def test_records_tell_what_the_masks_show(trace: tuple[Training, list[Moment]]) -> None:
     run, moments = trace
-    start = training(run.sparsity.method, total=TOTAL, interval=INTERVAL)
+    start = training(run.sparsity.method, total=TOTAL, interval=INTERVAL, network=network_of(run))
     ever = {name: mask.clone() for name, mask in start.sparsity.masks.items()}
     previous = 0.0
     for moment in moments:
@@ -226,31 +233,33 @@ def test_records_tell_what_the_masks_show(trace: tuple[Training, list[Moment]]) 
     assert run.sparsity.itop() >= previous
 
 
+@pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_dense_training_is_plain_training(optimizer: str) -> None:
-    run = training(sparse_method("fc"), optimizer)
+def test_dense_training_is_plain_training(optimizer: str, network: str) -> None:
+    run = training(sparse_method("fc"), optimizer, network=network)
     plain = copy.deepcopy(run.model)
     weights = OPTIMIZERS[optimizer](plain.parameters())
     for step in range(TOTAL):
         assert run.step() is None
         weights.zero_grad()
         labels = torch.arange(16).roll(step) % 4
-        nn.functional.cross_entropy(plain(normal(16, 24, seed=step)), labels).backward()
+        nn.functional.cross_entropy(plain(run.inputs(seed=step)), labels).backward()
         weights.step()
     assert same(run.model.state_dict(), plain.state_dict())
     assert (run.sparsity.masks, run.sparsity.records) == ({}, [])
-    assert run.sparsity.links == run.sparsity.pairs == 24 * 32 + 2 * 32 * 32
+    assert run.sparsity.links == run.sparsity.pairs == {"mlp": 24 * 32 + 2 * 32 * 32, "cnn": 864 + 1080 + 1440}[network]
     assert run.sparsity.density == run.sparsity.anp() == run.sparsity.itop() == 1
     assert run.sparsity.at_final_density
 
 
+@pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("name", SPARSE)
-def test_the_seed_alone_decides_the_masks(name: str) -> None:
-    method = sparse_method(name)
+def test_the_seed_alone_decides_the_masks(name: str, network: str) -> None:
+    method = method_for(network, name)
     runs = []
     for noise, seed in ((1, 0), (2, 0), (1, 1)):
         torch.manual_seed(noise)
-        run = training(method, seed=seed, total=12, interval=3)
+        run = training(method, seed=seed, total=12, interval=3, network=network)
         for _ in range(12):
             torch.rand(noise)  # what else draws from the global generator must not matter
             run.step()
@@ -270,19 +279,19 @@ def test_global_random_states_are_left_alone(name: str) -> None:
     assert before == after
 
 
-@pytest.mark.parametrize("execution", ["dense", "csr"])
+@pytest.mark.parametrize(("network", "execution"), WAYS)
 @pytest.mark.parametrize(("name", "optimizer"), [(m, ("adam", "sgd")[i % 2]) for i, m in enumerate(METHODS)])
 def test_resumed_training_equals_uninterrupted_training_from_every_step(
-    name: str, optimizer: str, execution: str
+    name: str, optimizer: str, network: str, execution: str
 ) -> None:
-    method, total = sparse_method(name), 12
-    whole = training(method, optimizer, total=total, interval=3, execution=execution)
+    method, total = method_for(network, name), 12
+    whole = training(method, optimizer, total=total, interval=3, execution=execution, network=network)
     saved = [save(whole)]
     for _ in range(total):
         whole.step()
         saved.append(save(whole))
     for step in range(total):
-        resumed = training(method, optimizer, total=total, interval=3, execution=execution)
+        resumed = training(method, optimizer, total=total, interval=3, execution=execution, network=network)
         load(resumed, saved[step])
         assert resumed.sparsity.steps == step
         resumed.run(total - step)
@@ -299,6 +308,10 @@ def test_resuming_between_the_optimizer_step_and_the_update(name: str) -> None:
     whole.sparsity.update_topology()
     resumed.sparsity.update_topology()
     assert same(everything(resumed), everything(whole))
+
+
+def network_of(run: Training) -> str:
+    return "cnn" if isinstance(run.model[0], nn.Conv2d) else "mlp"
 
 
 def everything(run: Training) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from chtexp.config.distribution import layer_densities
 from chtexp.errors import UserError
 from chtexp.sparse.bits import count, pack, unpack
-from chtexp.sparse.distribution import layer_densities
-from chtexp.sparse.wiring import plain_chains, sparse_linears
+from chtexp.sparse.wiring import plain_chains, sparse_layers
 
 from .small_networks import perceptron
 
@@ -71,14 +71,14 @@ def test_bits_are_in_order_and_must_fit() -> None:
 
 def test_every_linear_map_but_the_last_is_sparse() -> None:
     model = perceptron(3, 4, 5, 2)
-    assert list(sparse_linears(model, None)) == ["0", "2"]
-    assert list(sparse_linears(model, ["4", "0"])) == ["4", "0"]
-    with pytest.raises(UserError, match="unknown linear layer '1'"):
-        sparse_linears(model, ["1"])
+    assert list(sparse_layers(model, None)) == ["0", "2"]
+    assert list(sparse_layers(model, ["4", "0"])) == ["4", "0"]
+    with pytest.raises(UserError, match=r"layer '1' is a ReLU; nn\.Linear, nn\.Conv1d, nn\.Conv2d and"):
+        sparse_layers(model, ["1"])
     with pytest.raises(UserError, match="named twice"):
-        sparse_linears(model, ["0", "0"])
+        sparse_layers(model, ["0", "0"])
     with pytest.raises(UserError, match="nothing is left"):
-        sparse_linears(nn.Linear(2, 2), None)
+        sparse_layers(nn.Linear(2, 2), None)
 
 
 def test_chains_are_read_off_sequentials_through_modules_that_keep_neurons() -> None:

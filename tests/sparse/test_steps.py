@@ -344,7 +344,7 @@ def test_an_update_between_two_steps_is_resumed_as_ever() -> None:
 
 def test_one_that_cannot_be_made_takes_nothing_over() -> None:
     run = training(sparse_method("set")).run(2)
-    with pytest.raises(UserError, match="unknown linear layer"):
+    with pytest.raises(UserError, match="unknown layer '9'; choose one of: 0, 2, 4, 6"):
         DynamicSparsity(
             run.model, run.optimizer, sparse_method("set"), total_steps=9, update_interval=3, seed=0, layers=["9"]
         )

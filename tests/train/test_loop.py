@@ -168,9 +168,9 @@ def _digits():
 
 def _kaiming_as_the_engine(model: torch.nn.Module, run: Run) -> None:
     from chtexp.sparse.initialisation import initialise_weights
-    from chtexp.sparse.wiring import sparse_linears
+    from chtexp.sparse.wiring import sparse_layers
 
-    linears = sparse_linears(model, model.sparse_layers())
+    linears = sparse_layers(model, model.sparse_layers())
     with torch.no_grad():
         initialise_weights(linears, [1.0] * len(linears), run.method.weight_init, run.seed)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Literal, get_args
 
 import torch
@@ -39,6 +39,24 @@ def without_matrix(model: nn.Module) -> set[nn.Module]:
         for module in model.modules()
         if type(module) in (nn.Linear, CsrLinear) and module not in read and holders[id(module.weight)] == 1
     }
+
+
+def check_kinds(choice: str, others: Mapping[str, str]) -> None:
+    """Check that a choice of execution is possible for the kinds of layers there are.
+
+    Args:
+        choice: one of `EXECUTIONS`.
+        others: by the name of each sparse layer that is no `nn.Linear`, what it is.
+
+    Raises:
+        UserError: csr execution is asked for one of them.
+    """
+    if choice == "csr" and others:
+        name, kind = next(iter(others.items()))
+        raise UserError(
+            f"csr execution is of nn.Linear alone, and layer '{name}' is a {kind}; use execution=dense, or auto, which leaves it "
+            "dense"
+        )
 
 
 def check_execution(

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import nn
 
-from chtexp.sparse.cpu.execution import Choice, Execution, check_execution, execution_of, without_matrix
+from chtexp.sparse.cpu.execution import Choice, Execution, check_execution, check_kinds, execution_of, without_matrix
 from chtexp.sparse.layer import SparseLayer
+from chtexp.sparse.maps import LinearMap
 from chtexp.sparse.optimizer_state import is_elementwise
 
 FEW_OTHERS = 1 << 18  # parameters outside sparse weights: up to here they need no threads of torch
@@ -33,10 +34,12 @@ class ExecutionPolicy:
         choice: Choice,
         batch: int,
         model: nn.Module,
-        linears: Mapping[str, nn.Linear],
+        linears: Mapping[str, LinearMap],
         optimizer: torch.optim.Optimizer,
     ) -> None:
         free, elementwise = without_matrix(model), is_elementwise(optimizer)
+        others = {name: type(linear).__name__ for name, linear in linears.items() if not isinstance(linear, nn.Linear)}
+        check_kinds(choice, others)
         needing_matrix = sorted(name for name, linear in linears.items() if linear not in free)
         types = {str(linear.weight.dtype).removeprefix("torch.") for linear in linears.values()}
         check_execution(choice, elementwise, type(optimizer).__name__, needing_matrix, types)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from chtexp.errors import unknown
@@ -9,14 +10,15 @@ from chtexp.errors import unknown
 DISTRIBUTIONS = ("uniform", "erk")
 
 
-def layer_densities(shapes: Sequence[tuple[int, int]], density: float, distribution: str) -> list[float]:
+def layer_densities(shapes: Sequence[tuple[int, ...]], density: float, distribution: str) -> list[float]:
     """Distribute an overall density over layers.
 
     Args:
-        shapes: of the layers, each (outputs, inputs).
+        shapes: of the layers: (outputs, inputs), or (out channels, in channels, *kernel).
         density: links / pairs of all layers together, in (0, 1].
-        distribution: `uniform`, the same density everywhere; `erk`, densities proportional to (O + I) / (O I), where layers
-            that would exceed 1 are full and the others share the rest (Evci et al., 2020; Mocanu et al., 2018).
+        distribution: `uniform`, the same density everywhere; `erk`, densities proportional to (O + I) / (O I), in a
+            convolution (O + I + k + k) / (O I k k), where layers that would exceed 1 are full and the others share the rest
+            (Evci et al., 2020; Mocanu et al., 2018).
 
     Returns:
         The density of every layer, in (0, 1].
@@ -28,8 +30,8 @@ def layer_densities(shapes: Sequence[tuple[int, int]], density: float, distribut
         raise unknown("distribution", distribution, DISTRIBUTIONS)
     if distribution == "uniform" or density >= 1:
         return [density] * len(shapes)
-    pairs = [outputs * inputs for outputs, inputs in shapes]
-    weights = [outputs + inputs for outputs, inputs in shapes]  # wanted links, up to one common factor
+    pairs = [math.prod(shape) for shape in shapes]
+    weights = [sum(shape) for shape in shapes]  # wanted links, up to one common factor
     full: set[int] = set()
     while True:
         rest = [layer for layer in range(len(shapes)) if layer not in full]

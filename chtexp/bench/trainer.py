@@ -7,13 +7,14 @@ from itertools import cycle
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from chtexp.bench.inputs import Batch
 from chtexp.bench.networks import Network, OptimizerName, build_optimizer
 from chtexp.config.method import Method, load_method
 from chtexp.sparse import Choice, DynamicSparsity
+from chtexp.sparse.wiring import sparse_layers
 from chtexp.system.kernels_cache import threads_for_kernels
 from chtexp.tasks import Built
 
@@ -43,7 +44,7 @@ class Trainer:
         batches: Sequence[Batch],
     ) -> None:
         self.model, self.optimizer, self.sparsity = built.model, optimizer, sparsity
-        self.sparse_layers = [built.model.get_submodule(name) for name in built.sparse_layers]
+        self.sparse_layers: list[nn.Module] = list(sparse_layers(built.model, built.sparse_layers).values())
         self._batches = cycle(batches)
         self._apply = sparsity.apply_gradients if sparsity else optimizer.step
         self._trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]

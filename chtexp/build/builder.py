@@ -4,17 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from chtexp.config.families import Recipe
 from chtexp.config.images import ImageClassificationRecipe
 from chtexp.config.optimizers import Adam
+from chtexp.config.own_parts import own_values
+from chtexp.config.plugged import PLUGGED
 from chtexp.data import Origin
 from chtexp.distributed.group import ALONE, Processes
 from chtexp.tasks import Built, Task
 from chtexp.train.learning_rate import LastUpdate, Rate
+
+T = TypeVar("T")
+
+
+def task_class(recipe: Recipe, shipped: type[T]) -> type[T]:
+    """Choose the class of a task: the shipped one, or a plug-in's that extends it, with its parameters.
+
+    Args:
+        recipe: the description of the task.
+        shipped: the class of the package.
+    """
+    own = PLUGGED.found.get(("task", recipe.name))
+    if own is None:
+        return shipped
+    assert isinstance(own.function, type)
+    return type(own.function.__name__, (own.function,), own_values(recipe, "task"))
 
 
 class Builder(Protocol):

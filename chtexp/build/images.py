@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from chtexp.build.builder import sgd
+from chtexp.build.builder import sgd, task_class
 from chtexp.config.images import ImageClassificationRecipe, ImageDataConfig
 from chtexp.config.learning_rates import StepDecay
 from chtexp.config.models import ImageNetwork
@@ -42,7 +42,7 @@ class ImageBuilder:
     def task(self, root: Path | None, device: torch.device, processes: Processes = ALONE) -> tuple[Task, Origin]:
         """Load the data and make the task."""
         images = self._load(root)
-        task = ImageClassification(
+        task = task_class(self.recipe, ImageClassification)(
             self.recipe,
             self.data,
             self.run.budget,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from chtexp.build.builder import adam
+from chtexp.build.builder import adam, task_class
 from chtexp.config.models import LlamaConfig
 from chtexp.config.run import Run
 from chtexp.config.text import LanguageModellingLength, LanguageModellingRecipe, TextDataConfig
@@ -42,7 +42,7 @@ class TextBuilder:
     def task(self, root: Path | None, device: torch.device, processes: Processes = ALONE) -> tuple[Task, Origin]:
         """Load the data and make the task."""
         data = load_text(self.data, root, self.run.paths.cache)
-        task = LanguageModelling(
+        task = task_class(self.recipe, LanguageModelling)(
             self.recipe,
             self.run.budget,
             data,

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from chtexp.build.builder import adam
+from chtexp.build.builder import adam, task_class
 from chtexp.config.models import TransformerConfig
 from chtexp.config.run import Run
 from chtexp.config.translation import TranslationDataConfig, TranslationLength, TranslationRecipe
@@ -44,7 +44,7 @@ class TranslationBuilder:
     def task(self, root: Path | None, device: torch.device, processes: Processes = ALONE) -> tuple[Task, Origin]:
         """Load the data and make the task."""
         data = load_translation(self.data, root, self.run.paths.cache)
-        task = Translation(
+        task = task_class(self.recipe, Translation)(
             self.recipe,
             self.run.budget,
             data,

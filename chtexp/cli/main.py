@@ -33,7 +33,7 @@ COMMANDS = {  # each is a module of this room, loaded when it is typed
     "generate": "go on with a text, by a trained language model",
     "export": "write a trained language model as a Hugging Face folder",
     "zeroshot": "zero-shot accuracy and Matthews correlation of a language model",
-    "new": "write the files of a rule, method, data set or model of your own",
+    "new": "write the files of a rule, method, model, data set or task of your own",
     "bench": "measure time and memory here, dense against sparse",
     "completion": "print what bash, zsh or fish need to complete commands, tables, axes and runs",
 }

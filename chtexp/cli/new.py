@@ -1,4 +1,4 @@
-"""chtexp new: the files of a rule, a method, a data set or a model of one's own, which work and are to be changed."""
+"""chtexp new: the files of a rule, a method, a model, a data set or a task of one's own, which work and are to be changed."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 
 from chtexp.errors import UserError
-from chtexp.plugins.scaffold import RULES, Scaffold, new_method, new_rule
+from chtexp.plugins.scaffold import PARTS, RULES, Scaffold, new_method, new_part, new_rule
 
 EXAMPLE = "chtexp new rule preferential --kind regrowth"
-WHAT = ("rule", "method")
+WHAT = ("rule", "method", *PARTS)
 
 
 def add_arguments(sub: argparse.ArgumentParser) -> None:
@@ -35,4 +35,6 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _made(what: str, name: str, kind: str | None) -> Scaffold:
+    if what in PARTS:
+        return new_part(name, what)
     return new_rule(name, kind or "regrowth") if what == "rule" else new_method(name)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from chtexp.config.families import FAMILIES, Data, Family, Model
 from chtexp.config.images import ImageDataConfig
-from chtexp.config.method import Method, method_names
+from chtexp.config.method import Method
 from chtexp.config.models import ImageNetwork, TransformerConfig
+from chtexp.config.own_parts import OwnNetwork
+from chtexp.config.plugged import PLUGGED, Registered
 from chtexp.config.resources import conf_dir, defaults_in, read_yaml
 from chtexp.config.translation import TranslationDataConfig
 from chtexp.errors import UserError, unknown
@@ -33,16 +35,27 @@ def check_parts(values: Mapping[str, object]) -> None:
         raise unknown("data.family", name, [family.data for family in FAMILIES])
     for part in ("task", "model"):
         said = _said(values.get(part), "name")
-        others = [family for family in FAMILIES if said in _names(family, part)]
+        others = [family for family in FAMILIES if said in names_of(family, part)]
         if others and home not in others:
             raise UserError(
                 f"{part} {said} does not fit data {_said(data, 'name') or _said(data, 'source')}: choose another {part} "
-                f"({', '.join(_files(part, _names(home, part)))}), or other data ({', '.join(_data_of(others[0]))})"
+                f"({', '.join(_files(part, names_of(home, part)))}), or other data ({', '.join(_data_of(others[0]))})"
             )
 
 
-def _names(family: Family, part: str) -> Collection[object]:
-    return [family.task] if part == "task" else list(family.models)
+def names_of(family: Family, part: str) -> list[str]:
+    """List the names of a family's tasks or networks, those of plug-ins included.
+
+    Args:
+        family: the family.
+        part: `task` or `model`.
+    """
+    own = [one.name for (kind, _), one in PLUGGED.found.items() if kind == part and _is_of(one, family)]
+    return [family.task, *own] if part == "task" else [*family.models, *own]
+
+
+def _is_of(own: Registered, family: Family) -> bool:
+    return family.data == (own.family if own.kind == "task" else "images")
 
 
 def check_method(method: Method, model: Model, data: Data) -> None:
@@ -54,8 +67,8 @@ def check_method(method: Method, model: Model, data: Data) -> None:
     if method.correlates_features and not model.features:
         images = isinstance(data, ImageDataConfig)
         what = f"model {model.name}" if images else f"data {data.name}"
-        why = "the columns of a convolution are not" if images else "text does not have"
-        made = [name for name in method_names() if name.rpartition("/")[0] == model.methods]
+        why = "its first sparse layer does not see" if images else "text does not have"
+        made = [name for name in methodnames_of() if name.rpartition("/")[0] == model.methods]
         raise UserError(
             f"method {method.name} does not fit {what}: its topology correlates input features, which {why}; "
             f"choose one of: {', '.join(made)}; or another method/topology, e.g. brf"
@@ -68,7 +81,7 @@ def check_size(model: Model, data: Data) -> None:
     Raises:
         UserError: they are too small.
     """
-    if isinstance(model, ImageNetwork) and isinstance(data, ImageDataConfig):
+    if isinstance(model, ImageNetwork) and not isinstance(model, OwnNetwork) and isinstance(data, ImageDataConfig):
         model.counts(data.shape, data.classes)
 
 
@@ -100,7 +113,7 @@ def own_recipe(method: str, folder: str) -> str | None:
         The file in conf/method; None where the chosen one is the network's own, or where it has none.
     """
     own = "/".join(filter(None, [folder, method.rpartition("/")[2]]))
-    return own if own != method and own in method_names() else None
+    return own if own != method and own in methodnames_of() else None
 
 
 def note_on_method(method: str, model: Model, data: str) -> str | None:
@@ -114,7 +127,7 @@ def note_on_method(method: str, model: Model, data: str) -> str | None:
     Returns:
         One line; None where there is nothing to note.
     """
-    own = own_recipe(method, model.methods)
+    own = None if isinstance(model, OwnNetwork) else own_recipe(method, model.methods)
     return own and f"note: method={method} is written for other models; method={own} is made for data={data}"
 
 

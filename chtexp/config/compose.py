@@ -20,7 +20,7 @@ from chtexp.config.compatibility import check_parts
 from chtexp.config.explanations import dotted_choice, explain
 from chtexp.config.launcher import SweepSettings, describe_sweep
 from chtexp.config.own_images import Images, are_own_images, measured_images, measured_once
-from chtexp.config.plugins import plugins_named
+from chtexp.config.plugins import load_plugins, plugins_named
 from chtexp.config.reader import ROOT, composed
 from chtexp.config.run import Paths, Run, describe_run
 from chtexp.config.typed import describe
@@ -241,6 +241,7 @@ def run_of(config: DictConfig, images: Images = measured_images) -> Run:
         UserError: parts that do not fit each other, a reference to nothing, a wrong value, or images of one's own with which
             something is wrong.
     """
+    load_plugins(OmegaConf.select(config, "plugins") or ())
     check_parts(_plain(config))  # before a model looks for widths that its data do not have
     try:
         values = _plain(config, resolve=True)

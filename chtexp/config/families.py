@@ -8,12 +8,13 @@ from types import MappingProxyType
 
 from chtexp.config.images import ImageClassificationRecipe, ImageDataConfig
 from chtexp.config.models import LlamaConfig, MLPConfig, ResNetConfig, TransformerConfig, VGGConfig
+from chtexp.config.own_parts import OwnNetwork
+from chtexp.config.plugged import PLUGGED
 from chtexp.config.text import LanguageModellingRecipe, TextDataConfig
 from chtexp.config.translation import TranslationDataConfig, TranslationRecipe
-from chtexp.errors import unknown
 
 Data = ImageDataConfig | TranslationDataConfig | TextDataConfig
-Model = MLPConfig | ResNetConfig | VGGConfig | TransformerConfig | LlamaConfig
+Model = MLPConfig | ResNetConfig | VGGConfig | OwnNetwork | TransformerConfig | LlamaConfig
 Recipe = ImageClassificationRecipe | TranslationRecipe | LanguageModellingRecipe
 
 
@@ -61,8 +62,14 @@ FAMILIES = (
 )
 
 
+PLUGGED.shipped |= {
+    "model": [name for family in FAMILIES for name in family.models],
+    "task": [family.task for family in FAMILIES],
+}
+
+
 def family_of_task(name: object) -> Family:
-    """Find the family of a task.
+    """Find the family of a task; a plug-in's is of the family of the task that it extends.
 
     Args:
         name: of the task.
@@ -70,7 +77,8 @@ def family_of_task(name: object) -> Family:
     Raises:
         UserError: no family has such a task; the message names the tasks.
     """
+    own = PLUGGED.get("task", str(name))
     for family in FAMILIES:
-        if family.task == name:
+        if name == family.task or (own and own.family == family.data):
             return family
-    raise unknown("task", name, [family.task for family in FAMILIES])
+    raise PLUGGED.unknown("task", "task", name)

@@ -61,12 +61,14 @@ class Network(Description):
     """What is known of a network besides its sizes.
 
     Attributes:
+        name: by which a configuration chooses it.
         methods: the folder of conf/method whose methods are made for it; "" for conf/method itself.
         features: whether the inputs of its first sparse layer are features of the data, which some topologies correlate.
     """
 
     methods: ClassVar[str] = ""
     features: ClassVar[bool] = False
+    name: str
 
 
 class ImageNetwork(Network):

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, JsonValue
 
+from chtexp.config.plugged import PLUGGED
+from chtexp.config.plugins import used_plugins
 from chtexp.config.typed import Description, describe
-from chtexp.errors import unknown
 
 if TYPE_CHECKING:
     from chtexp.pictures.kept import Kept
@@ -107,9 +108,14 @@ def kept_images(own: OwnImages, cache: Path) -> Kept:
 
 
 def _kept(kind: object, asked: Mapping[str, object], cache: Path) -> Kept:
+    from chtexp.config.own_arrays import own_source
     from chtexp.pictures.kept import Kept  # numpy and Pillow, which no other data need here
     from chtexp.pictures.sources import SOURCES
 
+    PLUGGED.shipped["data"] = SOURCES
+    if isinstance(kind, str) and (own := PLUGGED.get("data", kind)):
+        (plugin,) = used_plugins([("data", kind)])
+        return Kept(kind, describe(own_source(own, plugin.sha256), {**asked, "sha256": plugin.sha256}, "data"), cache)
     if not isinstance(kind, str) or kind not in SOURCES:
-        raise unknown("data.source", kind, SOURCES)
+        raise PLUGGED.unknown("data", "data.source", kind)
     return Kept(kind, describe(SOURCES[kind], asked, "data"), cache)

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from pydantic import create_model
 
 from chtexp.config.typed import Description, describe
-from chtexp.errors import UserError
+from chtexp.errors import UserError, unknown
 
 ENTRY_POINTS = "chtexp.plugins"
 READABLE = {  # by kind
@@ -27,7 +27,11 @@ READABLE = {  # by kind
     "removal": ("weight_K", "gradient_K", "weight_OI", "gradient_OI", "mask_OI", "links", "generator"),
     "regrowth": ("mask_OI", "weight_OI", "gradient_OI", "links", "generator"),
     "density": ("step", "initial", "final", "total", "interval"),
+    "model": ("shape", "classes"),
+    "data": (),
+    "task": (),  # a class, whose parameters are its annotated attributes
 }
+EXTENDED = {"ImageClassification": "images", "Translation": "translation", "LanguageModelling": "text"}  # by tasks
 
 
 class Loader(Protocol):
@@ -71,12 +75,19 @@ class Registered:
     @cached_property
     def parameters(self) -> type[Description]:
         """A description of the parameters: their names, types and defaults."""
+        if isinstance(self.function, type):
+            return create_model(self.name, __base__=Description, **_attributes(self.function))
         own = {name: one for name, one in self._signature if one.kind is inspect.Parameter.KEYWORD_ONLY}
         types = inspect.get_annotations(self.function, eval_str=True) if self.function else {}
         fields: dict[str, Any] = {
             name: (types.get(name, Any), ... if one.default is one.empty else one.default) for name, one in own.items()
         }
         return create_model(self.name, __base__=Description, **fields)
+
+    @cached_property
+    def family(self) -> str:
+        """Of a task: the kind of data (`data.family`) of the task that it extends."""
+        return next(EXTENDED[base] for base in _shipped_bases(self.function))
 
     def described(self, values: Mapping[str, object]) -> Description | None:
         """Check the parameters that a configuration sets.
@@ -157,13 +168,18 @@ class Registry:
         former = self.found.get((kind, name))
         if former is not None and former.function is not None and former.plugin != plugin:
             raise UserError(f"{one.title} is registered by two plug-ins, '{former.plugin}' and '{plugin}': rename one")
+        if kind == "task":
+            if not _shipped_bases(function):
+                raise UserError(f"{one.title} must be a class that extends one of chtexp.tasks: {', '.join(EXTENDED)}")
+            self.found[kind, name] = one
+            return
         for name_of_argument, argument in inspect.signature(function).parameters.items():
             if argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
                 raise UserError(f"{one.title} must name its arguments, without *{name_of_argument}")
             if argument.kind is not argument.KEYWORD_ONLY and name_of_argument not in READABLE[kind]:
                 raise UserError(
-                    f"{one.title} has an argument '{name_of_argument}'; it may read: {', '.join(READABLE[kind])}; parameters of "
-                    "its own stand behind * in its signature"
+                    f"{one.title} has an argument '{name_of_argument}'; it may read: {', '.join(READABLE[kind]) or 'nothing'}; "
+                    "parameters of its own stand behind * in its signature"
                 )
         self.found[kind, name] = one
 
@@ -196,6 +212,18 @@ class Registry:
         self._import_installed()
         return [*self.shipped.get(kind, ()), *(name for of, name in self.found if of == kind)]
 
+    def unknown(self, kind: str, title: str, name: object, choices: Collection[str] | None = None) -> UserError:
+        """Make the error for a name that nothing has.
+
+        Args:
+            kind: one of READABLE.
+            title: of the kind, for the message.
+            name: the name.
+            choices: those that there are; None: all of the kind.
+        """
+        known = unknown(title, name, self.names(kind) if choices is None else choices)
+        return UserError(f"{known}; one of your own needs its plug-in: --plugin FILE.py")
+
     def _import_installed(self) -> None:
         """Import the plug-ins of installed packages, once."""
         if self._installed is None:
@@ -211,3 +239,16 @@ class Registry:
 
 
 PLUGGED = Registry()
+
+
+def _shipped_bases(function: object) -> list[str]:
+    """The tasks of the package that a class extends."""
+    bases = function.__mro__ if isinstance(function, type) else ()
+    return [one.__name__ for one in bases if one.__module__.startswith("chtexp.tasks.") and one.__name__ in EXTENDED]
+
+
+def _attributes(task: type) -> dict[str, Any]:
+    """The parameters of a plug-in's task: annotated attributes with a value, of its own classes."""
+    own = [one for one in reversed(task.__mro__) if not one.__module__.startswith(("chtexp.", "builtins"))]
+    types = {name: kind for one in own for name, kind in inspect.get_annotations(one, eval_str=True).items()}
+    return {name: (kind, getattr(task, name, ...)) for name, kind in types.items()}

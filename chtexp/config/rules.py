@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chtexp.config.plugged import PLUGGED
-from chtexp.errors import UserError, unknown
+from chtexp.errors import unknown
 
 TOPOLOGIES: dict[str, tuple[str, ...]] = {  # with the parameters of each
     "er": (),

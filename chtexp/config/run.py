@@ -7,19 +7,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Protocol
 
-from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator
+from pydantic import Field, NonNegativeFloat, PositiveInt, SerializeAsAny, field_validator
 
 from chtexp.config.budget import Budget
-from chtexp.config.compatibility import check_embeddings, check_method, check_size
+from chtexp.config.compatibility import check_embeddings, check_method, check_size, names_of
 from chtexp.config.families import Data, Family, Model, Recipe, family_of_task
 from chtexp.config.hardware import Hardware
 from chtexp.config.images import ImageClassificationRecipe, ImageDataConfig, ImageLength
 from chtexp.config.method import Method
+from chtexp.config.own_parts import own_network, own_recipe
+from chtexp.config.plugged import PLUGGED
 from chtexp.config.plugins import Plugin, load_plugins, used_plugins
 from chtexp.config.text import LanguageModellingLength, LanguageModellingRecipe, TextDataConfig
 from chtexp.config.translation import TranslationLength, TranslationRecipe
 from chtexp.config.typed import Description, describe, identity
-from chtexp.errors import UserError, unknown
+from chtexp.errors import UserError
 from chtexp.store import RunFolder, run_id
 
 SCIENCE = ("data", "model", "task", "method", "budget")
@@ -123,9 +125,9 @@ class Run(Description):
         plugins: those that it uses; with the hash of their sources they are part of the identity.
     """
 
-    data: Annotated[Data, Field(discriminator="family")]
-    model: Annotated[Model, Field(discriminator="name")]
-    task: Annotated[Recipe, Field(discriminator="name")]
+    data: Data
+    model: SerializeAsAny[Model]
+    task: SerializeAsAny[Recipe]
     method: Method
     budget: Budget
     hardware: Hardware
@@ -192,11 +194,16 @@ def describe_run(values: Mapping[str, object]) -> Run:
     """
     load_plugins(values.get("plugins") or ())
     task = values.get("task")
-    family = family_of_task(task.get("name") if isinstance(task, Mapping) else None)
-    types = {"data": family.data_type, "model": _network(family, values), "task": family.recipe_type}
+    task_name = task.get("name") if isinstance(task, Mapping) else None
+    family = family_of_task(task_name)
+    types = {
+        "data": family.data_type,
+        "model": _network(family, values),
+        "task": own_recipe(task_name, family.recipe_type),
+    }
     parts = {part: _described(cls, values.get(part), part) for part, cls in types.items()}
     run = describe(Run, {**values, **parts, "plugins": ()})
-    run = run.model_copy(update={"plugins": used_plugins(run.method.rules)})
+    run = run.model_copy(update={"plugins": used_plugins(_choices(run))})
     check_method(run.method, run.model, run.data)
     check_embeddings(run.model, run.data)
     check_size(run.model, run.data)
@@ -209,9 +216,21 @@ def _network(family: Family, values: Mapping[str, object]) -> type[Model]:
     name = model.get("name") if isinstance(model, Mapping) else None
     if name is None:
         return next(iter(family.models.values()))
-    if name not in family.models:
-        raise unknown("model.name", name, family.models)
-    return family.models[str(name)]
+    if name in family.models:
+        return family.models[str(name)]
+    own = own_network(name)
+    if own is None:
+        raise PLUGGED.unknown("model", "model.name", name, names_of(family, "model"))
+    if family.data != "images":
+        raise UserError(f"model {name} is a plug-in's, which classifies images: choose image data and their task")
+    return own
+
+
+def _choices(run: Run) -> list[tuple[str, str]]:
+    """What a run has chosen of things that plug-ins may register, each by kind and name."""
+    own = run.data.own if isinstance(run.data, ImageDataConfig) else None
+    parts = [("model", run.model.name), ("task", run.task.name), *([("data", own.source)] if own else [])]
+    return [*run.method.rules, *parts]
 
 
 def _described(cls: type[Description], value: object, part: str) -> Description:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from chtexp.config.distribution import layer_densities
 from chtexp.config.images import ImageDataConfig
 from chtexp.config.models import Counts, ImageNetwork, Layer, LlamaConfig, TransformerConfig
+from chtexp.config.own_parts import OwnNetwork
 from chtexp.config.run import Length, Run
 from chtexp.config.schedules import DensitySchedule, TooShort
 from chtexp.config.text import TextDataConfig
@@ -89,8 +90,16 @@ def _schedule(run: Run, length: Length) -> DensitySchedule:
 def layers_of(run: Run) -> tuple[Layer, ...]:
     """List the layers of a run's network, where some are applied more than once to a position; () where none is."""
     if isinstance(run.data, ImageDataConfig) and isinstance(run.model, ImageNetwork):
-        return run.model.counts(run.data.shape, run.data.classes).layers
+        return _of_images(run.model, run.data).layers
     return ()
+
+
+def _of_images(network: ImageNetwork, data: ImageDataConfig) -> Counts:
+    if isinstance(network, OwnNetwork):
+        from chtexp.cost.own_networks import counts_of_own  # loads torch, which the network itself takes, too
+
+        return counts_of_own(network, data.shape, data.classes)
+    return network.counts(data.shape, data.classes)
 
 
 def counts_of(run: Run) -> Counts:
@@ -110,7 +119,7 @@ def counts_of(run: Run) -> Counts:
     """
     match run.data, run.model:
         case ImageDataConfig() as data, ImageNetwork() as network:
-            return network.counts(data.shape, data.classes)
+            return _of_images(network, data)
         case TranslationDataConfig() as data, TransformerConfig() as network:
             from chtexp.data.translation import vocabulary_sizes  # loads torch, which images do without
 

@@ -18,9 +18,10 @@ from typing import Any, TypeVar
 
 from chtexp.config.plugged import PLUGGED
 
-__all__ = ["density", "regrowth", "removal", "topology"]
+__all__ = ["data", "density", "model", "regrowth", "removal", "task", "topology"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T", bound=type)
 
 
 def topology(name: str) -> Callable[[F], F]:
@@ -71,6 +72,47 @@ def density(name: str) -> Callable[[F], F]:
         name: by which methods choose it: `density: {kind: NAME}`.
     """
     return _registering("density", name)
+
+
+def model(name: str) -> Callable[[F], F]:
+    """Register a network that classifies images.
+
+    It may read `shape` (channels, height, width) and `classes`. It returns an `nn.Module` from normalised images [B, C, H, W] to
+    logits [B, classes]. All its linear maps and convolutions are sparse but the last one (and a first convolution), unless it has
+    `sparse_layers`, a list of names; `chains` may say which of them feed each other.
+
+    Args:
+        name: by which configurations choose it: `name: NAME` in `model/NAME.yaml`.
+    """
+    return _registering("model", name)
+
+
+def data(name: str) -> Callable[[F], F]:
+    """Register a data set of images.
+
+    It returns (images, labels) of train and test, or once (then a part is held out): uint8 [N, C, H, W] or [N, H, W], and whole
+    numbers from 0 on; numpy arrays or tensors. They are measured once for each version of the source, and kept.
+
+    Args:
+        name: by which configurations choose it: `source: NAME` in `data/NAME.yaml`.
+    """
+    return _registering("data", name)
+
+
+def task(name: str) -> Callable[[T], T]:
+    """Register a task: a class that extends `ImageClassification`, `Translation` or `LanguageModelling` of `chtexp.tasks`.
+
+    Its annotated attributes are parameters, which a configuration sets beside those of the task that it extends.
+
+    Args:
+        name: by which configurations choose it: `name: NAME` in `task/NAME.yaml`.
+    """
+
+    def register(of: T) -> T:
+        PLUGGED.add("task", name, of)
+        return of
+
+    return register
 
 
 def _registering(kind: str, name: str) -> Callable[[F], F]:

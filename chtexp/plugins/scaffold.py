@@ -19,6 +19,7 @@ RULES = {  # kinds of rules: what the method has of it, and its part of the meth
     "topology": ("another topology", "topology: {rule: $name, spread: 0.5}"),
     "density": ("a density that falls", "density: {kind: $name, initial_sparsity: 0.5, end: 0.5}"),
 }
+PARTS = ("model", "data", "task")
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,37 @@ def new_rule(name: str, kind: str) -> Scaffold:
     own = {f"{name}.py": _filled(f"{kind}.py", values)}
     plugins = f', plugins=[HERE / "{name}.py"]'
     return Scaffold({**own, **_method_files({**values, "plugins": plugins})}, _next(name, f" --plugin {name}.py"))
+
+
+def new_part(name: str, kind: str) -> Scaffold:
+    """A model, a data set or a task, and the YAML that chooses it.
+
+    Args:
+        name: of it.
+        kind: one of PARTS.
+
+    Raises:
+        UserError: the name is taken, or is none.
+    """
+    _free(name, kind, kind)
+    data = name if kind == "data" else "digits"
+    class_name = "".join(word.capitalize() for word in name.split("_"))
+    values = {"name": name, "title": _title(name), "kind": kind, "data": data, "class_name": class_name}
+    made = {
+        f"{name}.py": _filled(f"{kind}.py", values),
+        f"{CONF}/{kind}/{name}.yaml": _filled(f"{kind}.yaml", values),
+        f"test_{name}.py": _filled("test_part.py", values),
+    }
+    chosen = f"data={name}" if kind == "data" else f"data=digits {kind}={name}"
+    flags = f"--config-dir {CONF} --plugin {name}.py"
+    return Scaffold(
+        made,
+        {
+            f"pytest test_{name}.py": "does it train, twice the same?",
+            f"chtexp train {flags} {chosen} method=set method.sparsity=0.8 budget=smoke": "train it, in seconds",
+            f"chtexp train {flags} {chosen} --cfg job": "show all that can be set",
+        },
+    )
 
 
 def _method_files(values: Mapping[str, str]) -> dict[str, str]:

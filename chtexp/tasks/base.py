@@ -35,13 +35,13 @@ class Built:
 
     Attributes:
         model: the network.
-        sparse_layers: the names of its sparse layers, in order.
-        chains: which of them feed which, for percolation: sequences of layer names, or junctions.
+        sparse_layers: the names of its sparse layers, in order; None: as `DynamicSparsity` finds them.
+        chains: which of them feed which, for percolation: sequences of layer names, or junctions; None: likewise.
     """
 
     model: nn.Module
-    sparse_layers: list[str]
-    chains: Sequence[Sequence[str] | Junction]
+    sparse_layers: list[str] | None
+    chains: Sequence[Sequence[str] | Junction] | None
 
 
 class Task(Protocol):

@@ -16,6 +16,8 @@ from torch.nn.functional import cross_entropy
 from chtexp.config.budget import Budget
 from chtexp.config.images import ImageClassificationRecipe, ImageDataConfig, ImageLength
 from chtexp.config.models import ImageNetwork
+from chtexp.config.own_parts import OwnNetwork, own_values
+from chtexp.config.plugged import PLUGGED
 from chtexp.data import ImageData, PixelScale, random_crop_flip
 from chtexp.distributed.group import ALONE, Processes
 from chtexp.errors import UserError
@@ -38,12 +40,44 @@ def build_classifier(config: ImageNetwork, data: ImageDataConfig, seed: int) -> 
 
     Returns:
         The network, with its sparse layers and their order.
+
+    Raises:
+        UserError: a plug-in's network cannot be built.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "model"))
+        if isinstance(config, OwnNetwork):
+            return build_own(config, data)
         model = CLASSIFIERS[type(config)](config, data.shape, data.classes)
     assert isinstance(model, nn.Module)
     return Built(model, model.sparse_layers(), model.chains())
+
+
+def build_own(config: OwnNetwork, data: ImageDataConfig) -> Built:
+    """Build a plug-in's network, with the weights that torch's own generator draws.
+
+    What it has as `sparse_layers` (names) and `chains` (sequences of them) is used; otherwise the engine looks at its modules.
+
+    Args:
+        config: which network, and its parameters.
+        data: the data set.
+
+    Raises:
+        UserError: it cannot be built, or is no module.
+    """
+    own = PLUGGED.found["model", config.name]
+    try:
+        model = own.call(own_values(config, "model"), {"shape": lambda: data.shape, "classes": lambda: data.classes})
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"{own.title} cannot be built for images {list(data.shape)}: {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(model, nn.Module):
+        raise UserError(f"{own.title} must return an nn.Module, not {type(model).__name__}")
+    layers, chains = (getattr(model, name, None) for name in ("sparse_layers", "chains"))
+    return Built(model, layers() if callable(layers) else layers, chains() if callable(chains) else chains)
 
 
 class Batch(NamedTuple):

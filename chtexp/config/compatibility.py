@@ -68,7 +68,7 @@ def check_method(method: Method, model: Model, data: Data) -> None:
         images = isinstance(data, ImageDataConfig)
         what = f"model {model.name}" if images else f"data {data.name}"
         why = "its first sparse layer does not see" if images else "text does not have"
-        made = [name for name in methodnames_of() if name.rpartition("/")[0] == model.methods]
+        made = [name for name in method_names() if name.rpartition("/")[0] == model.methods]
         raise UserError(
             f"method {method.name} does not fit {what}: its topology correlates input features, which {why}; "
             f"choose one of: {', '.join(made)}; or another method/topology, e.g. brf"
@@ -113,7 +113,7 @@ def own_recipe(method: str, folder: str) -> str | None:
         The file in conf/method; None where the chosen one is the network's own, or where it has none.
     """
     own = "/".join(filter(None, [folder, method.rpartition("/")[2]]))
-    return own if own != method and own in methodnames_of() else None
+    return own if own != method and own in method_names() else None
 
 
 def note_on_method(method: str, model: Model, data: str) -> str | None:
@@ -127,7 +127,7 @@ def note_on_method(method: str, model: Model, data: str) -> str | None:
     Returns:
         One line; None where there is nothing to note.
     """
-    own = None if isinstance(model, OwnNetwork) else own_recipe(method, model.methods)
+    own = own_recipe(method, model.methods)
     return own and f"note: method={method} is written for other models; method={own} is made for data={data}"
 
 

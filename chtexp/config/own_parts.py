@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import create_model
 
@@ -16,6 +16,8 @@ R = TypeVar("R", bound=Description)
 
 class OwnNetwork(ImageNetwork):
     """A network that a plug-in builds. What it counts is found out by building it (`chtexp.cost.own_networks`)."""
+
+    methods: ClassVar[str] = "cnn"
 
 
 def own_network(name: object) -> type[OwnNetwork] | None:

@@ -41,9 +41,7 @@ def check_rule(kind: str, title: str, name: str, parameters: Mapping[str, object
     if name not in PLUGGED.shipped[kind]:
         one = PLUGGED.get(kind, name)
         if one is None:
-            raise UserError(
-                f"{unknown(title, name, PLUGGED.names(kind))}; one of your own needs its plug-in: --plugin FILE.py"
-            )
+            raise PLUGGED.unknown(kind, title, name)
         one.described(parameters)
     elif parameters and kind in ("removal", "regrowth"):
         raise unknown(

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from chtexp.train.saved import PrecisionState
 
@@ -17,7 +18,8 @@ WEIGHTS = {"pure_bf16": torch.bfloat16}
 def with_weights_in(precision: str, model: nn.Module) -> nn.Module:
     """Convert a model's parameters, and so their gradients and the optimizer's state, to a precision.
 
-    Buffers keep their type: rotary frequencies in bfloat16 would turn late positions by a tenth of a radian.
+    Buffers keep their type: rotary frequencies in bfloat16 would turn late positions by a tenth of a radian. So do batch norms,
+    whose gain and bias must have the type of what they remember.
 
     Args:
         precision: `pure_bf16` for weights in bfloat16; all others leave them as they are.
@@ -27,8 +29,10 @@ def with_weights_in(precision: str, model: nn.Module) -> nn.Module:
         The same model.
     """
     if precision in WEIGHTS:
+        kept = {id(one) for module in model.modules() if isinstance(module, _NormBase) for one in module.parameters()}
         for parameter in model.parameters():
-            parameter.data = parameter.data.to(WEIGHTS[precision])
+            if id(parameter) not in kept:
+                parameter.data = parameter.data.to(WEIGHTS[precision])
     return model
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chtexp.train.learning_rate import inoam, linear, noam, ramped, warmup_cosine
+from chtexp.train.learning_rate import inoam, linear, noam, ramped, steps, warmup_cosine
 
 
 def test_the_linear_rate_reaches_its_end_at_90_percent() -> None:
@@ -16,6 +16,12 @@ def test_the_linear_rate_reaches_its_end_at_90_percent() -> None:
     assert rate(0) == 0.025
     assert rate(450) == pytest.approx((0.025 + 2.5e-4) / 2)
     assert rate(900) == rate(999) == pytest.approx(2.5e-4)
+
+
+def test_steps_by_hand() -> None:
+    rate = steps(0.1, 0.1, (0.5, 0.75), 400)
+    assert [rate(step) for step in (0, 199, 200, 299, 300, 399)] == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
+    assert steps(0.1, 0.5, (), 10)(9) == 0.1
 
 
 def test_noam_by_hand() -> None:

@@ -146,7 +146,9 @@ class Kept:
         known = self.record()
         with self._mine():
             place = self.source.place
-            return self._same_after_all(known, self._stamps()) if place is not None and place.exists() else known
+            if place is None or not place.exists():
+                return known
+            return self._same_after_all(known, self._stamps(), every_byte=True)
 
     def measure_anew(self) -> Record:
         """Measure the images as they are now."""
@@ -200,20 +202,24 @@ class Kept:
             stamps[name] = (status.st_size, status.st_mtime_ns)
         return stamps
 
-    def _seen(self, stamps: Mapping[str, Stamp]) -> dict[str, FileSeen]:
-        return {
-            name: FileSeen(bytes=size, written=written, sha256=checksum(self._base / name))
-            for name, (size, written) in stamps.items()
-        }
+    def _seen(self, stamps: Mapping[str, Stamp], trusted: Mapping[str, FileSeen]) -> dict[str, FileSeen]:
+        """Read the checksums of files; those that are trusted are not read where size and time are what they were."""
+        seen = {}
+        for name, stamp in stamps.items():
+            before = trusted.get(name)
+            if before is None or before.stamp != stamp:
+                before = FileSeen(bytes=stamp[0], written=stamp[1], sha256=checksum(self._base / name))
+            seen[name] = before
+        return seen
 
-    def _same_after_all(self, known: Record, stamps: Mapping[str, Stamp]) -> Record:
+    def _same_after_all(self, known: Record, stamps: Mapping[str, Stamp], *, every_byte: bool = False) -> Record:
         """Compare contents: files that were only copied or touched are still those that were measured."""
         try:
             before = read_as(self.folder / "files.json", dict[str, FileSeen])
         except (FileNotFoundError, Damaged):
             raise FilesChanged(f"the checksums of the images in {self._where} are lost", self) from None
         with said_if_slow(f"comparing {len(stamps)} files of {self._where} with what was measured"):
-            now = self._seen(stamps)
+            now = self._seen(stamps, {} if every_byte else before)
         changes = {
             "changed": [name for name in now if name in before and now[name].sha256 != before[name].sha256],
             "added": [name for name in now if name not in before],
@@ -242,7 +248,7 @@ class Kept:
         pictures = Pictures.of(train, test)
         with said_if_slow(f"measuring the images of {self._where}"):
             measures = pictures.measures()
-            seen = self._seen(stamps)
+            seen = self._seen(stamps, {})
         counts = (
             tuple(int(count) for count in np.bincount(part.labels, minlength=len(found.classes)))
             for part in (train, test)

@@ -31,6 +31,11 @@ class FileSeen(BaseModel):
     written: int
     sha256: str
 
+    @property
+    def stamp(self) -> Stamp:
+        """Its size and time."""
+        return self.bytes, self.written
+
 
 class Record(BaseModel):
     """What was measured of images.

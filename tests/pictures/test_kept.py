@@ -17,7 +17,10 @@ from chtexp.config.own_images import kept_images
 from chtexp.config.run import describe_run
 from chtexp.data.own_images import load_own_images
 from chtexp.errors import UserError
+from chtexp.pictures.found import Found, Part
 from chtexp.pictures.kept import FilesChanged
+from chtexp.pictures.source import ImageSource
+from chtexp.pictures.sources import SOURCES
 
 
 def spoilt(root: Path) -> None:
@@ -94,6 +97,44 @@ def test_files_that_are_only_touched_are_the_same(folder, typed) -> None:
     assert compose_run(words) == before
     spoilt(root)
     assert compose_run(words) == before, "the new time is noted"
+
+
+def test_a_kind_of_source_of_ones_own(typed, tmp_path: Path, monkeypatch) -> None:
+    class Noise(ImageSource):
+        seed: int
+
+        @property
+        def place(self) -> None:
+            return None
+
+        @property
+        def title(self) -> str:
+            return "noise"
+
+        def files(self) -> list[str]:
+            return []
+
+        def read(self) -> Found:
+            names = [str(number) for number in range(10)]
+            return Found(Part(pixels(10, 1, 4, 4, seed=self.seed), np.arange(10) % 2, names), None, ("a", "b"))
+
+    monkeypatch.setitem(SOURCES, "noise", Noise)
+    own = tmp_path / "own"
+    (own / "data").mkdir(parents=True)
+    (own / "data" / "noise.yaml").write_text("family: images\nsource: noise\nseed: 3\nmlp_hidden: [5]\n")
+    run = compose_run(typed("noise"), own)
+    assert (run.data.name, run.data.shape, run.data.train_examples) == ("noise", (1, 4, 4), 8)
+    assert compose_run(typed("noise", "data.seed=4"), own).id != run.id
+    assert len(loaded(run)) == 8
+
+
+def test_a_file_of_ones_own_names_a_data_set(folder, typed, tmp_path: Path) -> None:
+    root, own = folder(), tmp_path / "own"
+    (own / "data").mkdir(parents=True)
+    (own / "data" / "tulips.yaml").write_text(f"defaults: [image_folder, _self_]\nname: tulips\nroot: {root}\n")
+    run = compose_run(typed("tulips"), own)
+    assert run.data.name == "tulips"
+    assert run.id == compose_run(typed("image_folder", f"data.root={root}")).id
 
 
 def test_a_change_is_named_and_prepare_measures_anew(folder, typed, chtexp) -> None:

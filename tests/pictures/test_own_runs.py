@@ -55,6 +55,18 @@ def test_a_training_and_its_results(kind: str, folder, npz, typed, chtexp, tmp_p
     assert "done already" in chtexp("train", *words).stdout
 
 
+def test_another_name_and_another_path_train_the_same(folder, typed, chtexp, tmp_path: Path) -> None:
+    for root, name in (("a", "tulips"), ("b", "roses")):
+        chtexp(
+            "train",
+            *typed("image_folder", f"data.root={folder(root)}", f"data.name={name}", "task.selection=validation"),
+        )
+    first, second = (json.loads(run.result.read_text()) for run in RunFolder.every(tmp_path / "runs"))
+    assert first["id"] == second["id"]
+    assert first["data"] != second["data"]
+    assert first["state_sha256"] == second["state_sha256"]
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 def test_a_training_on_a_local_data_set(typed, chtexp, tmp_path: Path, monkeypatch) -> None:
     datasets = pytest.importorskip("datasets")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from chtexp.config.families import FAMILIES, Data, Family, Model
 from chtexp.config.images import ImageDataConfig
-from chtexp.config.method import Method
+from chtexp.config.method import Method, method_names
 from chtexp.config.models import ImageNetwork, TransformerConfig
 from chtexp.config.own_parts import OwnNetwork
 from chtexp.config.plugged import PLUGGED, Registered

@@ -33,7 +33,10 @@ def counts_of_own(network: OwnNetwork, shape: tuple[int, int, int], classes: int
         UserError: it cannot be built, or does not turn images into logits.
     """
     built = build_classifier(network, _data(shape, classes), seed=0)
-    sparse = sparse_layers(built.model, built.sparse_layers)
+    try:
+        sparse = sparse_layers(built.model, built.sparse_layers)
+    except UserError as error:
+        raise UserError(f"model {network.name}: {error}") from None
     uses: dict[str, int] = {}
     maps = {name: weight for name, module in built.model.named_modules() if (weight := _weight_of(module)) is not None}
     handles = [

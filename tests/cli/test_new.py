@@ -10,7 +10,7 @@ from pathlib import Path
 import plugin_files
 import pytest
 
-from chtexp.plugins.scaffold import RULES
+from chtexp.plugins.scaffold import PARTS, RULES
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +39,18 @@ def test_what_is_written_keeps_the_promises_of_a_method(
         path.write_text(path.read_text().replace("    return ", "    return 0 * "))
         wrong = subprocess.run(test, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert wrong.returncode == (0 if kind in ("regrowth", "removal") else 1)  # scores of zero are scores
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_what_is_written_of_a_part_trains_as_it_is(part: str, chtexp: Callable, tmp_path: Path) -> None:
+    commands = next_commands(chtexp("new", part, "my_own").stdout)
+    test = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_my_own.py"]
+    done = subprocess.run(test, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    small = ("budget.train_limit=160", f"paths.cache={tmp_path}")
+    assert "done: accuracy" in chtexp(*commands[1].split()[1:], *small).stdout
+    with plugin_files.nothing_left():
+        assert "my_own" in chtexp(*commands[2].split()[1:], *small).stdout
 
 
 def test_what_to_type_next_makes_the_table(chtexp: Callable) -> None:

@@ -129,7 +129,7 @@ def test_a_task_is_the_shipped_one_but_for_what_it_replaces(own: Path) -> None:
             "model own_mlp fails on images .*shapes cannot be multiplied",
         ),
         (
-            "return nn.Sequential(nn.Flatten(), nn.Linear(64, 3))",
+            "return nn.Sequential(nn.Flatten(), nn.Linear(64, 9), nn.Linear(9, 3))",
             r"must turn images .* into logits \[B, 10\], not \[2, 3\]",
         ),
         ("return nn.Linear(3, 3)", "model own_mlp: Linear has 1 linear layer.*nothing is left to be sparse"),

@@ -18,6 +18,7 @@ HEAVY = ("torch", "torchvision", "numba", "transformers", "datasets", "wandb")
         "import chtexp.report, chtexp.report.figures, chtexp.report.page",
         "import chtexp.paper.plan, chtexp.paper.tables, chtexp.paper.inventory, chtexp.paper.draw, chtexp.paper.lock_making",
         "import chtexp.cost.count",
+        "import chtexp.pictures.kept, chtexp.pictures.sources",
         "import chtexp.cli.train, chtexp.cli.plan, chtexp.cli.table, chtexp.cli.status, chtexp.cli.sweep, chtexp.cli.report",
         "from chtexp.config.compose import compose_run; compose_run(['data=mnist', 'method=cht']).id",
         "from chtexp.config.compose import compose_run; compose_run(['data=multi30k']).folder",

@@ -18,6 +18,7 @@ def test_the_methods_of_the_paper() -> None:
     assert method_names() == [
         *("cht", "chts_n", "chts_p", "chtss_n", "chtss_p", "fc"),
         *("gmp", "granet", "mest_ems", "rigl", "set", "static"),
+        *(f"cnn/{name}" for name in ("cht", "chts_n", "chts_p", "chtss_n", "chtss_p")),
         *(f"{family}/{name}" for family in ("llama", "transformer") for name in OF_TRANSFORMERS),
     ]
 

@@ -1,0 +1,99 @@
+"""A network as the operations of its forward pass: the modules that it applies, and what each of them reads.
+
+`torch.fx` traces any forward pass that does not depend on the values of its input, e.g. of an MLP, a VGG or a ResNet.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn import functional
+
+
+class Add(nn.Module):
+    """The sum of two inputs, e.g. at the end of a residual block."""
+
+    def forward(self, one: Tensor, other: Tensor) -> Tensor:
+        """Add tensors of the same shape."""
+        return one + other
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of a forward pass.
+
+    Attributes:
+        name: of its module, as `named_modules` has it; of a function, a name of its own.
+        module: what it applies; None: something else than a known module or function, the inputs and the output among it.
+        reads: the numbers of the operations whose outputs it takes, in order.
+    """
+
+    name: str
+    module: nn.Module | None
+    reads: tuple[int, ...]
+
+
+ELEMENTWISE = ("inplace",)
+MAX = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
+AVERAGE = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
+FLAT = ("start_dim", "end_dim")
+FUNCTIONS: Mapping[object, tuple[type[nn.Module], tuple[str, ...]]] = {  # as a module, and their arguments in order
+    functional.relu: (nn.ReLU, ELEMENTWISE),
+    torch.relu: (nn.ReLU, ()),
+    "relu": (nn.ReLU, ()),
+    functional.silu: (nn.SiLU, ELEMENTWISE),
+    functional.gelu: (nn.GELU, ()),
+    torch.sigmoid: (nn.Sigmoid, ()),
+    torch.tanh: (nn.Tanh, ()),
+    functional.max_pool2d: (nn.MaxPool2d, MAX),
+    functional.avg_pool2d: (nn.AvgPool2d, AVERAGE),
+    functional.adaptive_avg_pool2d: (nn.AdaptiveAvgPool2d, ("output_size",)),
+    torch.flatten: (nn.Flatten, FLAT),
+    "flatten": (nn.Flatten, FLAT),
+}
+DEFAULTS = {nn.Flatten: {"start_dim": 0, "end_dim": -1}}  # where those of the function are not those of the module
+ADDITIONS = (operator.add, operator.iadd, torch.add)
+
+
+def operations(model: nn.Module) -> list[Operation]:
+    """Trace the forward pass of a model.
+
+    Args:
+        model: in evaluation mode. Modules of torch are operations; the insides of all others are traced.
+
+    Returns:
+        Its operations in order: what it takes is the first, what it returns the last.
+
+    Raises:
+        Exception: whatever the forward pass raises; it cannot be traced.
+    """
+    graph = fx.Tracer().trace(model)
+    modules = dict(model.named_modules(remove_duplicate=False))
+    numbers = {node: number for number, node in enumerate(graph.nodes)}
+    return [
+        Operation(str(node.target), _module(node, modules), tuple(numbers[read] for read in node.all_input_nodes))
+        for node in graph.nodes
+    ]
+
+
+def _module(node: fx.Node, modules: Mapping[str, nn.Module]) -> nn.Module | None:
+    """The module that an operation applies to the outputs that it reads, and to nothing else."""
+    read, arguments = node.all_input_nodes, dict(node.kwargs)
+    if node.op == "call_module":
+        return modules[str(node.target)] if list(node.args) == read and not arguments else None
+    if node.op not in ("call_function", "call_method"):
+        return None
+    if node.target in ADDITIONS:
+        whole = len(read) == 2 and list(node.args) == read and not arguments
+        return Add() if whole and (node.target is not operator.iadd or len(read[0].users) == 1) else None
+    if node.target not in FUNCTIONS or len(read) != 1 or node.args[:1] != (read[0],):
+        return None
+    make, names = FUNCTIONS[node.target]
+    arguments |= dict(zip(names, node.args[1:], strict=False))
+    if arguments.pop("inplace", False) and len(read[0].users) > 1:
+        return None  # others read what it writes
+    return make(**(DEFAULTS.get(make, {}) | arguments)) if len(node.args) <= len(names) + 1 else None

@@ -62,7 +62,7 @@ def compact(network: DynamicSparsity | nn.Module) -> nn.Module:
             "so nothing can be cut out"
         )
     with torch.no_grad():
-        while any([pair.cut() for pair in pairs]):
+        while any(pair.cut() for pair in pairs):
             pass
     return small
 
@@ -168,7 +168,11 @@ def _pairs(traced: Sequence[Operation], shared: set[int]) -> Iterator[_Pair]:
                 if id(module) not in shared and _fits(below, between, module):
                     yield _Pair(below, between, module)
                 break
-            if module is None or not _passes(below, between, module) or (id(module) in shared and isinstance(module, NORMS)):
+            if (
+                module is None
+                or not _passes(below, between, module)
+                or (id(module) in shared and isinstance(module, NORMS))
+            ):
                 break
             between.append(module)
 
@@ -206,7 +210,9 @@ def _fits(below: Layer, between: Sequence[nn.Module], above: Layer) -> bool:
 
 
 def _none(padding: int | str | Sequence[int]) -> bool:
-    return padding == "valid" or (not isinstance(padding, str) and not any([padding] if isinstance(padding, int) else padding))
+    return padding == "valid" or (
+        not isinstance(padding, str) and not any([padding] if isinstance(padding, int) else padding)
+    )
 
 
 def _averages_padding(pool: nn.AvgPool2d) -> bool:
@@ -226,10 +232,10 @@ def _add_to_bias(layer: Layer, added_A: Tensor) -> None:
 
 def _keep(module: nn.Module, kept_O: Tensor) -> None:
     """Keep some of the outputs of a layer, or of the neurons of a norm."""
-    for name, value in module.named_parameters(recurse=False):
-        setattr(module, name, nn.Parameter(value[kept_O]))
-    for name, value in module.named_buffers(recurse=False):
-        setattr(module, name, value[kept_O] if value.dim() else value)
+    for name, parameter in list(module.named_parameters(recurse=False)):
+        setattr(module, name, nn.Parameter(parameter[kept_O]))
+    for name, buffer in list(module.named_buffers(recurse=False)):
+        setattr(module, name, buffer[kept_O] if buffer.dim() else buffer)
     size = next(name for name in ("out_features", "out_channels", "num_features") if hasattr(module, name))
     setattr(module, size, int(kept_O.sum()))
 

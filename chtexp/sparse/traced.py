@@ -55,7 +55,9 @@ FUNCTIONS: Mapping[object, tuple[type[nn.Module], tuple[str, ...]]] = {  # as a 
     torch.flatten: (nn.Flatten, FLAT),
     "flatten": (nn.Flatten, FLAT),
 }
-DEFAULTS = {nn.Flatten: {"start_dim": 0, "end_dim": -1}}  # where those of the function are not those of the module
+DEFAULTS: Mapping[type[nn.Module], Mapping[str, object]] = {
+    nn.Flatten: {"start_dim": 0, "end_dim": -1}
+}  # of the function, where the module has others
 ADDITIONS = (operator.add, operator.iadd, torch.add)
 
 
@@ -96,4 +98,4 @@ def _module(node: fx.Node, modules: Mapping[str, nn.Module]) -> nn.Module | None
     arguments |= dict(zip(names, node.args[1:], strict=False))
     if arguments.pop("inplace", False) and len(read[0].users) > 1:
         return None  # others read what it writes
-    return make(**(DEFAULTS.get(make, {}) | arguments)) if len(node.args) <= len(names) + 1 else None
+    return make(**{**DEFAULTS.get(make, {}), **arguments}) if len(node.args) <= len(names) + 1 else None

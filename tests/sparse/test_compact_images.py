@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hypothesis import given, reject, settings
+from hypothesis import given, reject
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
@@ -79,13 +80,10 @@ def networks(draw: st.DrawFn) -> nn.Sequential:
         outputs = draw(st.integers(1, 6))
         kernel = draw(st.sampled_from([1, 2, 3]))
         padding = draw(st.sampled_from([0, 1, (1, 0), "valid", "same" if kernel % 2 else 0]))
-        modules.append(
-            nn.Conv2d(
-                inputs, outputs, kernel, padding=padding, bias=draw(st.booleans()),
-                stride=1 if padding == "same" else draw(st.sampled_from([1, 1, 2])),
-                padding_mode="zeros" if kernel == 1 else draw(st.sampled_from(["zeros", "zeros", "replicate", "circular"])),
-            )  # fmt: skip
-        )
+        stride = 1 if padding == "same" else draw(st.sampled_from([1, 1, 2]))
+        mode = "zeros" if kernel == 1 else draw(st.sampled_from(["zeros", "zeros", "replicate", "circular"]))
+        settings = {"stride": stride, "padding": padding, "padding_mode": mode, "bias": draw(st.booleans())}
+        modules.append(nn.Conv2d(inputs, outputs, kernel, **settings))
         if draw(st.booleans()):
             modules.append(nn.BatchNorm2d(outputs, affine=draw(st.booleans())))
         modules.append(draw(st.sampled_from(ACTIVATIONS))())
@@ -106,7 +104,7 @@ def networks(draw: st.DrawFn) -> nn.Sequential:
     return nn.Sequential(*modules)
 
 
-@settings(max_examples=150, deadline=None)
+@hypothesis_settings(max_examples=150, deadline=None)
 @given(model=networks(), density=st.sampled_from([0.1, 0.4, 1.0]), seed=st.integers(0, 10**6))
 def test_outputs_are_equal_whatever_the_network(model: nn.Sequential, density: float, seed: int) -> None:
     trained(model, density, seed)
@@ -148,8 +146,28 @@ def test_a_constant_channel_beside_padding_stays_unless_it_is_zero(bias: float, 
     assert same(small, model, images(1))
 
 
+@pytest.mark.parametrize(
+    ("pool", "kept"),
+    [
+        (nn.MaxPool2d(3, stride=2, padding=1), 1),
+        (nn.AvgPool2d(2, ceil_mode=True), 1),
+        (nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False), 1),
+        (nn.AvgPool2d(3, stride=2, padding=1), 2),
+        (nn.AvgPool2d(2, divisor_override=3), 2),
+    ],
+)
+def test_a_pool_keeps_a_constant_unless_it_averages_padding(pool: nn.Module, kept: int) -> None:
+    first, activation, last = by_hand(padding=0, bias=3.0)
+    model = nn.Sequential(first, activation, pool, last).eval()
+    small = compact(model)
+    assert channels(small) == [kept, 1]
+    assert same(small, model, images(1))
+
+
 def test_a_flattened_channel_is_a_block_of_columns() -> None:
-    model = trained(nn.Sequential(nn.Conv2d(2, 4, 3), nn.MaxPool2d(3), nn.Flatten(), nn.Linear(36, 5)), 1.0, 0, inactive=0)
+    model = trained(
+        nn.Sequential(nn.Conv2d(2, 4, 3), nn.MaxPool2d(3), nn.Flatten(), nn.Linear(36, 5)), 1.0, 0, inactive=0
+    )
     with torch.no_grad():
         model[0].weight[1] = 0
         model[3].weight[:, 18:27] = 0  # the third channel is not read
@@ -166,7 +184,9 @@ class Block(nn.Module):
         self.conv1, self.bn1 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs)
         self.conv2, self.bn2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs)
         narrow = inputs == outputs
-        self.shortcut = nn.Sequential() if narrow else nn.Sequential(nn.Conv2d(inputs, outputs, 1), nn.BatchNorm2d(outputs))
+        self.shortcut = (
+            nn.Sequential() if narrow else nn.Sequential(nn.Conv2d(inputs, outputs, 1), nn.BatchNorm2d(outputs))
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         inner = self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(images)), inplace=True)))
@@ -177,7 +197,11 @@ class Block(nn.Module):
 class Residual(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.blocks, self.last = nn.Conv2d(2, 6, 3), nn.Sequential(Block(6, 6), Block(6, 8)), nn.Linear(8, 3)
+        self.first, self.blocks, self.last = (
+            nn.Conv2d(2, 6, 3),
+            nn.Sequential(Block(6, 6), Block(6, 8)),
+            nn.Linear(8, 3),
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         deep = functional.max_pool2d(self.blocks(torch.relu(self.first(images))), 2)

@@ -74,7 +74,8 @@ def _classifier(parsed: argparse.Namespace) -> int:
     with said_if_slow("loading the network"):
         from chtexp.bench.inference import measure_inference
         from chtexp.trained.classifier import Classifier
-        from chtexp.trained.export_summary import hidden_share, speed_of
+        from chtexp.trained.export_page import speed_of
+        from chtexp.trained.export_summary import COMPACT, hidden_share
 
         root = parsed.data or (Path(os.environ["CHTEXP_DATA"]) if os.environ.get("CHTEXP_DATA") else None)
         classifier = Classifier(parsed.folder, root)
@@ -82,8 +83,6 @@ def _classifier(parsed: argparse.Namespace) -> int:
     measure = partial(measure_inference, threads=threads, seconds=parsed.seconds or 2.0)
     summary = classifier.export(parsed.output, measure, onnx=onnx, threads=threads)
     print(speed_of(summary["speed"]))
-    print(
-        f"{hidden_share(summary['layers']):.1%} of the hidden neurons, accuracy {summary['accuracy']['compact, torch']:.2f}%"
-    )
+    print(f"{hidden_share(summary['layers']):.1%} of the hidden neurons, accuracy {summary['accuracy'][COMPACT]:.2f}%")
     print(f"written: {parsed.output}; chtexp.trained.exported.load_exported loads it")
     return 0

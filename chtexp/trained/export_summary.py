@@ -1,4 +1,4 @@
-"""What an exported classifier is, in numbers: neurons, links, bytes, accuracy, speed; as JSON values, and as a page.
+"""What an exported classifier is, in numbers: neurons, links, bytes, accuracy, speed.
 
 Shapes: O outputs, I inputs.
 """
@@ -6,14 +6,14 @@ Shapes: O outputs, I inputs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypedDict
+from typing import TypedDict
 
 from torch import Tensor, nn
 
-from chtexp.system.others import DISTURBED
 from chtexp.trained.exported import Inputs
 
-Execution = Literal["dense, torch", "dense, onnxruntime", "compact, torch", "compact, onnxruntime", "compact, links"]
+DENSE, COMPACT, LINKS = "dense, torch", "compact, torch", "compact, links"  # networks, and what computes them
+DENSE_ONNX, COMPACT_ONNX = "dense, onnxruntime", "compact, onnxruntime"
 VALUE, INDEX = 4, 4  # bytes of a weight, and of the place of a link
 
 
@@ -112,7 +112,8 @@ class Summary(TypedDict):
         accuracy_of_run: percent, at the last evaluation of the run.
         best_accuracy_of_run: percent, at its best evaluation, whose network is not kept.
         test_images: how many.
-        anp: active neuron post-percolation rate, in [0, 1]: inputs of all sparse layers, and outputs of the last, that have links.
+        anp: active neuron post-percolation rate, in [0, 1]: of the inputs of all sparse layers, and of the outputs of the last,
+            those that have links.
         layers: those with weights.
         sizes: of the networks.
         speed: what was timed.
@@ -125,7 +126,7 @@ class Summary(TypedDict):
     budget: str
     inputs: Inputs
     classes: int
-    accuracy: dict[Execution, float]
+    accuracy: dict[str, float]
     accuracy_of_run: float | None
     best_accuracy_of_run: float | None
     test_images: int
@@ -179,98 +180,6 @@ def hidden_share(layers: Sequence[LayerSummary]) -> float:
     """The share of hidden neurons (without the inputs, and without the classes) that is exported, in [0, 1]."""
     hidden = layers[:-1]
     return sum(layer["kept"] for layer in hidden) / max(1, sum(layer["neurons"] for layer in hidden))
-
-
-def speed_of(speed: Speed) -> str:
-    """Show the times of all executions as a table."""
-    return _table(_speed_rows(speed))
-
-
-def page_of(summary: Summary, *, onnx: bool) -> str:
-    """Write the page beside a network.
-
-    Args:
-        summary: what it is.
-        onnx: whether there is an ONNX file.
-    """
-    inputs, sizes, speed = summary["inputs"], summary["sizes"], summary["speed"]
-    shape = ", ".join(map(str, inputs["shape"]))
-    exported = summary["accuracy"]["compact, torch"]
-    best = summary["best_accuracy_of_run"]
-    onnx_line = (
-        "\n`model.onnx` is the same network (opset 18): `images` [batch, "
-        f"{shape}] float32 to `logits` [batch, {summary['classes']}], normalised likewise.\n"
-        if onnx
-        else ""
-    )
-    return f"""# {summary["method"]} on {summary["data"]}: a network without its inactive neurons
-
-Run {summary["run"]}, seed {summary["seed"]}, budget {summary["budget"]}. Test accuracy: {exported:.2f}% of {summary["test_images"]} images, \
-as the run ended with{f" (its best evaluation: {best:.2f}%)" if best is not None else ""}.
-
-```python
-from chtexp.trained.exported import load_exported
-
-network = load_exported(".")                     # plain modules of torch
-network = load_exported(".", execution="csr")    # its sparse layers compute with their links alone, on a CPU
-logits = network(images)
-```
-
-`images` is [batch, {shape}] float32: (pixel / 255 - mean) / std, with mean {inputs["mean"]} and std {inputs["std"]} of the channels.
-The normalisation is not part of the network.
-{onnx_line}
-## Neurons and links
-
-{_table(_layer_rows(summary["layers"]))}
-
-{hidden_share(summary["layers"]):.1%} of the hidden neurons are kept. Together with the inputs that have links, \
-{summary["anp"]:.1%} of the neurons are active (ANP).
-
-| network | parameters | bytes |
-|:--|--:|--:|
-| dense | {sizes["dense_parameters"]:,} | {sizes["dense_bytes"]:,} |
-| links alone | {sizes["links"]:,} | {sizes["links_bytes"]:,} |
-| compact (`model.safetensors`) | {sizes["compact_parameters"]:,} | {sizes["compact_bytes"]:,} |
-
-## Speed
-
-{speed_of(speed)}
-
-Milliseconds an image: median (quartiles) over rounds in which all take turns; faster: than the dense network in torch, within rounds.
-{speed["machine"]}; threads of each: {speed["threads"]}.{_disturbed(speed["busy_with_others"])}
-"""
-
-
-def _layer_rows(layers: Sequence[LayerSummary]) -> list[list[str]]:
-    rows = [["layer", "neurons kept", "inputs with links", "links kept", "density"]]
-    for one in layers:
-        rows.append(
-            [
-                one["layer"],
-                f"{one['kept']:,} of {one['neurons']:,}",
-                f"{one['linked']:,} of {one['inputs']:,}",
-                f"{one['kept_links']:,} of {one['links']:,}",
-                f"{one['kept_links'] / one['weights']:.1%}",
-            ]
-        )
-    return rows
-
-
-def _speed_rows(speed: Speed) -> list[list[str]]:
-    rows = [["network, and what computes it", "batch", "ms an image", "faster"]]
-    for one in speed["timings"]:
-        quartiles = f"{one['milliseconds']:.4f} ({one['low']:.4f} to {one['high']:.4f})"
-        rows.append([one["execution"], str(one["batch"]), quartiles, f"{one['faster']:.1f}"])
-    return rows
-
-
-def _disturbed(share: float | None) -> str:
-    return f" Other work took {share:.0%} of the machine meanwhile." if share and share > DISTURBED else ""
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    head, *body = ("| " + " | ".join(row) + " |" for row in rows)
-    return "\n".join([head, "|" + ":--|" + "--:|" * (len(rows[0]) - 1), *body])
 
 
 def _weights(network: nn.Module) -> list[tuple[str, Tensor]]:

@@ -16,7 +16,8 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-OPSET = 18
+from chtexp.trained.export_page import OPSET
+
 INPUT, OUTPUT = "images", "logits"
 
 

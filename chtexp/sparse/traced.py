@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -20,6 +21,41 @@ class Add(nn.Module):
     def forward(self, one: Tensor, other: Tensor) -> Tensor:
         """Add tensors of the same shape."""
         return one + other
+
+
+class Mean(nn.Module):
+    """The mean over some dimensions, e.g. over all pixels.
+
+    Args:
+        dims: the dimensions, which are left out of the output.
+    """
+
+    def __init__(self, dims: Sequence[int]) -> None:
+        super().__init__()
+        self.dims = tuple(dims)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Average."""
+        return inputs.mean(self.dims)
+
+
+class Subsample(nn.Module):
+    """Every so many-th pixel of an image, e.g. in the shortcut of a residual block.
+
+    Args:
+        stride: how many.
+    """
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map [B, C, H, W] to [B, C, H / stride, W / stride], rounded up."""
+        return images[:, :, :: self.stride, :: self.stride]
+
+
+OWN = {module.__name__: module for module in (Add, Mean, Subsample)}  # what torch.nn does not have
 
 
 @dataclass(frozen=True)
@@ -92,10 +128,44 @@ def _module(node: fx.Node, modules: Mapping[str, nn.Module]) -> nn.Module | None
     if node.target in ADDITIONS:
         whole = len(read) == 2 and list(node.args) == read and not arguments
         return Add() if whole and (node.target is not operator.iadd or len(read[0].users) == 1) else None
+    if node.target is operator.getitem and len(read) == 1:
+        return _subsample(node.args[1])
+    if node.target is functional.pad and len(read) == 1 and len(node.args) == 2 and not arguments:
+        return _pad(node.args[1])
+    if node.target == "mean" and len(read) == 1 and len(node.args) == 2 and not arguments:
+        return _mean(node.args[1])
     if node.target not in FUNCTIONS or len(read) != 1 or node.args[:1] != (read[0],):
         return None
+    return _of_function(node, read[0], arguments)
+
+
+def _of_function(node: fx.Node, read: fx.Node, arguments: dict[str, Any]) -> nn.Module | None:
+    """The module that does what a function of FUNCTIONS does, which reads one output."""
     make, names = FUNCTIONS[node.target]
     arguments |= dict(zip(names, node.args[1:], strict=False))
-    if arguments.pop("inplace", False) and len(read[0].users) > 1:
+    if arguments.pop("inplace", False) and len(read.users) > 1:
         return None  # others read what it writes
-    return make(**{**DEFAULTS.get(make, {}), **arguments}) if len(node.args) <= len(names) + 1 else None
+    if len(node.args) > len(names) + 1:
+        return None
+    return make(**{**DEFAULTS.get(make, {}), **arguments})
+
+
+def _mean(dims: object) -> nn.Module | None:
+    """Over dimensions that do not depend on the input."""
+    listed = [dims] if isinstance(dims, int) else dims
+    return Mean(listed) if isinstance(listed, tuple | list) and all(isinstance(one, int) for one in listed) else None
+
+
+def _subsample(index: object) -> nn.Module | None:
+    """Of an index like [:, :, ::2, ::2]."""
+    if not (isinstance(index, tuple) and len(index) == 4 and all(isinstance(one, slice) for one in index)):
+        return None
+    starts, steps = {(one.start, one.stop) for one in index}, [one.step or 1 for one in index]
+    return Subsample(steps[3]) if starts == {(None, None)} and steps[:2] == [1, 1] and steps[2] == steps[3] else None
+
+
+def _pad(sizes: object) -> nn.Module | None:
+    """Zeros around the last two or three dimensions."""
+    if not (isinstance(sizes, tuple | list) and len(sizes) in (4, 6)):
+        return None
+    return (nn.ConstantPad2d if len(sizes) == 4 else nn.ConstantPad3d)(tuple(sizes), 0.0)

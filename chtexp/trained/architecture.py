@@ -4,7 +4,7 @@
     network = build(described)           # the same modules, with weights of their own
     network.load_state_dict(weights_of(model))
 
-It knows what `torch.fx` can trace into modules of `torch.nn`, flattening and sums: MLPs, VGGs, ResNets.
+It knows what `torch.fx` can trace into modules of `torch.nn`, flattening, padding, means and sums: MLPs, VGGs, ResNets.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, TypedDict
 from torch import Tensor, nn
 
 from chtexp.errors import UserError
-from chtexp.sparse.traced import Add, operations
+from chtexp.sparse.traced import OWN, operations
 
 LEFT_OUT = (nn.Dropout, nn.Dropout2d, nn.AlphaDropout, nn.Identity)  # they do nothing in evaluation mode
 NOT_SETTINGS = {"self", "device", "dtype", "inplace"}
@@ -26,7 +26,7 @@ class Layer(TypedDict):
     """One module of a network.
 
     Attributes:
-        module: its class, one of `torch.nn`; or `Add`, the sum of what it reads.
+        module: its class: one of `torch.nn`, or of `chtexp.sparse.traced.OWN`.
         settings: the arguments that make it.
         reads: the numbers of the layers whose outputs it takes, from 0; -1 is the input.
     """
@@ -107,7 +107,7 @@ def build(layers: Sequence[Layer]) -> nn.Module:
     """
     modules: list[nn.Module] = []
     for layer in layers:
-        made = Add if layer["module"] == "Add" else getattr(nn, layer["module"], None)
+        made = OWN.get(layer["module"]) or getattr(nn, layer["module"], None)
         if not (isinstance(made, type) and issubclass(made, nn.Module)):
             raise ValueError(f"torch.nn has no module '{layer['module']}'")
         modules.append(made(**layer["settings"]))
@@ -147,7 +147,8 @@ def _listed(model: nn.Module) -> tuple[list[nn.Module], list[tuple[int, ...]]]:
 
 
 def _is_known(module: nn.Module) -> bool:
-    return type(module) is Add or getattr(nn, type(module).__name__, None) is type(module)
+    kind = type(module)
+    return kind in (OWN.get(kind.__name__), getattr(nn, kind.__name__, None))
 
 
 def _settings(module: nn.Module) -> dict[str, Any]:

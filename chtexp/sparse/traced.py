@@ -130,8 +130,8 @@ def _module(node: fx.Node, modules: Mapping[str, nn.Module]) -> nn.Module | None
         return Add() if whole and (node.target is not operator.iadd or len(read[0].users) == 1) else None
     if node.target is operator.getitem and len(read) == 1:
         return _subsample(node.args[1])
-    if node.target is functional.pad and len(read) == 1 and len(node.args) == 2 and not arguments:
-        return _pad(node.args[1])
+    if node.target is functional.pad and len(read) == 1 and len(node.args) == 2:
+        return _pad(node.args[1], **arguments)
     if node.target == "mean" and len(read) == 1 and len(node.args) == 2 and not arguments:
         return _mean(node.args[1])
     if node.target not in FUNCTIONS or len(read) != 1 or node.args[:1] != (read[0],):
@@ -164,8 +164,8 @@ def _subsample(index: object) -> nn.Module | None:
     return Subsample(steps[3]) if starts == {(None, None)} and steps[:2] == [1, 1] and steps[2] == steps[3] else None
 
 
-def _pad(sizes: object) -> nn.Module | None:
+def _pad(sizes: object, mode: object = "constant", value: object = None) -> nn.Module | None:
     """Zeros around the last two or three dimensions."""
-    if not (isinstance(sizes, tuple | list) and len(sizes) in (4, 6)):
+    if not (isinstance(sizes, tuple | list) and len(sizes) in (4, 6) and mode == "constant" and not value):
         return None
     return (nn.ConstantPad2d if len(sizes) == 4 else nn.ConstantPad3d)(tuple(sizes), 0.0)

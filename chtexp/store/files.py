@@ -48,6 +48,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     Args:
         folder: its name; nothing lies there, or an empty folder.
     """
+    folder = folder.resolve()  # `.` has no name
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     unfinished.mkdir(parents=True)
     try:

@@ -173,6 +173,15 @@ def test_an_export_that_is_interrupted_leaves_nothing(sparse_run: Run, tmp_path:
     assert list(tmp_path.glob("*mine*")) == []
 
 
+def test_an_empty_folder_is_written_even_if_it_is_the_current_one(sparse_run: Run, tmp_path: Path, monkeypatch) -> None:
+    here = tmp_path / "mine"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    untimed = {"machine": "none", "threads": 1, "busy_with_others": None, "timings": []}
+    Classifier(sparse_run.folder.path).export(Path(), lambda *given: untimed, onnx=False)
+    assert {path.name for path in here.iterdir()} == FILES - {"model.onnx"}
+
+
 def test_what_was_changed_is_not_loaded(sparse_run: Run, chtexp: Callable, tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     exported(chtexp, sparse_run, folder, "--format", "safetensors")

@@ -85,7 +85,7 @@ def _traced(model: nn.Module) -> list[list[Operation]]:
     try:
         return [operations(model)]
     except Exception:  # whatever a forward pass does that is met by a proxy in the place of its input
-        return [operations(module) for module in outer_sequentials(model)]
+        return [operations(module, inside=False) for module in outer_sequentials(model)]
 
 
 def _shared(model: nn.Module, traced: Sequence[Operation]) -> set[int]:

@@ -97,11 +97,19 @@ DEFAULTS: Mapping[type[nn.Module], Mapping[str, object]] = {
 ADDITIONS = (operator.add, operator.iadd, torch.add)
 
 
-def operations(model: nn.Module) -> list[Operation]:
+class _Whole(fx.Tracer):
+    """Looks into no module but Sequentials, so that nothing can fail."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return not isinstance(m, nn.Sequential)
+
+
+def operations(model: nn.Module, *, inside: bool = True) -> list[Operation]:
     """Trace the forward pass of a model.
 
     Args:
-        model: in evaluation mode. Modules of torch are operations; the insides of all others are traced.
+        model: in evaluation mode. Modules of torch are operations.
+        inside: whether the insides of all other modules are traced; if not, only those of Sequentials are.
 
     Returns:
         Its operations in order: what it takes is the first, what it returns the last.
@@ -109,7 +117,7 @@ def operations(model: nn.Module) -> list[Operation]:
     Raises:
         Exception: whatever the forward pass raises; it cannot be traced.
     """
-    graph = fx.Tracer().trace(model)
+    graph = (fx.Tracer() if inside else _Whole()).trace(model)
     modules = dict(model.named_modules(remove_duplicate=False))
     numbers = {node: number for number, node in enumerate(graph.nodes)}
     return [

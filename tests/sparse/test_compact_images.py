@@ -255,10 +255,15 @@ class Branching(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(6, 9), nn.ReLU(), nn.Linear(9, 2))
+        self.layers = nn.Sequential(nn.Linear(6, 9), nn.ReLU(), nn.Linear(9, 2), Sign())
 
     def forward(self, inputs: Tensor) -> Tensor:
         return self.layers(inputs if inputs.sum() > 0 else -inputs)
+
+
+class Sign(nn.Module):
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs if inputs.sum() > 0 else -inputs
 
 
 def test_where_the_forward_pass_cannot_be_traced_its_sequentials_are_looked_at() -> None:

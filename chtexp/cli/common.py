@@ -107,6 +107,17 @@ def not_negative(word: str) -> float:
     return number
 
 
+def above_zero(word: str) -> float:
+    """Parse a number above 0, for argparse.
+
+    Raises:
+        argparse.ArgumentTypeError: the word is no such number.
+    """
+    if not not_negative(word):
+        raise argparse.ArgumentTypeError(f"'{word}' is no number above 0")
+    return float(word)
+
+
 def add_config_dir(sub: argparse.ArgumentParser) -> None:
     """Add the flag for a folder of the person's own configuration, laid out as `conf/`."""
     sub.add_argument("--config-dir", type=Path, help="a folder of your own configuration, laid out as conf/")

@@ -31,7 +31,7 @@ COMMANDS = {  # each is a module of this room, loaded when it is typed
     "prepare": "download and check a data set ahead of time",
     "translate": "translate with a trained run",
     "generate": "go on with a text, by a trained language model",
-    "export": "write a trained language model as a Hugging Face folder",
+    "export": "write a trained network for use elsewhere: an image classifier, or a language model",
     "zeroshot": "zero-shot accuracy and Matthews correlation of a language model",
     "new": "write the files of a rule, method, model, data set or task of your own",
     "bench": "measure time and memory here, dense against sparse",

@@ -30,6 +30,7 @@ from chtexp.distributed.group import ALONE, Processes
 from chtexp.errors import UserError
 from chtexp.sparse.agreement import broadcast_links, check_agreement
 from chtexp.sparse.averages import Averages
+from chtexp.sparse.compact import compact
 from chtexp.sparse.cpu.csr import arrange_sequentials
 from chtexp.sparse.cpu.execution import Choice
 from chtexp.sparse.cpu.policy import ExecutionPolicy, on_kernels
@@ -304,6 +305,15 @@ class DynamicSparsity:
         """
         self._check_weights()
         self._install_matrices()
+
+    def compact(self) -> nn.Module:
+        """Make a copy of the model without its inactive neurons, which computes the same; see `chtexp.sparse.compact`.
+
+        Raises:
+            UserError: somebody has given weights to absent links, or nothing can be cut out.
+        """
+        self._check_weights()
+        return compact(self.model)
 
     def _install_matrices(self) -> None:
         with torch.no_grad():

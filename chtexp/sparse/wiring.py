@@ -89,8 +89,7 @@ def plain_chains(model: nn.Module, layers: Sequence[str]) -> list[list[str]]:
     """
     modules = named_modules(model)
     names, chains = {id(modules[name]): name for name in layers}, []
-    nested = {child for outer in _sequentials(model) for child in _sequentials(outer) if child is not outer}
-    for sequential in (outer for outer in _sequentials(model) if outer not in nested):
+    for sequential in outer_sequentials(model):
         chain: list[str] = []
         last: nn.Module | None = None  # of the chain
         flat = False  # whether the channels of `last` were flattened since
@@ -183,6 +182,12 @@ def layers_feeding_each_other(
             f"does not show for {', '.join(unknown_of)}: pass chains=[['first', 'second'], ...], or chains=() if none does"
         )
     return list(found)
+
+
+def outer_sequentials(model: nn.Module) -> list[nn.Sequential]:
+    """The `nn.Sequential`s of a model that lie in no other."""
+    nested = {child for outer in _sequentials(model) for child in _sequentials(outer) if child is not outer}
+    return [outer for outer in _sequentials(model) if outer not in nested]
 
 
 def _sequentials(model: nn.Module) -> list[nn.Sequential]:

@@ -1,1 +1,1 @@
-"""A finished network put to use: translate, generate, zero-shot tasks."""
+"""A finished network put to use: translate, generate, zero-shot tasks, export."""

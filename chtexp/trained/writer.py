@@ -15,10 +15,10 @@ from chtexp.config.text import LanguageModellingRecipe, TextDataConfig
 from chtexp.data.text import TextTokenizer
 from chtexp.errors import UserError
 from chtexp.models.llama import Llama
-from chtexp.store.files import read_as
+from chtexp.store.files import read_as, whole_folder
 from chtexp.store.seal import write_checksums
 from chtexp.tasks.language_modelling import SETTINGS, TOKENIZER, build_llama_for
-from chtexp.trained.folder import reading, trained_run
+from chtexp.trained.folder import check_new, reading, trained_run
 from chtexp.trained.load import with_selected_weights
 
 
@@ -105,8 +105,8 @@ class Writer:
         Raises:
             UserError: the folder is not empty.
         """
-        if folder.exists() and any(folder.iterdir()):
-            raise UserError(f"{folder} is not empty; name a new folder")
-        self.network.save_pretrained(folder)
-        self.tokenizer.hugging_face().save_pretrained(folder)
-        write_checksums(folder)
+        check_new(folder)
+        with whole_folder(folder) as unfinished:
+            self.network.save_pretrained(unfinished)
+            self.tokenizer.hugging_face().save_pretrained(unfinished)
+            write_checksums(unfinished)

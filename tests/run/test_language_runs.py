@@ -91,6 +91,7 @@ def test_a_small_network_learns_its_texts_goes_on_with_them_and_is_exported(
         (["generate", str(folder), "Once", "--temperature", "-1"], "'-1' is no number from 0 on"),
         (["zeroshot", str(folder), "--limit", "-5"], "'-5' is no whole number from 1 on"),
         (["export", str(folder), "exported"], "is not empty"),
+        (["export", str(folder), "new", "--format", "onnx"], "--format is for image classifiers, and"),
         (["translate", str(folder), "x"], "which does not translate"),
     ):
         done = chtexp(*wrong, check=2)

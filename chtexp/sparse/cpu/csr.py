@@ -273,7 +273,10 @@ class Chain:
         inputs_BI = inputs.reshape(-1, first.in_features).to(weight.dtype)
         if weight.dtype == torch.float32 and weight.device.type == "cpu":
             parameters = [parameter for step in self.steps for parameter in (step.linear.weight, step.linear.bias)]
-            output_BO: Tensor = _FeatureMajor.apply(inputs_BI, self, *parameters)
+            if torch.is_grad_enabled():
+                output_BO: Tensor = _FeatureMajor.apply(inputs_BI, self, *parameters)
+            else:  # without a node of the graph: 7 microseconds of 69 for an image of MNIST
+                output_BO, _, _ = self.run(inputs_BI, parameters)
         else:
             output_BO = self._with_torch(inputs_BI)
         if (
@@ -281,6 +284,26 @@ class Chain:
         ):  # computed in the weight's type, which is more exact; returned in the type that an nn.Linear returns
             output_BO = output_BO.to(torch.get_autocast_dtype(inputs.device.type))
         return output_BO if inputs.dim() == 2 else output_BO.reshape(*inputs.shape[:-1], output_BO.shape[1])
+
+    def run(
+        self, inputs_BI: Tensor, parameters: Sequence[Tensor | None]
+    ) -> tuple[Tensor, tuple[Array, ...], tuple[Array, ...]]:
+        """Run the kernels.
+
+        Args:
+            inputs_BI: [B, I] float32, on the CPU.
+            parameters: the weight and the bias (or None) of every linear map, in order.
+
+        Returns:
+            The output [B, O]; all activations, [features, B], from the inputs to the output; and the weights [K].
+        """
+        weights, biases = self.arrays(parameters)
+        batch = inputs_BI.shape[0]
+        hidden = [np.empty((step.linear.out_features, batch), np.float32) for step in self.steps[:-1]]
+        output_BO = torch.empty_strided((batch, self.steps[-1].linear.out_features), (1, batch))
+        activations = (_feature_major(inputs_BI), *hidden, output_BO.t().numpy())
+        kernels.forward_chain(kernel_threads(), *self.by_row, weights, biases, self.relus, activations)
+        return output_BO, activations, weights
 
     def _with_torch(self, inputs_BI: Tensor) -> Tensor:
         for linear, relu in self.steps:
@@ -343,12 +366,7 @@ class _FeatureMajor(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: _ChainContext, inputs_BI: Tensor, chain: Chain, *parameters: Tensor | None) -> Tensor:
-        weights, biases = chain.arrays(parameters)
-        batch = inputs_BI.shape[0]
-        hidden = [np.empty((step.linear.out_features, batch), np.float32) for step in chain.steps[:-1]]
-        output_BO = torch.empty_strided((batch, chain.steps[-1].linear.out_features), (1, batch))
-        activations = (_feature_major(inputs_BI), *hidden, output_BO.t().numpy())
-        kernels.forward_chain(kernel_threads(), *chain.by_row, weights, biases, chain.relus, activations)
+        output_BO, activations, weights = chain.run(inputs_BI, parameters)
         ctx.save_for_backward(inputs_BI, output_BO if chain.relus[-1] else None, *parameters[::2])
         ctx.chain, ctx.activations, ctx.weights = chain, activations, weights
         return output_BO

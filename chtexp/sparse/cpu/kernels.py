@@ -13,7 +13,7 @@ from __future__ import annotations
 import llvmlite.binding
 import numpy as np
 
-from chtexp.sparse.cpu import narrow, wide
+from chtexp.sparse.cpu import narrow, single, wide
 from chtexp.sparse.cpu.vectors import LANES
 from chtexp.system.kernels_cache import njit, prange
 
@@ -110,7 +110,9 @@ def backward_chain(
 @njit()
 def _forward_rows(first, last, starts, columns, values, bias, input_IB, relu, output_OB):
     batch = input_IB.shape[1]
-    if batch == LANES:
+    if batch == 1:
+        single.forward_rows(first, last, starts, columns, values, bias, input_IB, relu, output_OB)
+    elif batch == LANES:
         narrow.forward_rows(first, last, starts, columns, values, bias, input_IB, relu, output_OB, None)
     elif NARROW_FROM <= batch < LANES:
         narrow.forward_rows(first, last, starts, columns, values, bias, input_IB, relu, output_OB, batch)

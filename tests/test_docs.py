@@ -127,13 +127,51 @@ def test_every_command_that_a_page_shows_does_what_it_says(page: str, tmp_path: 
         assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_the_worked_example_of_an_own_method(tmp_path: Path) -> None:
-    swept, table = follow("your-own-method.md", tmp_path)
+def test_the_worked_example_of_a_method_a_model_a_data_set_and_a_task_of_ones_own(tmp_path: Path) -> None:
+    checked, swept, table, *trained = follow("your-own-method.md", tmp_path)
+    assert "preferential keeps what every method promises" in checked
     assert "9 of 9 runs done" in swept
     for row in ("SET", "Preferential"):
         (line,) = [line for line in table.splitlines() if f"| {row} " in line and "±" in line]
         assert re.search(r"\d\d\.\d\d ± \d+\.\d\d", line)
     assert re.search(r"Preferential above SET .*(holds|fails)", table)
+    assert len(trained) == 4
+    assert all("done: accuracy" in said for said in trained)
+
+
+def test_the_lines_that_are_counted_are_those_of_the_example() -> None:
+    """docs/your-own-method.md counts files and lines; blank lines and docstrings do not count."""
+    lines = {
+        mark.partition(" ")[2]: len(
+            [line for line in re.sub(r'""".*?"""', "", text, flags=re.DOTALL).splitlines() if line.strip()]
+        )
+        for mark, text in blocks("your-own-method.md")
+        if mark != "sh run"
+    }
+    page = (DOCS / "your-own-method.md").read_text()
+    for row, files in {
+        "method of known rules": ["my_conf/method/preferential.yaml"],
+        "rule, with a method": ["mine.py", "my_conf/method/preferential.yaml"],
+        "data set by code": ["rows.py", "my_conf/data/bright_rows.yaml"],
+        "model": ["net.py", "my_conf/model/small_cnn.yaml"],
+        "task": ["smooth.py", "my_conf/task/smoothed.yaml"],
+        "sweep of a table": ["my_conf/paper/mine.yaml"],
+    }.items():
+        (counted,) = re.findall(rf"^\| {row} \| {len(files)} \| (.*) \|$", page, re.MULTILINE)
+        own = (
+            lines["my_conf/method/preferential.yaml"] - 3 if row == "method of known rules" else None
+        )  # without the rule
+        assert counted == (str(own) if own else " + ".join(str(lines[file]) for file in files)), row
+
+
+def test_the_code_of_the_page_on_training_scripts_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Block after block, as in one notebook."""
+    monkeypatch.chdir(tmp_path)
+    found = re.findall(r"^```python\n(.*?)^```$", (DOCS / "library.md").read_text(), re.DOTALL | re.MULTILINE)
+    assert len(found) >= 3
+    names: dict[str, object] = {}
+    for block in found:
+        exec(compile(block, "library.md", "exec"), names)
 
 
 def test_every_rule_and_method_is_described() -> None:

@@ -285,7 +285,7 @@ def method_names(folder: Path | None = None) -> list[str]:
 
 
 def load_method(
-    name: str, *, folder: Path | None = None, plugins: Sequence[str | Path] = (), **overrides: object
+    name: str, *, folder: str | Path | None = None, plugins: Sequence[str | Path] = (), **overrides: object
 ) -> Method:
     """Load the method of `conf/method/<name>.yaml`, without Hydra.
 
@@ -302,7 +302,7 @@ def load_method(
     """
     load_plugins([str(plugin) for plugin in plugins])
     shipped = conf_dir() / "method"
-    folders = [folder, shipped] if folder else [shipped]
+    folders = [_own_folder(folder), shipped] if folder else [shipped]
     names = {known: path for path in reversed(folders) for known in method_names(path)}  # one's own before the shipped
     if name not in names:
         raise unknown("method", name, names)
@@ -315,6 +315,13 @@ def load_method(
     values.pop("defaults", None)
     composed = {part: _part(folders, part, choice) for part, choice in parts.items() if choice}
     return describe(Method, _merge(_merge(composed, values), overrides), "method")
+
+
+def _own_folder(folder: str | Path) -> Path:
+    path = Path(folder).expanduser()
+    if not path.is_dir():
+        raise UserError(f"{folder} is no folder of methods: name one that is laid out as conf/method")
+    return path
 
 
 def _part(folders: Sequence[Path], part: str, choice: str) -> dict[str, object]:

@@ -187,6 +187,9 @@ def test_parameters_have_types_and_defaults(tmp_path: Path) -> None:
     file = plugin_files.write(tmp_path)
     method = load_method("busy", folder=tmp_path / "conf/method", plugins=[file], regrowth={"power": 3})
     assert method.regrowth.parameters == {"power": 3}
+    assert load_method("busy", folder=str(tmp_path / "conf/method"), regrowth={"power": 3}) == method
+    with pytest.raises(UserError, match="nowhere is no folder of methods"):
+        load_method("busy", folder="nowhere")
     assert method.needs_gradient
     for wrong, said in {
         "power": ": power should be a valid number",

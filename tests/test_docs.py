@@ -164,16 +164,6 @@ def test_the_lines_that_are_counted_are_those_of_the_example() -> None:
         assert counted == (str(own) if own else " + ".join(str(lines[file]) for file in files)), row
 
 
-def test_the_code_of_the_page_on_training_scripts_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Block after block, as in one notebook."""
-    monkeypatch.chdir(tmp_path)
-    found = re.findall(r"^```python\n(.*?)^```$", (DOCS / "library.md").read_text(), re.DOTALL | re.MULTILINE)
-    assert len(found) >= 3
-    names: dict[str, object] = {}
-    for block in found:
-        exec(compile(block, "library.md", "exec"), names)
-
-
 def test_every_rule_and_method_is_described() -> None:
     text = (DOCS / "methods.md").read_text()
     rules = [*topology_names(), *CRITERIA, "random", *GROWTH, *SCHEDULES]

@@ -31,9 +31,15 @@ def test_the_list_of_rooms_is_what_the_files_say() -> None:
         assert f"`{path.name}`" in page or f"/{path.name}`" in page or path.name == "__init__.py", path
 
 
-@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL))
-def test_the_python_examples_run(code: str) -> None:
-    exec(compile(code, "README.md", "exec"), {})
+@pytest.mark.parametrize(
+    "page", [page for page, text in PAGES.items() if "```python\n" in text], ids=lambda page: page.name
+)
+def test_the_python_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other, as in one notebook."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for code in re.findall(r"```python\n(.*?)```", PAGES[page], re.DOTALL):
+        exec(compile(code, page.name, "exec"), names)
 
 
 def test_the_grid_shown_is_one() -> None:

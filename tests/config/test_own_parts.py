@@ -163,7 +163,8 @@ def test_data_that_are_none(body: str, said: str, own: Path) -> None:
 
 def test_data_are_measured_once_for_each_version_of_their_source(own: Path) -> None:
     counted = PARTS.replace(
-        "    labels = np.arange", f"    open('{own}/calls', 'a').write('x')\n    labels = np.arange"
+        "    labels = np.arange",
+        f"    with open('{own}/calls', 'a') as file:\n        file.write('x')\n    labels = np.arange",
     )
     (own / "own_parts.py").write_text(counted)
     with plugin_files.nothing_left():

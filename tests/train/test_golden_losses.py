@@ -1,4 +1,4 @@
-"""A refactor must reproduce the first twenty losses of every method on CPU: images, translation and language modelling.
+"""A refactor must reproduce the first twenty losses of every method on CPU: images (MLPs and CNNs), translation and language modelling.
 
 `WRITE_GOLDEN_LOSSES=1 pytest tests/train/test_golden_losses.py` writes them anew: only when a change of meaning is wanted.
 """
@@ -63,6 +63,16 @@ def test_golden_losses(
         run = small_text(f"method={method}", "task.at_once=8", *sparse)
     elif method.startswith("transformer/"):
         run = small_translation(f"method={method}", "model.dropout=0", "model.attention_dropout=0", *sparse)
+    elif method.startswith("cnn/"):
+        network = [
+            "model=resnet20",
+            "model.width=4",
+            "model.blocks=[1,1,1]",
+            "task.batch_size=32",
+            "task.update_steps=5",
+        ]
+        small = ["data=digits", "budget=smoke", "budget.train_limit=128", "task.epochs=200", "method.sparsity=0.8"]
+        run = compose_run([*small, *network, f"method={method}", f"paths.runs={tmp_path}"])
     else:
         sparsity = [] if method == "fc" else ["method.sparsity=0.8"]
         small = [

@@ -238,10 +238,11 @@ def test_a_compiled_training_is_the_same_but_for_rounding(small_text: Callable[.
         assert {key: other[key] for key in numbers} == pytest.approx(numbers, rel=1e-3)
 
 
-def test_only_parameters_become_half_precision() -> None:
-    model = torch.nn.BatchNorm1d(3)
+def test_parameters_become_half_precision_but_those_of_batch_norms() -> None:
+    norm = torch.nn.BatchNorm1d(3)
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), norm)
     assert with_weights_in("pure_bf16", model) is model
-    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
-    assert model.running_mean is not None
-    assert model.running_mean.dtype == torch.float32
+    assert {parameter.dtype for parameter in model[0].parameters()} == {torch.bfloat16}
+    assert norm.running_mean is not None
+    assert {norm.weight.dtype, norm.bias.dtype, norm.running_mean.dtype} == {torch.float32}
     assert with_weights_in("bf16", torch.nn.Linear(2, 2)).weight.dtype == torch.float32

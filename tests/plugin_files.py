@@ -9,6 +9,7 @@ from pathlib import Path
 
 from chtexp.config import plugins
 from chtexp.config.plugged import PLUGGED
+from chtexp.config.plugin_import import FINDER
 
 RULES = """
 import torch
@@ -71,9 +72,16 @@ def nothing_left() -> Iterator[None]:
 
 
 def _forget() -> None:
-    for name in {*plugins._imported, *(name for name in sys.modules if name.startswith(("own_", "beside_")))}:
+    for name in {
+        *plugins._imported,
+        *FINDER.files,
+        *(name for name in sys.modules if name.startswith(("own_", "beside_"))),
+    }:
         sys.modules.pop(name, None)
+    FINDER.files.clear()
+    FINDER.folders.clear()
     PLUGGED.found.clear()
     PLUGGED._installed = None
     plugins._imported.clear()
     plugins._named.clear()
+    PLUGGED.missed.clear()

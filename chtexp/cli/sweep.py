@@ -23,6 +23,7 @@ from chtexp.cli.common import (
 from chtexp.config.compose import compose_sweep, train_command
 from chtexp.config.launcher import Serial, Slurm
 from chtexp.config.run import Run
+from chtexp.cost.count import cost
 from chtexp.launch.conduct import check_fit, conduct
 from chtexp.launch.sweep_folder import SweepFolder, SweepTask
 from chtexp.paper.plan import PlannedRun
@@ -63,6 +64,9 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.detach and isinstance(settings.launcher, Serial):
         settings = compose_sweep([*own, "launcher=local", "launcher.workers=1"], parsed.config_dir)
     say = _silent if parsed.quiet else _aloud
+    for item in waiting:
+        if item.run.plugins:
+            cost(item.run)  # builds its network: what cannot be trained is an error before there is a folder
     tasks = [SweepTask.of(item.run, train_command(item.overrides, parsed.config_dir)) for item in waiting]
     check_fit(settings.launcher, tasks)
     folder = SweepFolder.create(planned[0].runs, settings.model_dump(mode="json"), tasks)

@@ -47,7 +47,7 @@ TRAIN_FLAGS = (
     "--plugin",
     "--quiet",
 )
-DIRECTION, LOWER_IS_BETTER = "hydra.sweeper.direction=", "language_modelling"
+DIRECTION = "hydra.sweeper.direction="
 LOOK_ONLY = ("--help", "-h", "--hydra-help", "--version", "--info", "-i", "--shell-completion", "-sc")
 
 
@@ -65,7 +65,7 @@ def train(typed: list[str]) -> int:
     name_plugins(known.plugins)
     overrides = [word for word in rest if not word.startswith("-")]
     if any(word in LOOK_ONLY for word in rest):
-        _run_hydra(typed)
+        _run_hydra(_without_plugins(typed))
         return 0
     if flags := [word for word in rest if word.startswith("-")]:
         raise unknown("flag", flags[0], TRAIN_FLAGS)
@@ -82,9 +82,7 @@ def train(typed: list[str]) -> int:
     quiet = [QUIET] if known.quiet else []
     if not (known.multirun or known.cfg or any(override.startswith("hydra") for override in overrides)):
         return _train_one([*overrides, *quiet], known.config_dir)
-    flags = [word for word in typed if word not in (*overrides, "--quiet")]  # of Hydra
-    for file in known.plugins:
-        flags = _without(flags, "--plugin", file)
+    flags = [word for word in _without_plugins(typed) if word not in (*overrides, "--quiet")]  # of Hydra
     runs = check_sweep([*overrides, *quiet], known.config_dir)
     named = (
         [f"plugins=[{','.join(map(quoted, plugins_named()))}]"] if known.plugins else []
@@ -92,19 +90,22 @@ def train(typed: list[str]) -> int:
     arguments = [*flags, *overrides, *named, *quiet]  # Hydra wants its flags first
     if runs is None and not known.cfg:
         if f"{SWEEPER}optuna" in overrides and not any(word.startswith(DIRECTION) for word in overrides):
-            task = compose_run(fixed_overrides(overrides), known.config_dir).task.name
-            arguments.append(f"{DIRECTION}{'minimize' if task == LOWER_IS_BETTER else 'maximize'}")
+            family = compose_run(fixed_overrides(overrides), known.config_dir).family
+            arguments.append(f"{DIRECTION}{'minimize' if family.data == 'text' else 'maximize'}")  # perplexity
         return _search(arguments, compose_runs_folder(fixed_overrides(overrides), known.config_dir))
     _run_hydra(arguments)
     return 0 if known.cfg or runs is None else exit_code_of(runs)
 
 
-def _without(words: list[str], flag: str, value: str) -> list[str]:
-    """The words without a flag and its value, in either form."""
-    if f"{flag}={value}" in words:
-        return [word for word in words if word != f"{flag}={value}"]
-    place = words.index(flag)
-    return words[:place] + words[place + 2 :]
+def _without_plugins(words: Sequence[str]) -> list[str]:
+    """The words without the flag for plug-ins and its values, which Hydra does not know."""
+    kept = []
+    after_flag = False
+    for word in words:
+        if not after_flag and not word.startswith("--plugin="):
+            kept.append(word)
+        after_flag = word == "--plugin"
+    return [word for word in kept if word != "--plugin"]
 
 
 def _search(arguments: list[str], runs: Path) -> int:

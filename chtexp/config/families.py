@@ -62,12 +62,6 @@ FAMILIES = (
 )
 
 
-PLUGGED.shipped |= {
-    "model": [name for family in FAMILIES for name in family.models],
-    "task": [family.task for family in FAMILIES],
-}
-
-
 def family_of_task(name: object) -> Family:
     """Find the family of a task; a plug-in's is of the family of the task that it extends.
 
@@ -77,8 +71,9 @@ def family_of_task(name: object) -> Family:
     Raises:
         UserError: no family has such a task; the message names the tasks.
     """
-    own = PLUGGED.get("task", str(name))
     for family in FAMILIES:
-        if name == family.task or (own and own.family == family.data):
+        if name == family.task:
             return family
+    if own := PLUGGED.get("task", str(name)):
+        return next(family for family in FAMILIES if family.data == own.family)
     raise PLUGGED.unknown("task", "task", name)

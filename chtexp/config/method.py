@@ -33,6 +33,12 @@ class WithParameters(Description):
         """The parameters of the rule, by name."""
         return dict(self.model_extra or {})
 
+    def _check(self, kind: str, title: str, rule: str) -> None:
+        """Check the rule and its parameters; of a plug-in's, those that are set have the types that it declares."""
+        checked = check_rule(kind, title, rule, self.parameters)
+        if self.model_extra is not None:
+            self.model_extra.update(checked)
+
 
 class Topology(WithParameters):
     """How the first masks are drawn (`chtexp.topology.init_mask`).
@@ -47,7 +53,7 @@ class Topology(WithParameters):
 
     @model_validator(mode="after")
     def _known(self) -> Topology:
-        check_rule("topology", "topology", self.rule, self.parameters)
+        self._check("topology", "topology", self.rule)
         for name in SHARES.get(self.rule, ()):
             share = self.parameters.get(name, 0)
             if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
@@ -84,7 +90,7 @@ class Removal(WithParameters):
 
     @model_validator(mode="after")
     def _known(self) -> Removal:
-        check_rule("removal", "removal rule", self.rule, self.parameters)
+        self._check("removal", "removal rule", self.rule)
         return self
 
 
@@ -101,7 +107,7 @@ class Regrowth(WithParameters):
 
     @model_validator(mode="after")
     def _known(self) -> Regrowth:
-        check_rule("regrowth", "regrowth rule", self.rule, self.parameters)
+        self._check("regrowth", "regrowth rule", self.rule)
         return self
 
 
@@ -124,7 +130,7 @@ class Density(WithParameters):
 
     @model_validator(mode="after")
     def _known(self) -> Density:
-        check_rule("density", "density schedule", self.kind, self.parameters)
+        self._check("density", "density schedule", self.kind)
         if (self.initial_sparsity is None) != starts_by_itself(self.kind):
             raise UserError(
                 f"density schedule '{self.kind}' "
@@ -285,7 +291,7 @@ def method_names(folder: Path | None = None) -> list[str]:
 
 
 def load_method(
-    name: str, *, folder: str | Path | None = None, plugins: Sequence[str | Path] = (), **overrides: object
+    name: str, *, folder: str | Path | None = None, plugins: str | Path | Sequence[str | Path] = (), **overrides: object
 ) -> Method:
     """Load the method of `conf/method/<name>.yaml`, without Hydra.
 
@@ -300,7 +306,7 @@ def load_method(
     Raises:
         UserError: an unknown name, part, key or value.
     """
-    load_plugins([str(plugin) for plugin in plugins])
+    load_plugins([str(plugins)] if isinstance(plugins, str | Path) else [str(plugin) for plugin in plugins])
     shipped = conf_dir() / "method"
     folders = [_own_folder(folder), shipped] if folder else [shipped]
     names = {known: path for path in reversed(folders) for known in method_names(path)}  # one's own before the shipped

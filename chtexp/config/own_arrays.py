@@ -23,7 +23,7 @@ SHAPES = "uint8 images [N, C, H, W] or [N, H, W], and a whole number from 0 on f
 
 
 class OwnSource(ImageSource):
-    """Images of a plug-in's function, measured once for each version of its source.
+    """Images of a plug-in's function.
 
     Attributes:
         own: the function.
@@ -44,8 +44,13 @@ class OwnSource(ImageSource):
         """The name that the function is registered by."""
         return self.own.name
 
+    @property
+    def live(self) -> bool:
+        """The function is called by every command that describes a run: it may read files that have changed."""
+        return True
+
     def files(self) -> list[str]:
-        """List nothing: the hash of the source says when to measure anew."""
+        """List nothing: see `live`."""
         return []
 
     def read(self) -> Found:
@@ -57,13 +62,12 @@ class OwnSource(ImageSource):
         if self.size or self.channels:
             raise UserError(f"data.size and data.channels are not for {self.own.title}, which makes its images itself")
         values = {name: getattr(self, name) for name in self.own.parameters.model_fields}
-        try:
-            found = self.own.call(values, {})
-        except UserError:
-            raise
-        except Exception as error:
-            raise UserError(f"{self.own.title} failed: {type(error).__name__}: {error}") from error
-        train, test = _splits(self.own, found)
+        train, test = _splits(self.own, self.own.call(values, {}))
+        if test is not None and test.images.shape[1:] != train.images.shape[1:]:
+            raise UserError(
+                f"{self.own.title} returns train images {list(train.images.shape[1:])} and test images "
+                f"{list(test.images.shape[1:])}: they must be of one shape"
+            )
         labels = np.concatenate([train.labels, test.labels if test else train.labels])
         classes = tuple(str(label) for label in range(int(labels.max()) + 1))
         return Found(train, test, classes)

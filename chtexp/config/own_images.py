@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 CHOSEN = ("family", "name", "augment", "mlp_hidden", "stands_in_for")  # keys of data that say nothing of how to read it
 
 
+SOURCE_NAMES = ("image_folder", "npz", "hub")  # of `chtexp.pictures.sources.SOURCES`
+
 Images = Callable[[Mapping[str, object], Path], dict[str, object]]  # `measured_images`
 
 
@@ -112,7 +114,6 @@ def _kept(kind: object, asked: Mapping[str, object], cache: Path) -> Kept:
     from chtexp.pictures.kept import Kept  # numpy and Pillow, which no other data need here
     from chtexp.pictures.sources import SOURCES
 
-    PLUGGED.shipped["data"] = SOURCES
     if isinstance(kind, str) and (own := PLUGGED.get("data", kind)):
         (plugin,) = used_plugins([("data", kind)])
         return Kept(kind, describe(own_source(own, plugin.sha256), {**asked, "sha256": plugin.sha256}, "data"), cache)

@@ -1,6 +1,6 @@
-"""Where a plug-in lies, and what its source is: found by what a person names, hashed, and copied.
+"""Where a plug-in lies, and what its source is: its files as they were read, hashed together, and copied as they were read.
 
-The source of a plug-in is its file, or its package's files, and whatever it imports from beside it.
+The source of a plug-in is its file, or all files of its package, and what these import from beside it.
 """
 
 from __future__ import annotations
@@ -8,20 +8,21 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
-import shutil
 import sys
-import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from chtexp.errors import UserError
+from chtexp.errors import Unavailable, UserError
+
+INSTALLED = ("site-packages", "dist-packages")  # folders that packages are installed in
+CACHES = ("__pycache__", ".git", ".ipynb_checkpoints")
 
 
 @dataclass(frozen=True)
 class Source:
-    """The source of a plug-in.
+    """The source of a plug-in, read once: what is edited later does not change it.
 
     Attributes:
         name: of the module or package.
@@ -42,15 +43,25 @@ class Source:
         Raises:
             UserError: there is no such plug-in.
         """
-        path = Path(named).expanduser()
-        looked = [path, *([path.with_suffix(".py")] if path.suffix != ".py" else [])]
-        for place in looked:
+        try:
+            paths = [Path(named).expanduser(), Path(f"{named}.py").expanduser()] if named.strip() else []
+        except RuntimeError:  # ~ of nobody
+            paths = []
+        for place in paths:
             if place.suffix == ".py" and place.is_file():
-                return cls(place.stem, place.resolve())._checked(named)
+                return cls(place.stem, place.absolute())._checked(named)
             if (place / "__init__.py").is_file():
-                return cls(place.resolve().name, place.resolve())._checked(named)
-        if named.replace(".", "a").isidentifier() and (found := _importable(named)):
+                return cls(place.absolute().name, place.absolute())._checked(named)
+        if named.isidentifier() and (found := _importable(named)):
             return found
+        package = named.partition(".")[0]
+        if (
+            package.isidentifier()
+            and package != named
+            and named.replace(".", "_").isidentifier()
+            and _importable(package)
+        ):
+            raise UserError(f"'{named}' is a part of a package: name the package, --plugin {package}")
         raise UserError(
             f"there is no plug-in '{named}': name a Python file, a package's folder or an installed module, e.g. --plugin mine.py"
         )
@@ -63,14 +74,15 @@ class Source:
             name: of the module or package.
 
         Raises:
-            UserError: it has no file, as what is typed in a notebook.
+            UserError: it has no file, as what is typed in a notebook, or is the script that runs.
         """
         file = getattr(sys.modules.get(name), "__file__", None)
-        if file is None:
+        if file is None or name == "__main__":
             raise UserError(
-                f"the plug-in '{name}' has no file: write it into one, e.g. mine.py, and name it by --plugin"
+                "what a run uses must be registered by a module with a file of its own, not by a notebook or the script that "
+                "runs: write it into one, e.g. mine.py, and import it or name it by --plugin"
             )
-        path = Path(file).resolve()
+        path = Path(file).absolute()
         return cls(name, path.parent if path.name == "__init__.py" else path)
 
     def _checked(self, named: str) -> Source:
@@ -96,39 +108,45 @@ class Source:
     @property
     def is_installed(self) -> bool:
         """Whether it lies where packages are installed: there it stays, and needs no copy."""
-        return any(self.place.is_relative_to(folder) for folder in _installed_in())
-
-    @cached_property
-    def files(self) -> tuple[Path, ...]:
-        """Its files: all Python files of a package; a single file, and what it imports from beside it."""
-        if self.place.is_dir():
-            return tuple(sorted(path for path in self.place.rglob("*.py") if "__pycache__" not in path.parts))
-        found, waiting = {self.place}, [self.place]
-        while waiting:
-            for path in _imported_from_beside(waiting.pop()):
-                if path not in found:
-                    found.add(path)
-                    waiting.append(path)
-        return tuple(sorted(found))
+        return _is_installed(self.place)
 
     @property
-    def _root(self) -> Path:
+    def root(self) -> Path:
+        """The folder that it lies in, and what it imports from beside it."""
         return self.place.parent
 
-    def sha256(self) -> str:
-        """Hash names and contents of its files.
+    @cached_property
+    def contents(self) -> dict[Path, bytes]:
+        """The contents of its files by their paths below the root, as they are when this is first asked for.
 
         Raises:
-            UserError: a file cannot be read.
+            Unavailable: a file cannot be read.
         """
+        found: dict[Path, bytes] = {}
+        waiting = sorted(_all_files(self.place)) if self.place.is_dir() else [self.place]
+        while waiting:
+            path = waiting.pop(0)
+            below = path.relative_to(self.root)
+            if below in found:
+                continue
+            try:
+                found[below] = path.read_bytes()
+            except OSError as error:
+                raise Unavailable(f"the plug-in's {path} cannot be read ({error.strerror})") from None
+            if path.suffix == ".py" and not self.is_installed:
+                waiting += _imported_from_beside(found[below], self.root)
+        return dict(sorted(found.items()))
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of names and contents of its files."""
         digest = hashlib.sha256()
-        for path in self.files:
-            content = path.read_bytes()
-            digest.update(f"{path.relative_to(self._root).as_posix()}\0{len(content)}\0".encode() + content)
+        for path, content in self.contents.items():
+            digest.update(f"{path.as_posix()}\0{len(content)}\0".encode() + content)
         return digest.hexdigest()
 
     def copied(self, below: Path) -> Source:
-        """Copy its files as they are now.
+        """Write its files as they were read.
 
         Args:
             below: the folder of the copy, made if needed.
@@ -136,23 +154,22 @@ class Source:
         Returns:
             The source of the copy.
         """
-        for path in self.files:
-            target = below / path.relative_to(self._root)
+        for path, content in self.contents.items():
+            target = below / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
-        return Source(self.name, below / self.place.relative_to(self._root))
+            target.write_bytes(content)
+        return Source(self.name, below / self.place.relative_to(self.root))
 
 
-def _importable(named: str) -> Source | None:
+def _importable(name: str) -> Source | None:
     """A module that Python can import by its name."""
-    top = named.partition(".")[0]
-    if top in sys.modules:
-        return Source.of_module(top)
-    spec = importlib.util.find_spec(top)
+    if name in sys.modules:
+        return Source.of_module(name)
+    spec = importlib.util.find_spec(name)
     if spec is None or spec.origin in (None, "built-in", "frozen"):
         return None
-    path = Path(str(spec.origin)).resolve()
-    return Source(top, path.parent if path.name == "__init__.py" else path)
+    path = Path(str(spec.origin)).absolute()
+    return Source(name, path.parent if path.name == "__init__.py" else path)
 
 
 def _is_of_a_library(name: str) -> bool:
@@ -162,28 +179,35 @@ def _is_of_a_library(name: str) -> bool:
     else:
         spec = importlib.util.find_spec(name)
         file = spec.origin if spec else None
-    return file is not None and any(Path(file).resolve().is_relative_to(folder) for folder in _installed_in())
+    return file is not None and _is_installed(Path(file))
 
 
-def _installed_in() -> set[Path]:
-    return {Path(sysconfig.get_path(kind)).resolve() for kind in ("purelib", "platlib")}
+def _is_installed(path: Path) -> bool:
+    return any(part in INSTALLED for part in path.parts)
 
 
-def _imported_from_beside(path: Path) -> Iterator[Path]:
-    """The files beside a file that it imports, directly."""
+def _all_files(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        if path.is_file() and path.suffix != ".pyc" and not any(part in CACHES for part in path.parts):
+            yield path
+
+
+def _imported_from_beside(code: bytes, root: Path) -> Iterator[Path]:
+    """The files below the root that a file imports, by absolute names."""
     try:
-        tree = ast.parse(path.read_bytes(), str(path))
+        tree = ast.parse(code)
     except (SyntaxError, ValueError):  # importing it will say so
         return
     for node in ast.walk(tree):
-        names = []
+        names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
-            names = [node.module]
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         for name in names:
-            top = path.parent / name.partition(".")[0]
-            if top.with_suffix(".py").is_file():
-                yield top.with_suffix(".py")
-            elif (top / "__init__.py").is_file() and top.name != "chtexp":
-                yield from (file for file in top.rglob("*.py") if "__pycache__" not in file.parts)
+            parts = name.split(".")
+            if parts[0] == "chtexp" or parts[0] in sys.stdlib_module_names or _is_installed(root):
+                continue
+            for depth in range(1, len(parts) + 1):
+                path = root.joinpath(*parts[:depth])
+                yield from (one for one in (path.with_suffix(".py"), path / "__init__.py") if one.is_file())

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
-import traceback
-from collections.abc import Iterable, Mapping, Sequence
-from importlib.abc import Loader
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 
 from chtexp.config.plugged import PLUGGED
+from chtexp.config.plugin_import import import_plugin
 from chtexp.config.plugin_source import Source
 from chtexp.config.typed import Description, describe
 from chtexp.errors import UserError
 
-_imported: dict[str, str] = {}  # the hash of each plug-in that was imported, as it was then
+_imported: dict[str, Source] = {}  # each plug-in that was imported, as it was then
 _named: list[str] = []  # the places of those that the command of this process named
 
 
@@ -103,7 +101,7 @@ def used_plugins(choices: Iterable[tuple[str, str]]) -> tuple[Plugin, ...]:
 
 
 def frozen_plugins(plugins: Sequence[Plugin], below: Path) -> tuple[Plugin, ...]:
-    """Copy the plug-ins of a run, so that what is edited later does not change it.
+    """Copy the plug-ins of a run as they were imported, so that what is edited later does not change it.
 
     Args:
         plugins: the plug-ins.
@@ -115,7 +113,7 @@ def frozen_plugins(plugins: Sequence[Plugin], below: Path) -> tuple[Plugin, ...]
     return tuple(
         plugin
         if plugin.place is None
-        else plugin.model_copy(update={"place": plugin.source.copied(below / plugin.folder).place})
+        else plugin.model_copy(update={"place": _imported[plugin.name].copied(below / plugin.folder).place})
         for plugin in plugins
     )
 
@@ -142,92 +140,69 @@ def kept_plugins(values: object, below: Path) -> object:
     ]
 
 
-def declare_plugin(name: str, sha256: str, registers: Iterable[str]) -> None:
-    """Make known what a plug-in registered that is not here, as a result of its runs tells.
+@contextmanager
+def declared(plugins: Mapping[str, tuple[str, Iterable[str]]]) -> Iterator[None]:
+    """Know, for a while, what plug-ins registered that are not here, as results of their runs tell.
 
     Args:
-        name: of the plug-in.
-        sha256: the hash of its source.
-        registers: what the run used of it.
+        plugins: by name, the hash of the source, and what it registered.
     """
-    _imported.setdefault(name, sha256)
-    for title in registers:
-        kind, _, what = title.partition(" ")
-        PLUGGED.declare(kind, what, name)
+    found = dict(PLUGGED.found)
+    try:
+        for name, (_, registers) in plugins.items():
+            for title in registers:
+                kind, _, what = title.partition(" ")
+                PLUGGED.declare(kind, what, name)
+        _declared.update({name: sha256 for name, (sha256, _) in plugins.items()})
+        yield
+    finally:
+        PLUGGED.found.clear()
+        PLUGGED.found.update(found)
+        _declared.clear()
+
+
+_declared: dict[str, str] = {}  # the hash of each plug-in that is only known by what results tell
 
 
 def _described(name: str, titles: Sequence[str]) -> Plugin:
+    if name not in _imported and name in _declared:
+        return Plugin(name=name, sha256=_declared[name], registers=tuple(titles))
     if name not in _imported:  # by a script of its own, and not by name
-        _imported[name] = Source.of_module(name).sha256()
-    place = None
-    if name in sys.modules:
-        source = Source.of_module(name)
-        place = None if source.is_installed else source.place
-    return Plugin(name=name, sha256=_imported[name], registers=tuple(titles), place=place)
+        _imported[name] = Source.of_module(name)
+    source = _imported[name]
+    place = None if source.is_installed else source.place
+    return Plugin(name=name, sha256=source.sha256, registers=tuple(titles), place=place)
 
 
 def _load_as_described(plugin: Plugin) -> None:
     """Import a plug-in that a description names, unless this very one is here already."""
-    if _imported.get(plugin.name) != plugin.sha256:
-        if plugin.place is not None and not plugin.place.exists():
-            raise UserError(
-                f"the plug-in '{plugin.name}' is no longer in {plugin.place}: name the file of its source by --plugin"
-            )
-        _import(plugin.source)
-    if _imported[plugin.name] != plugin.sha256:
+    if plugin.name in _imported and _imported[plugin.name].sha256 == plugin.sha256:
+        return
+    if plugin.name not in _imported and plugin.place is not None and not plugin.place.exists():
         raise UserError(
-            f"the plug-in '{plugin.name}' has changed: its source is {_imported[plugin.name][:10]}, and the run is of "
-            f"{plugin.sha256[:10]}"
+            f"the plug-in '{plugin.name}' is no longer in {plugin.place}: name the file of its source by --plugin"
         )
+    source = _imported.get(plugin.name) or plugin.source
+    if source.sha256 != plugin.sha256:
+        raise UserError(
+            f"the plug-in '{plugin.name}' in {source.place} has changed: its source is {source.sha256[:10]}, and the run is of "
+            f"{plugin.sha256[:10]}; a run keeps the source that it is of in its folder, plugins/"
+        )
+    _import(source)
 
 
 def _import(source: Source) -> None:
-    """Import a plug-in, once a process."""
-    sha256 = source.sha256()
-    if source.name in _imported and source.name in sys.modules:
-        if _imported[source.name] != sha256:
-            raise UserError(
-                f"two plug-ins are called '{source.name}', or its source was changed while it was in use: {source.place}"
-            )
+    """Import a plug-in, once a process: what is edited later stays as it was when the command began."""
+    known = _imported.get(source.name)
+    if known is not None:
+        if known.place != source.place and known.sha256 != source.sha256:
+            raise UserError(f"two plug-ins are called '{source.name}': {known.place} and {source.place}; rename one")
         return
-    module, loader = _module_of(source)
-    sys.modules[source.name] = module
-    folder = str(source.place.parent)
-    sys.path.insert(0, folder)  # what it imports from beside it comes from beside it
-    writes, sys.dont_write_bytecode = (
-        sys.dont_write_bytecode,
-        True,
-    )  # which an edit within a second would leave as it is
-    try:
-        loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[source.name]
-        if isinstance(error, UserError):
-            raise UserError(f"plug-in {source.place.name}: {error}") from None
-        raise UserError(f"the plug-in {source.place} cannot be imported: {_what_failed(error, source)}") from None
-    finally:
-        sys.dont_write_bytecode = writes
-        sys.path.remove(folder)
-        if not source.is_installed and folder not in sys.path:
-            sys.path.append(folder)  # for what it imports later
-    _imported[source.name] = sha256
+    module = sys.modules.get(source.name)
+    if module is None or Path(str(getattr(module, "__file__", ""))).absolute() not in _files_of(source):
+        import_plugin(source)
+    _imported[source.name] = source
 
 
-def _module_of(source: Source) -> tuple[ModuleType, Loader]:
-    """The module of a plug-in before its code has run, and what runs it."""
-    file = source.place / "__init__.py" if source.place.is_dir() else source.place
-    search = [str(source.place)] if source.place.is_dir() else None
-    spec = importlib.util.spec_from_file_location(source.name, file, submodule_search_locations=search)
-    assert spec
-    assert spec.loader
-    return importlib.util.module_from_spec(spec), spec.loader
-
-
-def _what_failed(error: Exception, source: Source) -> str:
-    """An error of a plug-in in one line, with the line of its source."""
-    said = str(error).partition("\n")[0]
-    if isinstance(error, SyntaxError):
-        return f"{error.msg} (line {error.lineno})"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) in source.files]
-    line = f" (line {frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {said}{line}"
+def _files_of(source: Source) -> list[Path]:
+    return [source.root / one for one in source.contents]

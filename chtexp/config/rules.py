@@ -23,10 +23,8 @@ REMOVAL = {"wm", "ri", "set", "mest", "snip", "sensitivity", "rsensitivity"}
 REGROWTH = {"random", "gradient", *(f"{rule}_{path}" for rule in ("ch2", "ch3", "ch3_1") for path in ("l3n", "l3p"))}
 READ_GRADIENT = {"mest", "snip", "sensitivity", "rsensitivity", "gradient"}  # the loss's dense gradient
 
-PLUGGED.shipped |= {"topology": TOPOLOGIES, "removal": REMOVAL, "regrowth": REGROWTH}
 
-
-def check_rule(kind: str, title: str, name: str, parameters: Mapping[str, object]) -> None:
+def check_rule(kind: str, title: str, name: str, parameters: Mapping[str, object]) -> dict[str, object]:
     """Check that a rule exists, and that it takes the parameters that a configuration sets.
 
     Args:
@@ -35,18 +33,23 @@ def check_rule(kind: str, title: str, name: str, parameters: Mapping[str, object
         name: of the rule.
         parameters: those that are set. Topologies and density schedules that are shipped check their own.
 
+    Returns:
+        The parameters that are set, of a plug-in's rule in the types that it declares.
+
     Raises:
         UserError: the rule is unknown, or a parameter is wrong.
     """
-    if name not in PLUGGED.shipped[kind]:
+    if name not in PLUGGED.shipped(kind):
         one = PLUGGED.get(kind, name)
         if one is None:
             raise PLUGGED.unknown(kind, title, name)
-        one.described(parameters)
-    elif parameters and kind in ("removal", "regrowth"):
+        checked = one.described(parameters)
+        return {name: getattr(checked, name) for name in parameters} if checked else dict(parameters)
+    if parameters and kind in ("removal", "regrowth"):
         raise unknown(
             "key", f"method.{kind}.{next(iter(parameters))}", [f"method.{kind}.{key}" for key in ("rule", "soft")]
         )
+    return dict(parameters)
 
 
 def reads_gradient(kind: str, name: str) -> bool:

@@ -164,7 +164,6 @@ SCHEDULES: dict[str, Callable[..., DensitySchedule]] = {
     "em_s": em_s,
 }
 WITHOUT_INITIAL = ("fixed", "em_s")  # their first density follows from the last
-PLUGGED.shipped["density"] = SCHEDULES
 ELASTIC = ("em_s",)  # what an update moves follows from the density, not from zeta
 
 

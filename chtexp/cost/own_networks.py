@@ -5,7 +5,7 @@ Shapes: B batch, C channels, H height, W width.
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from chtexp.config.images import ImageDataConfig
 from chtexp.config.models import Counts, Layer
 from chtexp.config.own_parts import OwnNetwork
+from chtexp.config.plugged import PLUGGED, Registered
 from chtexp.errors import UserError
 from chtexp.sparse.wiring import sparse_layers
 from chtexp.tasks.image_classification import build_classifier
@@ -20,7 +21,6 @@ from chtexp.tasks.image_classification import build_classifier
 IMAGES = 2
 
 
-@cache
 def counts_of_own(network: OwnNetwork, shape: tuple[int, int, int], classes: int) -> Counts:
     """Count the parameters and the layers of a plug-in's network.
 
@@ -32,6 +32,18 @@ def counts_of_own(network: OwnNetwork, shape: tuple[int, int, int], classes: int
     Raises:
         UserError: it cannot be built, or does not turn images into logits.
     """
+    key = (PLUGGED.found["model", network.name], network.model_dump_json(), shape, classes)
+    if key not in _counted:
+        _counted[key] = _counts(network, shape, classes)
+    return _counted[key]
+
+
+_counted: dict[
+    tuple[Registered, str, tuple[int, int, int], int], Counts
+] = {}  # by network, its parameters, image, classes
+
+
+def _counts(network: OwnNetwork, shape: tuple[int, int, int], classes: int) -> Counts:
     built = build_classifier(network, _data(shape, classes), seed=0)
     try:
         sparse = sparse_layers(built.model, built.sparse_layers)

@@ -31,7 +31,9 @@ def cell_results(cell: Cell, selection: Selection, identities: Identities, resul
         UserError: the cell's run cannot be composed, or two places hold different numbers for it.
     """
     found = found_results(cell, selection, identities, results)
-    return replace(found, changed=_changed(cell, identities)) if found.results else found
+    if not found.results:
+        return found
+    return replace(found, changed=results.known_by_plugins(lambda: _changed(cell, identities)))
 
 
 def found_results(cell: Cell, selection: Selection, identities: Identities, results: Results) -> CellResults:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from chtexp.config.plugins import declare_plugin
+from chtexp.config.plugged import PLUGGED
+from chtexp.config.plugins import declared
 from chtexp.errors import UserError
 from chtexp.store import Damaged, Result
 from chtexp.store.collection import Collection, by_identity, merged
 from chtexp.store.folder import RunFolder, slug
 
 T = TypeVar("T")
+RULES = ("topology", "removal", "regrowth", "density")  # whose names are all that it takes to know a run's identity
 
 
 class Results:
@@ -70,7 +73,7 @@ class Results:
         return tuple(self._damaged.get(identity, ()))
 
     def known_by_plugins(self, make: Callable[[], T]) -> T:
-        """Compose something; where a plug-in is not here, what it registered is known from the results of its runs.
+        """Compose something; where a plug-in is not here, the rules that it registered are known from the results of its runs.
 
         Args:
             make: composes it.
@@ -81,26 +84,42 @@ class Results:
         Raises:
             UserError: it cannot be composed.
         """
+        PLUGGED.missed.clear()
         try:
             return make()
         except UserError:
-            if not self._declare_plugins():
+            known = self._known_plugins(PLUGGED.missed)
+            if not known:
                 raise
-        return make()
+        with declared(known):
+            return make()
 
-    def _declare_plugins(self) -> bool:
-        """Make known what plug-ins registered for the runs that are done; tell whether there was any such plug-in."""
+    def _known_plugins(self, missed: AbstractSet[tuple[str, str]]) -> dict[str, tuple[str, tuple[str, ...]]]:
+        """The plug-ins that registered rules which are not here: by name, the hash of the source, and what of these rules."""
+        wanted = {f"{kind} {name}" for kind, name in missed if kind in RULES}
+        known: dict[str, tuple[str, tuple[str, ...]]] = {}
+        for name, sha256, registers in self._plugins if wanted else ():
+            if not wanted & set(registers):
+                continue
+            former, titles = known.get(name, (sha256, ()))
+            if former != sha256:
+                raise UserError(
+                    f"there are results of two versions of the plug-in '{name}', which registers {', '.join(sorted(wanted))}: "
+                    f"name its file by --plugin (a run has a copy of its own in plugins/)"
+                )
+            known[name] = (sha256, tuple(sorted({*titles, *registers})))
+        return known
+
+    @cached_property
+    def _plugins(self) -> frozenset[tuple[str, str, tuple[str, ...]]]:
+        """The plug-ins of all runs that are done: name, hash of the source, and what a run used of it."""
         collected = (result for results in self._collected.values() for result in results.values())
         here = (result for name in self._folders for result in self.of(name))
-        versions: dict[str, str] = {}
-        for result in (*collected, *here):
-            for name, plugin in result.science.plugins.items():
-                if versions.setdefault(name, plugin.sha256) != plugin.sha256:
-                    raise UserError(
-                        f"there are results of two versions of the plug-in '{name}': name its file by --plugin"
-                    )
-                declare_plugin(name, plugin.sha256, plugin.registers)
-        return bool(versions)
+        return frozenset(
+            (name, plugin.sha256, tuple(plugin.registers))
+            for result in (*collected, *here)
+            for name, plugin in result.science.plugins.items()
+        )
 
     def all_damaged(self) -> list[Damaged]:
         """Tell what is wrong with every result that was asked for and cannot be read."""

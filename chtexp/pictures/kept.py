@@ -106,6 +106,8 @@ class Kept:
             known = self._known()
             if known is None:
                 return self._measure()
+            if self.source.live and Pictures.of(*self._read()[1]).fingerprint() != known.fingerprint:
+                return self._measure()
             place = self.source.place
             if place is None or not place.exists():
                 return known

@@ -45,6 +45,11 @@ class ImageSource(BaseModel):
         raise NotImplementedError
 
     @property
+    def live(self) -> bool:
+        """Whether only reading the images tells that they are others than before."""
+        return False
+
+    @property
     def title(self) -> str:
         """The name of the data set, if the person gives it none."""
         raise NotImplementedError

@@ -116,6 +116,8 @@ def task(name: str) -> Callable[[T], T]:
 
 
 def _registering(kind: str, name: str) -> Callable[[F], F]:
+    PLUGGED.check_name(kind, name)
+
     def register(function: F) -> F:
         PLUGGED.add(kind, name, function)
         return function

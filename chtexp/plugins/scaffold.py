@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+import yaml
+
+from chtexp.config.plugged import PLUGGED, READABLE
 from chtexp.config.plugin_source import Source
 from chtexp.config.resources import conf_dir
 from chtexp.errors import Unavailable, UserError
@@ -152,4 +156,8 @@ def _free(name: str, axis: str, kind: str) -> None:
         raise UserError(f"the name of a {kind} is made of lower-case letters, digits and _, not '{name}'")
     if (conf_dir() / axis / f"{name}.yaml").exists():
         raise UserError(f"there is a {axis} '{name}' already: choose another name")
+    if kind in READABLE and name in PLUGGED.shipped(kind):
+        raise UserError(f"there is a {kind} '{name}' already: choose another name")
+    if keyword.iskeyword(name) or yaml.safe_load(name) != name:
+        raise UserError(f"'{name}' is a word of Python's or YAML's own: choose another name")
     Source.check_name(name)

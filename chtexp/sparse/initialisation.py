@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor
 
 from chtexp.config.method import Topology
@@ -32,7 +33,9 @@ def initialise_weights(linears: Mapping[str, LinearMap], densities: Sequence[flo
         return
     for (name, linear), density in zip(linears.items(), densities, strict=True):
         std = math.sqrt(2 / (known_form(linear).shape[1] * (density if rule == "swi" else 1)))
-        linear.weight.normal_(0, std, generator=generator(seed, "weights", name, device=linear.weight.device))
+        drawn = torch.empty_like(linear.weight, memory_format=torch.contiguous_format, requires_grad=False)
+        drawn.normal_(0, std, generator=generator(seed, "weights", name, device=drawn.device))
+        linear.weight.copy_(drawn)  # wherever its numbers lie in memory (channels last)
 
 
 def initial_masks(

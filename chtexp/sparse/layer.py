@@ -302,7 +302,10 @@ class SparseLayer:
     def _set_dense_mask(self, mask_OI: Tensor) -> None:
         self._mask_OI = mask_OI
         mask = self.form.weight(mask_OI)
-        self._factor = mask.to(self.weight.dtype) if mask.device.type == "cpu" else mask
+        dtype = self.weight.dtype if mask.device.type == "cpu" else torch.bool
+        # in the order of the weight in memory, e.g. channels last: seven times as fast there
+        same = mask.dtype == dtype and mask.stride() == self.weight.stride()
+        self._factor = mask if same else torch.empty_like(self.weight, dtype=dtype, requires_grad=False).copy_(mask)
 
     # ------------------------------------------------------------------ what others may do to the weight
 

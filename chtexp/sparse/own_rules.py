@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from chtexp.config.plugged import Registered
-from chtexp.errors import UserError
+from chtexp.config.plugged import PluginFailed, Registered
 from chtexp.sparse.links import Links
 
 
@@ -33,11 +32,11 @@ class Readable:
     generator: Callable[[], torch.Generator]
 
     def by_name(self) -> dict[str, Callable[[], object]]:
-        """Everything by the name of the argument that reads it, made when it is read."""
+        """Everything by the name of the argument that reads it: copies, made when they are read, which a rule may change."""
         return {
             "mask_OI": self.links.mask,
             "links": lambda: self.links,
-            "weight_K": lambda: self.weights().float(),
+            "weight_K": lambda: self.weights().float().clone(),
             "weight_OI": self._matrix,
             "gradient_OI": self._gradient,
             "gradient_K": lambda: self.links.take(self._gradient()),
@@ -52,7 +51,7 @@ class Readable:
 
     def _gradient(self) -> Tensor:
         assert self.gradient_OI is not None  # `Method.needs_gradient` asks for it
-        return self.gradient_OI.float()
+        return self.gradient_OI.float().clone()
 
 
 def scores_of_links(own: Registered, parameters: Mapping[str, object], readable: Readable) -> Tensor:
@@ -67,7 +66,7 @@ def scores_of_links(own: Registered, parameters: Mapping[str, object], readable:
         [K] float32, at least 0; links of low score are removed.
 
     Raises:
-        UserError: the scores are not one finite number from 0 on for every link.
+        PluginFailed: the scores are not one finite number from 0 on for every link.
     """
     links = readable.links
     score = _checked(own, own.call(parameters, readable.by_name()), [(len(links),), links.shape])
@@ -86,7 +85,7 @@ def scores_of_pairs(own: Registered, parameters: Mapping[str, object], readable:
         [O, I] float32, at least 0; pairs of high score are grown. Scores of present links are not read.
 
     Raises:
-        UserError: the scores are not one finite number from 0 on for every pair.
+        PluginFailed: the scores are not one finite number from 0 on for every pair.
     """
     return _checked(own, own.call(parameters, readable.by_name()), [readable.links.shape])
 
@@ -95,10 +94,12 @@ def _checked(own: Registered, score: object, shapes: list[tuple[int, ...]]) -> T
     """A rule's scores, float32: one that is wrong would change the topology in silence."""
     if not isinstance(score, Tensor) or tuple(score.shape) not in shapes:
         said = f"a tensor {list(score.shape)}" if isinstance(score, Tensor) else type(score).__name__
-        raise UserError(f"{own.title} must return scores {' or '.join(str(list(one)) for one in shapes)}, not {said}")
+        raise PluginFailed(
+            f"{own.title} must return scores {' or '.join(str(list(one)) for one in shapes)}, not {said}"
+        )
     score = score.detach().float()
     if not bool((score >= 0).all() & score.isfinite().all()):
-        raise UserError(f"{own.title} must return finite scores from 0 on, not {_worst(score)}")
+        raise PluginFailed(f"{own.title} must return finite scores from 0 on, not {_worst(score)}")
     return score
 
 

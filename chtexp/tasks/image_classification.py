@@ -5,9 +5,11 @@ Shapes: N examples, B batch, C channels, H height, W width, K classes.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from contextlib import contextmanager, nullcontext
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +19,7 @@ from chtexp.config.budget import Budget
 from chtexp.config.images import ImageClassificationRecipe, ImageDataConfig, ImageLength
 from chtexp.config.models import ImageNetwork
 from chtexp.config.own_parts import OwnNetwork, own_values
-from chtexp.config.plugged import PLUGGED
+from chtexp.config.plugged import PLUGGED, PluginFailed
 from chtexp.data import ImageData, PixelScale, random_crop_flip
 from chtexp.distributed.group import ALONE, Processes
 from chtexp.errors import UserError
@@ -68,16 +70,22 @@ def build_own(config: OwnNetwork, data: ImageDataConfig) -> Built:
     own = PLUGGED.found["model", config.name]
     try:
         model = own.call(own_values(config, "model"), {"shape": lambda: data.shape, "classes": lambda: data.classes})
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(
-            f"{own.title} cannot be built for images {list(data.shape)}: {type(error).__name__}: {error}"
-        ) from error
+    except PluginFailed as error:
+        raise UserError(str(error).replace(" failed", f" cannot be built for images {list(data.shape)}", 1)) from error
     if not isinstance(model, nn.Module):
         raise UserError(f"{own.title} must return an nn.Module, not {type(model).__name__}")
-    layers, chains = (getattr(model, name, None) for name in ("sparse_layers", "chains"))
-    return Built(model, layers() if callable(layers) else layers, chains() if callable(chains) else chains)
+    layers, chains = (_said_by(model, name) for name in ("sparse_layers", "chains"))
+    if layers is not None and not (isinstance(layers, list | tuple) and all(isinstance(one, str) for one in layers)):
+        raise UserError(f"sparse_layers of {own.title} must be a list of names, not {layers!r}")
+    return Built(model, None if layers is None else list(layers), chains)
+
+
+def _said_by(model: nn.Module, name: str) -> Any:
+    """What a network says of itself by an attribute or a method of this name; None if it has none."""
+    found = getattr(model, name, None)
+    if isinstance(found, nn.Module):
+        return None
+    return found() if inspect.ismethod(found) else found
 
 
 class Batch(NamedTuple):
@@ -92,6 +100,21 @@ class Batch(NamedTuple):
     images: Tensor
     labels: Tensor
     weight: float
+
+
+@contextmanager
+def norms_at_rest(model: nn.Module) -> Iterator[None]:
+    """Have the batch norms of a model in training normalise by what they have gathered, and gather nothing."""
+    norms = [
+        module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training
+    ]
+    for norm in norms:
+        norm.eval()
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.train()
 
 
 SELECTIONS = {
@@ -194,6 +217,8 @@ class ImageClassification:
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Compute the mean cross-entropy of a process's share of a batch.
 
+        A single image has no statistics of its own: batch norms take those that they have gathered [choice].
+
         Args:
             model: the network.
             batch: the share.
@@ -201,7 +226,8 @@ class ImageClassification:
         Returns:
             A scalar, in nats; its mean over processes is the mean cross-entropy of the whole batch.
         """
-        loss = cross_entropy(model(batch.images), batch.labels)
+        with norms_at_rest(model) if len(batch.images) == 1 else nullcontext():
+            loss = cross_entropy(model(batch.images), batch.labels)
         return loss if batch.weight == 1 else batch.weight * loss
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:

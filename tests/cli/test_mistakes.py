@@ -60,7 +60,7 @@ MISTAKES = {
     "task.learning_rate.start=-1": "task.learning_rate.start should be greater than 0, not -1",
     "model.name=vggg": "unknown model.name 'vggg' (did you mean 'vgg'?); choose one of: mlp, resnet, vgg",
     "model=vgg16": "model vgg halves images 4 times, which images of 8 x 8 pixels are too small for",
-    "model=resnet20 method=chts_n": "does not fit model resnet: its topology correlates input features, which its first sparse layer",
+    "model=resnet20 method=chts_n": "does not fit model resnet: its topology correlates input features, which its first ",
     "model=resnet20 data=multi30k": "model resnet does not fit data multi30k: choose another model (transformer_base, ",
     "model=resnet20 method=rigl hardware.execution=csr": "csr execution is of nn.Linear alone, and layer 'blocks.0.conv1'",
     "~data.mlp_hidden": "model.hidden is taken from data.mlp_hidden, which is not there: set model.hidden",

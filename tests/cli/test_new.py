@@ -64,7 +64,10 @@ def test_what_to_type_next_makes_the_table(chtexp: Callable) -> None:
 def test_names_that_are_taken_or_are_none(chtexp: Callable, tmp_path: Path) -> None:
     for name, said in {
         "set": "there is a method 'set' already",
-        "random": "'random' is the name of another module",
+        "random": "there is a regrowth 'random' already",
+        "torch": "'torch' is the name of another module",
+        "class": "'class' is a word of Python's or YAML's own",
+        "null": "'null' is a word of Python's or YAML's own",
         "Mine": "made of lower-case letters, digits and _, not 'Mine'",
         "my-own": "not 'my-own'",
     }.items():

@@ -107,7 +107,13 @@ def test_results_of_two_versions_need_the_module(mine: Path, chtexp: Callable, t
         chtexp("train", *NAMED, *SMALL)
     with plugin_files.nothing_left():
         said = chtexp("table", "own", *OWN, check=2).stderr
-        assert "results of two versions of the plug-in 'own_rules': name its file by --plugin" in said
+        assert (
+            "results of two versions of the plug-in 'own_rules', which registers regrowth busy, removal shaken: name"
+            in said
+        )
+        assert "unknown row of this table 'FFC'" in chtexp("table", "quickstart", "row=FFC", check=2).stderr, (
+            "other tables need no module"
+        )
     with plugin_files.nothing_left():
         chtexp("table", "own", *NAMED)
 
@@ -124,7 +130,13 @@ def test_a_mistake_leaves_no_folder(mine: Path, chtexp: Callable, tmp_path: Path
     assert not (tmp_path / "runs").exists()
     mine.write_text(plugin_files.RULES.replace("+ gradient_OI.abs()", "- 100"))
     with plugin_files.nothing_left():
-        assert "regrowth busy must return finite scores from 0 on" in chtexp("train", *NAMED, *SMALL, check=2).stderr
+        assert "regrowth busy must return finite scores from 0 on" in chtexp("train", *NAMED, *SMALL, check=1).stderr
+    mine.write_text(plugin_files.RULES.replace("return (mask_OI", "return 1 / 0 * (mask_OI"))
+    with plugin_files.nothing_left():
+        assert (
+            "regrowth busy failed (own_rules.py, line 7): ZeroDivisionError"
+            in chtexp("train", *NAMED, *SMALL, check=1).stderr
+        )
 
 
 def test_a_trained_run_is_used_by_its_own_copy(mine: Path, chtexp: Callable, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,7 +135,10 @@ def test_a_task_is_the_shipped_one_but_for_what_it_replaces(own: Path) -> None:
         ),
         ("return nn.Linear(3, 3)", "model own_mlp: Linear has 1 linear layer.*nothing is left to be sparse"),
         ("return 3", "must return an nn.Module, not int"),
-        ("raise KeyError('x')", r"cannot be built for images \[1, 8, 8\]: KeyError: 'x'"),
+        (
+            "raise KeyError('x')",
+            r"own_mlp cannot be built for images \[1, 8, 8\] .own_parts.py, line 16.: KeyError: 'x'",
+        ),
     ],
 )
 def test_a_network_that_does_not_fit_is_said_before_there_is_a_folder(body: str, said: str, own: Path) -> None:
@@ -152,7 +156,7 @@ def test_a_network_that_does_not_fit_is_said_before_there_is_a_folder(body: str,
         ("return images, labels[1:]", r"not uint8 \[90, 1, 8, 8\] and int64 \[89\]"),
         ("return images, labels - 1", "whole number from 0 on"),
         ("return images, labels * 0", "class"),
-        ("raise OSError('gone')", "data own_rows failed: OSError: gone"),
+        ("raise OSError('gone')", r"data own_rows failed .own_parts.py, line 23.: OSError: gone"),
     ],
 )
 def test_data_that_are_none(body: str, said: str, own: Path) -> None:
@@ -161,7 +165,7 @@ def test_data_that_are_none(body: str, said: str, own: Path) -> None:
         run(own, "data=own_rows")
 
 
-def test_data_are_measured_once_for_each_version_of_their_source(own: Path) -> None:
+def test_data_are_those_that_the_function_returns_now(own: Path) -> None:
     counted = PARTS.replace(
         "    labels = np.arange",
         f"    with open('{own}/calls', 'a') as file:\n        file.write('x')\n    labels = np.arange",
@@ -171,12 +175,19 @@ def test_data_are_measured_once_for_each_version_of_their_source(own: Path) -> N
         first = run(own, "data=own_rows")
     with plugin_files.nothing_left():
         assert run(own, "data=own_rows").id == first.id
-    assert (own / "calls").read_text() == "x"
+    assert (own / "calls").read_text() == "xx", "it may read files that have changed, so it is called again"
     (own / "own_parts.py").write_text(counted.replace("= 200", "= 100"))
     with plugin_files.nothing_left():
         other = run(own, "data=own_rows")
     assert other.data.mean != first.data.mean
-    assert (own / "calls").read_text() == "xx"
+    (own / "own_parts.py").write_text(counted.replace("= 200", f"= int(open('{own}/bright').read())"))
+    ids = []
+    for bright in ("50", "60", "50"):
+        (own / "bright").write_text(bright)
+        with plugin_files.nothing_left(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            ids.append(run(own, "data=own_rows").id)
+    assert ids[0] == ids[2] != ids[1]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import py_compile
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +21,8 @@ from chtexp.config.plugins import frozen_plugins, load_plugins
 from chtexp.config.run import Run, describe_run
 from chtexp.errors import UserError
 from chtexp.plugins import density, regrowth, removal, topology
+
+RULE = 'from chtexp.plugins import regrowth\n@regrowth("busy")\ndef busy():\n    return POWER\n'
 
 
 @pytest.fixture(autouse=True)
@@ -58,13 +62,13 @@ def test_what_a_plug_in_imports_from_beside_it_is_part_of_its_source(tmp_path: P
     (tmp_path / "not_read.py").write_text("1 / 0\n")
     file = plugin_files.write(tmp_path, "import beside_it\n" + plugin_files.RULES)
     source = Source.found(str(file))
-    assert [path.name for path in source.files] == ["beside_it.py", "beside_too.py", "own_rules.py"]
+    assert [path.name for path in source.contents] == ["beside_it.py", "beside_too.py", "own_rules.py"]
     before = busy(tmp_path).id
     (tmp_path / "beside_too.py").write_text("POWER = 3\n")
     assert busy(tmp_path).id != before
     copy = source.copied(tmp_path / "copy")
-    assert {path.name for path in copy.files} == {"beside_it.py", "beside_too.py", "own_rules.py"}
-    assert copy.sha256() == Source.found(str(file)).sha256()
+    assert {path.name for path in copy.contents} == {"beside_it.py", "beside_too.py", "own_rules.py"}
+    assert copy.sha256 == source.sha256 != Source.found(str(file)).sha256, "the copy is of what was read"
 
 
 def test_a_package_is_a_plug_in_with_all_its_files(tmp_path: Path) -> None:
@@ -78,7 +82,7 @@ def test_a_package_is_a_plug_in_with_all_its_files(tmp_path: Path) -> None:
     assert run.plugins[0].name == "own_package"
     (frozen,) = frozen_plugins(run.plugins, tmp_path / "copies")
     assert frozen.place == tmp_path / "copies" / frozen.folder / "own_package"
-    assert frozen.source.sha256() == run.plugins[0].sha256
+    assert frozen.source.sha256 == run.plugins[0].sha256
 
 
 def test_a_frozen_run_brings_its_plug_in_along(tmp_path: Path) -> None:
@@ -90,7 +94,7 @@ def test_a_frozen_run_brings_its_plug_in_along(tmp_path: Path) -> None:
     plugins._imported.clear()
     file.write_text(file.read_text() + "\n# a remark\n")
     with pytest.raises(
-        UserError, match=r"the plug-in 'own_rules' has changed: its source is \w{10}, and the run is of"
+        UserError, match=r"the plug-in 'own_rules' in .* has changed: its source is \w{10}, and the run is of"
     ):
         describe_run(run.config())
     file.unlink()
@@ -178,7 +182,7 @@ def test_what_is_registered_is_checked_at_once() -> None:
         topology("er")(lambda links: links)
     with pytest.raises(UserError, match="density fixed is there already"):
         density("fixed")(lambda step: step)
-    with pytest.raises(UserError, match="letters, digits and _ alone"):
+    with pytest.raises(UserError, match="a name of letters, digits and _"):
         regrowth("my rule")(lambda mask_OI: mask_OI)
     assert not PLUGGED.found
 
@@ -229,3 +233,188 @@ def test_a_density_must_fall_to_the_final_one(body: str, said: str | None, tmp_p
         method.schedule(1000, 100)
     with pytest.raises(UserError, match="needs an initial_sparsity"):
         load_method("set", sparsity=0.9, density={"kind": "mine", "initial_sparsity": None})
+
+
+MAKER = "def powered(power):\n    def rule(mask_OI):\n        return mask_OI.float() ** power\n    return rule\n"
+
+
+def own_run(folder: Path, *names: str, rule: str = "busy") -> Run:
+    """A run of SET with a rule of some modules in a folder, in a process that knows nothing of them yet."""
+    with plugin_files.nothing_left():
+        named = ",".join(f"{folder}/{name}" for name in names)
+        return compose_run(
+            ["data=digits", f"plugins=[{named}]", f"method.regrowth.rule={rule}", "method=set", "paths.runs=r"]
+        )
+
+
+def test_a_rule_is_of_the_plug_in_that_registers_it_wherever_it_is_defined(tmp_path: Path) -> None:
+    (tmp_path / "beside_makers.py").write_text(MAKER)
+    text = "from chtexp.plugins import regrowth\nfrom beside_makers import powered\nregrowth('busy')(powered(2.0))\n"
+    (tmp_path / "own_fac.py").write_text(text)
+    before = own_run(tmp_path, "own_fac.py")
+    assert [one.name for one in before.plugins] == ["own_fac"]
+    (tmp_path / "own_fac.py").write_text(text.replace("2.0", "3.0"))
+    assert own_run(tmp_path, "own_fac.py").id != before.id
+    partial = "from functools import partial\nfrom chtexp.plugins import regrowth\n"
+    partial += "regrowth('busy')(partial(lambda mask_OI, *, p: mask_OI * p, p=2.0))\n"
+    (tmp_path / "own_part.py").write_text(partial)
+    assert [one.name for one in own_run(tmp_path, "own_part.py").plugins] == ["own_part"]
+
+
+IMPORTS = {
+    "a package's neighbour": {
+        "own_pack/__init__.py": "import own_pack.rules\n",
+        "own_pack/rules.py": "from beside_consts import POWER\n" + RULE,
+        "beside_consts.py": "POWER = 1\n",
+    },
+    "a folder without __init__": {
+        "own_flat.py": "from beside_lib.core import POWER\n" + RULE,
+        "beside_lib/core.py": "from beside_deep import POWER\n",
+        "beside_deep.py": "POWER = 1\n",
+    },
+    "inside a function": {
+        "own_lazy.py": RULE.replace("    return", "    from beside_late import POWER\n    return"),
+        "beside_late.py": "POWER = 1\n",
+    },
+    "a file of data": {
+        "own_data_pack/__init__.py": "from pathlib import Path\nPOWER = int((Path(__file__).parent / 'power.txt').read_text())\n"
+        + RULE,
+        "own_data_pack/power.txt": "1",
+    },
+}
+
+
+@pytest.mark.parametrize("case", IMPORTS)
+def test_whatever_a_plug_in_reads_from_beside_it_is_its_source_and_is_copied(case: str, tmp_path: Path) -> None:
+    for name, text in IMPORTS[case].items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    first, last = next(iter(IMPORTS[case])), list(IMPORTS[case])[-1]
+    named = first.partition("/")[0]
+    before = own_run(tmp_path, named)
+    with plugin_files.nothing_left():
+        load_plugins([str(tmp_path / named)])
+        (frozen,) = frozen_plugins(before.plugins, tmp_path / "copies")
+    changed = (tmp_path / last).read_text().replace("1", "2")
+    (tmp_path / last).write_text(changed)
+    after = own_run(tmp_path, named)
+    assert after.id != before.id
+    for run, power in ((before.model_copy(update={"plugins": (frozen,)}), 1), (after, 2)):
+        with plugin_files.nothing_left():
+            describe_run(run.config())
+            assert PLUGGED.found["regrowth", "busy"].call({}, {}) == power, "the copy computes what the run computed"
+
+
+def test_two_plug_ins_with_helpers_of_one_name_are_refused(tmp_path: Path) -> None:
+    for folder, power in (("a", 1), ("b", 2)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "beside_utils.py").write_text(f"POWER = {power}\n")
+        rule = RULE.replace('"busy"', f'"busy_{folder}"')
+        (tmp_path / folder / f"own_{folder}.py").write_text("from beside_utils import POWER\n" + rule)
+    with pytest.raises(
+        UserError, match=r"the plug-in 'own_b' has a module 'beside_utils', and so has the one in .*/a: rename"
+    ):
+        own_run(tmp_path, "a/own_a.py", "b/own_b.py", rule="busy_a")
+    (tmp_path / "b/beside_utils.py").write_text("POWER = 1\n")
+    assert own_run(tmp_path, "a/own_a.py", "b/own_b.py", rule="busy_b").plugins[0].name == "own_b"
+
+
+def test_a_module_of_the_same_name_elsewhere_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder, power in (("mine", 1), ("other", 99)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "beside_late.py").write_text(f"POWER = {power}\n")
+    (tmp_path / "mine/own_lazy.py").write_text(IMPORTS["inside a function"]["own_lazy.py"])
+    monkeypatch.syspath_prepend(str(tmp_path / "other"))
+    load_plugins([str(tmp_path / "mine/own_lazy.py")])
+    assert PLUGGED.found["regrowth", "busy"].call({}, {}) == 1
+
+
+def test_what_is_executed_is_what_was_hashed_whatever_bytecode_lies_there(tmp_path: Path) -> None:
+    file = tmp_path / "own_stale.py"
+    file.write_text("POWER = 1\n" + RULE)
+    stamp = file.stat().st_mtime_ns
+    py_compile.compile(str(file))
+    file.write_text("POWER = 2\n" + RULE)
+    os.utime(file, ns=(stamp, stamp))
+    load_plugins([str(file)])
+    assert PLUGGED.found["regrowth", "busy"].call({}, {}) == 2
+
+
+def test_what_is_edited_later_does_not_change_a_process(tmp_path: Path) -> None:
+    file = plugin_files.write(tmp_path)
+    words = ["data=digits", "method=busy", f"plugins=[{file}]", f"paths.runs={tmp_path}/runs"]
+    before = compose_run(words, tmp_path / "conf")
+    written = file.read_text()
+    file.write_text("raise SystemExit(0)\n")
+    assert compose_run(words, tmp_path / "conf").id == before.id
+    (frozen,) = frozen_plugins(before.plugins, tmp_path / "copies")
+    assert frozen.place.read_text() == written
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("raise SystemExit(0)\n", "cannot be imported: SystemExit: 0"),
+        ("X = 1\n", "it registers nothing"),
+        (
+            "from chtexp.plugins import removal\n@removal\ndef f(weight_K):\n    return weight_K\n",
+            "registered by a name",
+        ),
+        ("from chtexp.plugins import data\n@data('npz')\ndef f():\n    pass\n", "data npz is there already"),
+        (
+            "from chtexp.plugins import removal\n@removal('wm')\ndef f(weight_K):\n    pass\n",
+            "removal wm is there already",
+        ),
+        (
+            "from chtexp.plugins import regrowth\n@regrowth('x')\ndef f(mask_OI, *, soft=1):\n    pass\n",
+            "a parameter 'soft'",
+        ),
+        ("from chtexp.plugins import model\n@model('x')\ndef f(shape, *, name=1):\n    pass\n", "a parameter 'name'"),
+        (
+            "from chtexp.plugins import density\n@density('x')\ndef f(step, *, a: 'Nope' = 1):\n    pass\n",
+            "type 'Nope'",
+        ),
+    ],
+)
+def test_a_plug_in_that_does_not_register_as_it_should_leaves_nothing(source: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "own_wrong.py").write_text(
+        "from chtexp.plugins import topology\ntopology('kept')(lambda links: links)\n" + source
+    )
+    if "nothing" in said:
+        (tmp_path / "own_wrong.py").write_text(source)
+    with pytest.raises(UserError, match=said):
+        load_plugins([str(tmp_path / "own_wrong.py")])
+    assert not PLUGGED.found
+    assert "own_wrong" not in sys.modules
+
+
+def test_only_the_types_of_parameters_are_read(tmp_path: Path) -> None:
+    text = """from __future__ import annotations
+from typing import TYPE_CHECKING
+from chtexp.plugins import regrowth
+if TYPE_CHECKING:
+    from torch import Tensor
+
+@regrowth("busy")
+def busy(mask_OI: Tensor, *, power: float = 1.0) -> Tensor:
+    return power
+"""
+    (tmp_path / "own_typed.py").write_text(text)
+    load_plugins([str(tmp_path / "own_typed.py")])
+    one = load_method("set", regrowth={"rule": "busy", "power": "2.0"})
+    assert one.regrowth.parameters == {"power": 2.0}
+    assert one == load_method("set", regrowth={"rule": "busy", "power": 2})
+
+
+@pytest.mark.parametrize("named", ["", ".", "/", "~nobody_at_all/x.py", "own.v2"])
+def test_names_of_no_plug_in(named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.py").write_text("")
+    with pytest.raises(UserError, match="there is no plug-in"):
+        Source.found(named)
+
+
+def test_a_part_of_a_package_is_not_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"'yaml.nothing' is a part of a package: name the package, --plugin yaml"):
+        Source.found("yaml.nothing")

@@ -1,4 +1,4 @@
-"""A refactor must reproduce the first twenty losses of every method on CPU: images (MLPs and CNNs), translation and language modelling.
+"""A refactor must reproduce the first twenty losses of every method on CPU: images, translation and language modelling.
 
 `WRITE_GOLDEN_LOSSES=1 pytest tests/train/test_golden_losses.py` writes them anew: only when a change of meaning is wanted.
 """

@@ -33,9 +33,9 @@ class BrokenPromise(AssertionError):
 def check_method(method: Method, *, seed: int = 0) -> None:
     """Check a method in 24 steps with five topology updates, of a perceptron with three sparse layers on random data.
 
-    The number of links is that of its density schedule after every step; absent links have no weight; links that grow begin at
-    zero, unless the method keeps weights of absent links; the same seed gives the same links; execution by links alone gives the
-    same links as matrices; a training that is saved and resumed ends as one that was not.
+    The number of links is that of its density schedule after every step; absent links have neither weight nor momentum; links
+    that grow begin at zero, unless the method keeps weights of absent links; the same seed gives the same links; execution by
+    links alone gives the same links as matrices; a training that is saved and resumed ends as one that was not.
 
     Args:
         method: a method of a density at which three layers of 32 neurons have links.
@@ -53,6 +53,8 @@ def check_method(method: Method, *, seed: int = 0) -> None:
     half, other = _Training(method, seed, "dense"), _Training(method, seed, "dense")
     half.run(STEPS // 2)
     load_training_state(other.sparsity, training_state(half.sparsity))
+    if other.sparsity.steps != half.sparsity.steps:
+        raise BrokenPromise("a training that is resumed in the middle does not begin there")
     _equal(masks, other.run(STEPS), "a training that is resumed in the middle ends with other links")
 
 
@@ -104,20 +106,26 @@ def _checked(method: Method) -> Callable[[_Training], None]:
         wanted = schedule(min(step, STEPS - 1) // INTERVAL * INTERVAL)
         masks = {name: mask_OI.clone() for name, mask_OI in training.sparsity.masks.items()}
         pairs = training.sparsity.pairs
-        if abs(training.sparsity.links - wanted * pairs) > len(masks):
-            raise BrokenPromise(
-                f"{training.sparsity.links} of {pairs} links after step {step}: density {wanted:g} was due"
-            )
+        links = _links_of(training.sparsity)
+        if abs(links - wanted * pairs) > len(masks):
+            raise BrokenPromise(f"{links} of {pairs} links after step {step}: density {wanted:g} was due")
         for layer in training.sparsity.layers:
             weight_OI, mask_OI = layer.weight.detach(), masks[layer.name]
             if weight_OI[~mask_OI].any():
                 raise BrokenPromise(f"absent links of layer '{layer.name}' have weights after step {step}")
+            momentum_OI = training.optimizer.state[layer.weight]["momentum_buffer"]
+            if momentum_OI[~mask_OI].any():
+                raise BrokenPromise(f"absent links of layer '{layer.name}' have momentum after step {step}")
             grown_OI = mask_OI & ~before.get(layer.name, mask_OI)
             if not method.history_weights and weight_OI[grown_OI].any():
                 raise BrokenPromise(f"links that grew in layer '{layer.name}' do not begin at zero, after step {step}")
         before.update(masks)
 
     return check
+
+
+def _links_of(sparsity: DynamicSparsity) -> int:
+    return sum(int(mask_OI.sum()) for mask_OI in sparsity.masks.values())
 
 
 def _equal(masks: dict[str, Tensor], others: dict[str, Tensor], said: str) -> None:

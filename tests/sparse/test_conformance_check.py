@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 
 import plugin_files
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from chtexp.plugins import regrowth
-from chtexp.sparse import engine, load_method, method_names
+from chtexp.sparse import conformance, engine, load_method, method_names, rewiring
 from chtexp.sparse.conformance import BrokenPromise, check_method
 
 
@@ -32,16 +33,31 @@ def test_a_rule_with_randomness_of_its_own_is_found() -> None:
         check_method(load_method("set", sparsity=0.8, regrowth={"rule": "global_draws"}))
 
 
-def test_a_rule_that_remembers_is_found_when_it_resumes() -> None:
-    calls: list[int] = []
+@pytest.mark.parametrize(
+    ("name", "breaks", "said"),
+    [
+        ("load_training_state", lambda sparsity, state: None, "a training that is resumed in the middle"),
+        ("_links_of", lambda sparsity: sparsity.links + 100, "density 0.2 was due"),
+    ],
+)
+def test_what_is_resumed_and_how_many_links_there_are_is_checked(name, breaks, said, monkeypatch) -> None:
+    monkeypatch.setattr(conformance, name, breaks)
+    with pytest.raises(BrokenPromise, match=said):
+        check_method(load_method("set", sparsity=0.8))
 
-    def remembers(mask_OI: torch.Tensor) -> torch.Tensor:
-        calls.append(1)
-        return torch.arange(mask_OI.numel()).roll(len(calls) // 3 % 7).view(mask_OI.shape).float()
 
-    regrowth("remembers")(remembers)
-    with pytest.raises(BrokenPromise):
-        check_method(load_method("set", sparsity=0.8, regrowth={"rule": "remembers", "soft": False}))
+def test_executions_that_differ_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = rewiring.Rewiring._regrown
+
+    def otherwise(self, before, kept, budgets):
+        if before.layers[0].execution == "csr":
+            self = copy.copy(self)
+            self._seed += 1
+        return drawn(self, before, kept, budgets)
+
+    monkeypatch.setattr(rewiring.Rewiring, "_regrown", otherwise)
+    with pytest.raises(BrokenPromise, match="execution=csr gives other links than execution=dense"):
+        check_method(load_method("set", sparsity=0.8))
 
 
 def test_a_dense_method_has_no_links() -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from chtexp.errors import UserError
-from chtexp.plugins import regrowth, removal, topology
+from chtexp.plugins import density, regrowth, removal, topology
 from chtexp.sparse import load_method
 
 from .small_networks import Training, sparse_method, training
@@ -147,3 +147,110 @@ def test_a_rule_that_is_known_by_name_alone_cannot_train() -> None:
         UserError, match="regrowth elsewhere is registered by the plug-in 'other_module', which is not here"
     ):
         training(load_method("set", sparsity=0.8, regrowth={"rule": "elsewhere"})).run(4)
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_a_rule_may_write_into_what_it_reads(execution: str) -> None:
+    """It gets copies: else a careless `abs_()` would change the network in silence."""
+
+    def careless(weight_K: Tensor, gradient_K: Tensor) -> Tensor:
+        gradient_K.zero_()
+        return weight_K.abs_()
+
+    def careless_too(mask_OI: Tensor, weight_OI: Tensor, gradient_OI: Tensor) -> Tensor:
+        score_OI = gradient_OI.abs()
+        for read in (mask_OI, weight_OI, gradient_OI):
+            read.zero_()
+        return score_OI
+
+    removal("careless")(careless)
+    regrowth("careless")(careless_too)
+    method = sparse_method("rigl", removal={"rule": "careless"}, regrowth={"rule": "careless"})
+    one, other = (training(each, execution=execution).run(20) for each in (method, sparse_method("rigl")))
+    assert same(one, other)
+    for mine, its in zip(one.model.parameters(), other.model.parameters(), strict=True):
+        assert torch.equal(mine, its)
+
+
+def test_parameters_reach_the_functions() -> None:
+    told: dict[str, object] = {}
+
+    def note(kind: str, value: object) -> None:
+        told[kind] = value
+
+    def laid_out(out_features: int, in_features: int, links: int, *, where: float = 0.0) -> Tensor:
+        note("topology", where)
+        return (torch.arange(out_features * in_features) < links).view(out_features, in_features)
+
+    def removed(weight_K: Tensor, *, much: int = 0) -> Tensor:
+        note("removal", much)
+        return weight_K.abs()
+
+    def grown(mask_OI: Tensor, *, power: float = 0.0) -> Tensor:
+        note("regrowth", power)
+        return mask_OI.float()
+
+    def fell(step: int, final: float, total: int, interval: int, initial: float, *, at: float = 0.1) -> float:
+        note("density", (at, total, interval))
+        return initial if step < at * total else final
+
+    topology("told")(laid_out)
+    removal("told")(removed)
+    regrowth("told")(grown)
+    density("told")(fell)
+    method = sparse_method(
+        "set",
+        topology={"rule": "told", "where": 1.5},
+        removal={"rule": "told", "much": 2},
+        regrowth={"rule": "told", "power": 2.5},
+        density={"kind": "told", "initial_sparsity": 0.5, "at": 0.4},
+    )
+    run = training(method)
+    assert run.sparsity.density == pytest.approx(0.5, abs=0.01)
+    run.run(8)
+    assert run.sparsity.density == pytest.approx(0.5, abs=0.01)
+    assert told == {"topology": 1.5, "removal": 2, "regrowth": 2.5, "density": (0.4, 24, 4)}
+    told.clear()
+    run.run(13)  # the density falls: links are pruned by the removal rule, with its parameters
+    assert run.sparsity.density == pytest.approx(0.2, abs=0.01)
+    assert told["removal"] == 2
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_the_gradient_of_links_is_theirs(execution: str) -> None:
+    seen: list[tuple[Tensor, Tensor]] = []
+
+    def spy(gradient_K: Tensor, gradient_OI: Tensor, links) -> Tensor:
+        seen.append((gradient_K, links.take(gradient_OI)))
+        return gradient_K.abs()
+
+    removal("spy")(spy)
+    training(sparse_method("set", removal={"rule": "spy"}), execution=execution).run(4)
+    assert seen
+    assert all(torch.equal(*pair) and pair[0].any() for pair in seen)
+
+
+def test_a_removal_rule_draws_anew_for_each_layer_and_step() -> None:
+    drawn: list[float] = []
+
+    def draw(weight_K: Tensor, generator: torch.Generator) -> Tensor:
+        drawn.append(float(torch.rand(1, generator=generator)))
+        return weight_K.abs()
+
+    removal("drawn")(draw)
+    training(sparse_method("set", removal={"rule": "drawn"})).run(8)
+    assert len(drawn) == len(set(drawn)) == 6
+
+
+def test_a_topology_reads_the_degrees_of_the_layer_before() -> None:
+    seen: list[Tensor | None] = []
+
+    def after(links: int, out_features: int, in_features: int, previous_output_degrees: Tensor | None) -> Tensor:
+        seen.append(previous_output_degrees)
+        return (torch.arange(out_features * in_features) < links).view(out_features, in_features)
+
+    topology("after")(after)
+    run = training(sparse_method("set", topology={"rule": "after"}))
+    first, second, third = seen
+    assert first is None
+    assert [torch.equal(second, masks(run)[0].sum(1)), torch.equal(third, masks(run)[1].sum(1))] == [True, True]

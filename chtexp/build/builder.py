@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from chtexp.config.families import Recipe
 from chtexp.config.images import ImageClassificationRecipe
 from chtexp.config.optimizers import Adam
 from chtexp.config.own_parts import own_values
-from chtexp.config.plugged import PLUGGED
+from chtexp.config.plugged import PLUGGED, PluginFailed
 from chtexp.data import Origin
 from chtexp.distributed.group import ALONE, Processes
 from chtexp.tasks import Built, Task
@@ -33,7 +33,16 @@ def task_class(recipe: Recipe, shipped: type[T]) -> type[T]:
     if own is None:
         return shipped
     assert isinstance(own.function, type)
-    return type(own.function.__name__, (own.function,), own_values(recipe, "task"))
+    shipped_or_own: Any = own.function
+
+    def loss(self: Any, model: nn.Module, part: Any) -> Tensor:
+        value = shipped_or_own.loss(self, model, part)
+        if not isinstance(value, Tensor) or value.dim() or not value.requires_grad:
+            said = f"a tensor {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise PluginFailed(f"{own.title}: loss must return a scalar tensor that depends on the network, not {said}")
+        return value
+
+    return type(own.function.__name__, (own.function,), {**own_values(recipe, "task"), "loss": loss})
 
 
 class Builder(Protocol):

@@ -79,6 +79,8 @@ def train(typed: list[str]) -> int:
         )
     if known.plugins and any(override.startswith("plugins=") for override in overrides):
         raise UserError("name plug-ins by --plugin, or by plugins=[...], but not by both")
+    if not known.multirun and (sweeper := [word for word in overrides if word.startswith(SWEEPER)]):
+        raise UserError(f"{sweeper[0]} is for many runs: add -m, as in chtexp train -m {sweeper[0]} ...")
     quiet = [QUIET] if known.quiet else []
     if not (known.multirun or known.cfg or any(override.startswith("hydra") for override in overrides)):
         return _train_one([*overrides, *quiet], known.config_dir)

@@ -160,7 +160,7 @@ class LanguageModellingRecipe(Description):
 class LanguageModellingLength:
     """How long a training is, before any data is read.
 
-    Updates are `update_steps` apart; where a short budget leaves room for fewer than ten, ten are spread over it [choice].
+    Updates are `update_steps` apart; where a short budget leaves room for fewer than ten, about ten are spread over it [choice].
 
     Args:
         recipe: of the training.

@@ -109,7 +109,7 @@ def resized(pixels_NCHW: Pixels, size: tuple[int, int] | None) -> Pixels:
 def _head(one: Encoded) -> Head:
     try:
         with one.open() as image:
-            if image.mode.startswith(DEEP):
+            if image.mode.startswith(DEEP) or _is_deep(image):
                 raise UserError(
                     f"{one.name} has more than 8 bits a channel ({image.mode}), and 8 are learned from: convert it"
                 )
@@ -133,6 +133,17 @@ def _pixels(one: Encoded, channels: int, size: tuple[int, int]) -> Pixels:
         shown = shown.resize(size[::-1], Image.Resampling.BILINEAR)
     pixels = np.asarray(shown)
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Whether the file has 16 bits a channel where Pillow would give 8 of them (colour PNG and PPM)."""
+    for tile in getattr(image, "tile", ()):
+        for one in tile[3] if isinstance(tile[3], tuple) else (tile[3],):
+            if isinstance(one, str) and ";16" in one:
+                return True
+            if image.format == "PPM" and isinstance(one, int) and one > 255:  # the largest value
+                return True
+    return False
 
 
 def _by_a_camera(image: Image.Image) -> bool:

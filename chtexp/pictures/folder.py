@@ -125,7 +125,11 @@ def layout_of(root: Path) -> Layout:
 
 
 def _layout(root: Path) -> Layout:
-    folders = {name.lower(): root / name for name in _folders(root)}
+    names = _folders(root)
+    folders = {name.lower(): root / name for name in names}
+    if len(folders) < len(names):
+        twice = next(name for name in names if folders[name.lower()].name != name)
+        raise UserError(f"{root} holds {twice}/ and {folders[twice.lower()].name}/: put their images into one of them")
     tests = [name for name in TESTS if name in folders]
     if TRAIN not in folders:
         if tests:
@@ -178,8 +182,12 @@ def _folders(folder: Path) -> list[str]:
 
 def _images(folder: Path) -> list[str]:
     """All images below a folder, sorted; what is hidden is left out."""
-    found = []
+    found, seen = [], set[tuple[int, int]]()
     for here, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
+        status = os.stat(here)
+        if (status.st_dev, status.st_ino) in seen:
+            raise UserError(f"{here} is a link to a folder that is read already: remove it")
+        seen.add((status.st_dev, status.st_ino))
         folders[:] = [name for name in folders if not name.startswith(".") and name not in NOT_MEANT]
         found += [
             os.path.join(here, name) for name in names if name.lower().endswith(SUFFIXES) and not name.startswith(".")

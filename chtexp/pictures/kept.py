@@ -251,6 +251,8 @@ class Kept:
         with said_if_slow(f"measuring the images of {self._where}"):
             measures = pictures.measures()
             seen = self._seen(stamps, {})
+        if self._stamps() != stamps:
+            raise FilesChanged(f"files of {self._where} changed while they were read", self)
         counts = (
             tuple(int(count) for count in np.bincount(part.labels, minlength=len(found.classes)))
             for part in (train, test)

@@ -35,14 +35,18 @@ NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)  # each neuron by itself, once the stat
 OF_IMAGES = (nn.BatchNorm2d, nn.Dropout2d, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveMaxPool2d, nn.AdaptiveAvgPool2d)
 
 
+class NothingToCut(UserError):
+    """No neurons of a network can be cut out."""
+
+
 def compact(network: DynamicSparsity | nn.Module) -> nn.Module:
     """Make a copy of a network that has only active neurons.
 
     Neurons can be cut out between two linear maps or convolutions that feed each other, and nothing else, through activations,
     batch norm, pooling, dropout and flattening: in a network whose forward pass `torch.fx` can trace, e.g. inside the blocks of a
-    ResNet, or else in an `nn.Sequential`. All others stay, e.g. the channels that blocks add to. So does a constant channel that
-    a convolution with padding reads, unless it is 0: at the border the padding is read in its place. Inputs and outputs of the
-    network stay as they are. Inputs are batches: [B, I], or [B, C, H, W].
+    ResNet, or else in an `nn.Sequential`, which must then be applied as a whole. All others stay, e.g. the channels that blocks
+    add to. So does a constant channel that a convolution with padding reads, unless it is 0: at the border the padding is read in
+    its place. Inputs and outputs of the network stay as they are. Inputs are batches: [B, I], or [B, C, H, W].
 
     Args:
         network: in training, or a plain model whose weights are 0 where there is no link. It stays as it is.
@@ -51,13 +55,15 @@ def compact(network: DynamicSparsity | nn.Module) -> nn.Module:
         A plain model in evaluation mode, with the same outputs but for rounding.
 
     Raises:
-        UserError: no neurons of the network can be cut out, because nothing shows which layer feeds which.
+        NothingToCut: nothing shows which layer feeds which.
+        UserError: hooks, `nn.utils.prune` or a parametrization decide what the network computes.
     """
     model = network if isinstance(network, nn.Module) else network.model
+    _check_plain(model)
     small = _plain_copy(model)
     pairs = [pair for traced in _traced(small) for pair in _pairs(traced, _shared(small, traced))]
     if not pairs:
-        raise UserError(
+        raise NothingToCut(
             f"{type(model).__name__} shows no linear maps or convolutions that feed each other through activations alone, "
             "so nothing can be cut out"
         )
@@ -65,6 +71,18 @@ def compact(network: DynamicSparsity | nn.Module) -> nn.Module:
         while any(pair.cut() for pair in pairs):
             pass
     return small
+
+
+def _check_plain(model: nn.Module) -> None:
+    """Check that what a module computes is what its type and its parameters say."""
+    for name, module in model.named_modules():
+        if module._forward_hooks or module._forward_pre_hooks:
+            raise UserError(
+                f"module '{name}' has hooks (nn.utils.prune, spectral_norm), which may change what it computes: remove "
+                "them first, e.g. by nn.utils.prune.remove"
+            )
+        if isinstance(module, nn.Linear | nn.Conv2d) and "weight" not in module._parameters:
+            raise UserError(f"the weight of module '{name}' is computed (a parametrization): make it a parameter first")
 
 
 def _plain_copy(model: nn.Module) -> nn.Module:
@@ -93,7 +111,8 @@ def _shared(model: nn.Module, traced: Sequence[Operation]) -> set[int]:
     places = Counter(id(child) for module in model.modules() for child in module._modules.values())
     holders = Counter(id(parameter) for module in model.modules() for parameter in module._parameters.values())
     applied = Counter(id(operation.module) for operation in traced)
-    read = {operation.name.rpartition(".")[0] for operation in traced if operation.module is None}
+    others = [operation.name for operation in traced if operation.module is None]  # also modules applied by keyword
+    read = {*others, *(name.rpartition(".")[0] for name in others)}
     return {
         id(module)
         for name, module in model.named_modules()
@@ -233,7 +252,7 @@ def _add_to_bias(layer: Layer, added_A: Tensor) -> None:
 def _keep(module: nn.Module, kept_O: Tensor) -> None:
     """Keep some of the outputs of a layer, or of the neurons of a norm."""
     for name, parameter in list(module.named_parameters(recurse=False)):
-        setattr(module, name, nn.Parameter(parameter[kept_O]))
+        setattr(module, name, nn.Parameter(parameter[kept_O], requires_grad=parameter.requires_grad))
     for name, buffer in list(module.named_buffers(recurse=False)):
         setattr(module, name, buffer[kept_O] if buffer.dim() else buffer)
     size = next(name for name in ("out_features", "out_channels", "num_features") if hasattr(module, name))
@@ -243,8 +262,9 @@ def _keep(module: nn.Module, kept_O: Tensor) -> None:
 def _read_only(layer: Layer, weight_AOR: Tensor) -> None:
     """Have a layer read some of the neurons below alone."""
     if isinstance(layer, nn.Linear):
-        layer.weight = nn.Parameter(weight_AOR.flatten(1))
+        layer.weight = nn.Parameter(weight_AOR.flatten(1), requires_grad=layer.weight.requires_grad)
         layer.in_features = layer.weight.shape[1]
     else:
-        layer.weight = nn.Parameter(weight_AOR.unflatten(2, layer.weight.shape[2:]))
+        weight = weight_AOR.unflatten(2, layer.weight.shape[2:])
+        layer.weight = nn.Parameter(weight, requires_grad=layer.weight.requires_grad)
         layer.in_channels = layer.weight.shape[1]

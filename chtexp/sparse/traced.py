@@ -94,7 +94,7 @@ FUNCTIONS: Mapping[object, tuple[type[nn.Module], tuple[str, ...]]] = {  # as a 
 DEFAULTS: Mapping[type[nn.Module], Mapping[str, object]] = {
     nn.Flatten: {"start_dim": 0, "end_dim": -1}
 }  # of the function, where the module has others
-ADDITIONS = (operator.add, operator.iadd, torch.add)
+ADDITIONS = (operator.add, torch.add)
 
 
 class _Whole(fx.Tracer):
@@ -134,8 +134,7 @@ def _module(node: fx.Node, modules: Mapping[str, nn.Module]) -> nn.Module | None
     if node.op not in ("call_function", "call_method"):
         return None
     if node.target in ADDITIONS:
-        whole = len(read) == 2 and list(node.args) == read and not arguments
-        return Add() if whole and (node.target is not operator.iadd or len(read[0].users) == 1) else None
+        return Add() if len(read) == 2 and list(node.args) == read and not arguments else None
     if node.target is operator.getitem and len(read) == 1:
         return _subsample(node.args[1])
     if node.target is functional.pad and len(read) == 1 and len(node.args) == 2:

@@ -5,6 +5,7 @@ Shapes: B batch, C channels, H height, W width, K classes.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +18,7 @@ from chtexp.config.images import ImageDataConfig
 from chtexp.errors import Unavailable
 from chtexp.sparse import compact
 from chtexp.sparse.checkpoint import plain_weights
+from chtexp.sparse.compact import NothingToCut
 from chtexp.sparse.cpu.csr import CsrLinear
 from chtexp.store import Damaged
 from chtexp.store.files import whole_folder, write_json
@@ -51,6 +53,14 @@ class Measure(Protocol):
 
     def __call__(self, networks: Mapping[str, Network], batches: Sequence[Tensor], baseline: str) -> Speed:
         """Time each network on each batch."""
+
+
+def _smallest(network: nn.Module) -> nn.Module:
+    """The network without its inactive neurons; a copy of it where none can be cut out."""
+    try:
+        return compact(network).requires_grad_(False)
+    except NothingToCut:
+        return copy.deepcopy(network)
 
 
 class Classifier:
@@ -97,7 +107,7 @@ class Classifier:
             Unavailable: what was written does not compute what the run's network does, or the run's accuracy.
         """
         check_new(folder)
-        small = compact(self.network).requires_grad_(False)
+        small = _smallest(self.network)
         with whole_folder(folder) as unfinished:
             write_weights(small, self.inputs, self.data.classes, unfinished)
             write_checksums(unfinished)  # of the weights, which are read back

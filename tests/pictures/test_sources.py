@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,8 @@ from small_pictures import CLASSES, pixels, write_image
 from torchvision import datasets as torchvision_datasets
 
 from chtexp.errors import UserError
-from chtexp.pictures.folder import ImageFolder
+from chtexp.pictures.decode import Encoded, decoded
+from chtexp.pictures.folder import ImageFolder, layout_of
 from chtexp.pictures.found import Pictures
 from chtexp.pictures.hub import HubImages
 from chtexp.pictures.npz import NpzFile
@@ -243,3 +246,47 @@ def test_the_fingerprint_knows_pixels_labels_split_and_order() -> None:
     ]
     assert len({base.fingerprint(), *(other.fingerprint() for other in others)}) == 6
     assert Pictures(images.copy(order="F"), labels, images[:2], labels[:2]).fingerprint() == base.fingerprint()
+
+
+def test_a_link_to_a_folder_that_is_read_already_is_refused(tmp_path: Path) -> None:
+    root = pictures(tmp_path)
+    (root / "cat" / "self").symlink_to(".", target_is_directory=True)
+    with pytest.raises(UserError, match=r"cat/self.* is a link to a folder that is read already: remove it"):
+        layout_of(root)
+
+
+def test_folders_that_differ_by_case_alone_are_refused(tmp_path: Path) -> None:
+    root = pictures(tmp_path / "a", split="train")
+    pictures(tmp_path / "a", split="Train")
+    with pytest.raises(UserError, match=r"holds .*rain/ and .*rain/: put their images into one of them"):
+        layout_of(root)
+
+
+@pytest.mark.parametrize("suffix", ["png", "ppm"])
+def test_colours_of_sixteen_bits_are_refused(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"deep.{suffix}"
+    values = np.full((4, 3, 3), 0x0102, dtype=">u2").tobytes()
+    if suffix == "ppm":
+        path.write_bytes(b"P6 3 4 65535\n" + values)
+    else:
+        rows = b"".join(b"\0" + values[row * 18 : (row + 1) * 18] for row in range(4))
+        path.write_bytes(
+            b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", struct.pack(">IIBBBBB", 3, 4, 16, 2, 0, 0, 0))
+            + _chunk(b"IDAT", zlib.compress(rows)) + _chunk(b"IEND", b"")
+        )  # fmt: skip
+    with pytest.raises(UserError, match="more than 8 bits a channel"):
+        decoded([Encoded(str(path), path)], None, None)
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def pictures(folder: Path, split: str = "") -> Path:
+    """Two classes of three images each."""
+    for name in ("cat", "dog"):
+        place = folder / split / name
+        place.mkdir(parents=True)
+        for number in range(3):
+            Image.fromarray(np.full((4, 4), 40 * number, dtype=np.uint8)).save(place / f"{number}.png")
+    return folder

@@ -122,3 +122,20 @@ def test_killed_and_resumed_to_the_same_end(hardware: str, tmp_path: Path) -> No
         ends[folder] = timeless(json.loads(path.read_text()))
         assert ("resuming" in said) == (folder == "killed")
     assert ends["killed"] == ends["whole"]
+
+
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_last_batch_of_one_image_trains_as_well(processes: int, tmp_path: Path) -> None:
+    """VGG's last norms see one pixel of one image there: no statistics, so they take those that they have."""
+    words = [
+        "data=digits",
+        "budget=smoke",
+        "budget.test_limit=50",
+        "method=set",
+        "method.sparsity=0.7",
+        "task.epochs=60",
+    ]
+    last = [f"budget.train_limit={64 + processes}", "task.batch_size=32", f"hardware.processes={processes}"]
+    small = ["model=vgg16", "model.width=4", "model.stages=[1,1,1,1]", "hardware.threads=1"]
+    result = execute(compose_run([*words, *last, *small, f"paths.runs={tmp_path}"]), "one image")
+    assert isinstance(result["last"], float)

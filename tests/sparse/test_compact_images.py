@@ -11,6 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import parametrizations, prune
 
 from chtexp.errors import UserError
 from chtexp.sparse import compact
@@ -273,3 +274,61 @@ def test_where_the_forward_pass_cannot_be_traced_its_sequentials_are_looked_at()
     inputs = torch.randn(8, 6)
     assert same(small, model, inputs)
     assert same(small, model, -inputs)
+
+
+def masked_perceptron() -> nn.Sequential:
+    return trained(nn.Sequential(nn.Linear(6, 9), nn.ReLU(), nn.Linear(9, 4)), 0.3, 0)
+
+
+@pytest.mark.parametrize("kind", ["hook", "pre-hook", "prune", "parametrization"])
+def test_what_modules_compute_must_be_seen(kind: str) -> None:
+    model = masked_perceptron()
+    if kind == "hook":
+        model[0].register_forward_hook(lambda module, inputs, output: output + 1)
+    elif kind == "pre-hook":
+        model[0].register_forward_pre_hook(lambda module, inputs: (inputs[0] + 1,))
+    elif kind == "prune":
+        prune.random_unstructured(model[0], "weight", 0.5)
+    else:
+        parametrizations.weight_norm(model[0])
+    said = "is computed" if kind == "parametrization" else "has hooks"
+    with pytest.raises(UserError, match=f"module '0' {said}|the weight of module '0' {said}"):
+        compact(model)
+
+
+class ByKeyword(nn.Module):
+    """The first layer is applied twice, once by keyword."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.c, self.a, self.b = nn.Linear(5, 9), nn.Linear(9, 4), nn.Linear(9, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.a(torch.relu(self.c(x))) + self.b(torch.sigmoid(self.c(input=x)))
+
+
+def test_a_layer_that_is_also_applied_by_keyword_stays() -> None:
+    model = trained(ByKeyword(), 0.3, 0)
+    with pytest.raises(UserError, match="nothing can be cut out"):
+        compact(model)
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        [nn.PReLU(9)],
+        [nn.MaxPool2d(2, return_indices=False, padding=1, dilation=2)],
+        [nn.Flatten(2), nn.Unflatten(2, (6, 6))],
+    ],
+)
+def test_modules_that_do_not_treat_every_channel_alike_stop_a_cut(between: list[nn.Module]) -> None:
+    model = trained(nn.Sequential(nn.Conv2d(2, 9, 1), *between, nn.Conv2d(9, 3, 1)), 0.3, 0)
+    with pytest.raises(UserError, match="nothing can be cut out"):
+        compact(model)
+
+
+def test_frozen_weights_stay_frozen() -> None:
+    model = masked_perceptron().requires_grad_(False)
+    small = compact(model)
+    assert widths(small)[0] < 9
+    assert not any(parameter.requires_grad for parameter in small.parameters())

@@ -71,5 +71,6 @@ def _nothing_done(parsed: argparse.Namespace) -> str:
     runs = runs_folder(paths, parsed.config_dir, required=False).resolve()
     where = f", neither in {runs} nor in {', '.join(map(str, parsed.results))}" if parsed.results else f" in {runs}"
     own = ["--config-dir", str(parsed.config_dir)] if parsed.config_dir else []
+    own += [word for file in parsed.plugins for word in ("--plugin", file)]
     wanted = shlex.join(["chtexp", "plan", parsed.name, *parsed.overrides, *own])
     return f"no run of this table is done{where}; see which it wants: {wanted}"

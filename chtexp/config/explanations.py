@@ -83,7 +83,8 @@ def _unknown_choice(missing: str, options: Sequence[str], root: str, overrides: 
     folders = files_in(axis, root, searchpath, folders=True)
     near = get_close_matches(name.rpartition("/")[0], folders, n=1)
     folder = near[0] if near else _folder_of_default(axis, root, overrides)
-    return unknown(axis, name, files_in(f"{axis}/{folder}".rstrip("/"), root, searchpath), folder)
+    known = unknown(axis, name, files_in(f"{axis}/{folder}".rstrip("/"), root, searchpath), folder)
+    return known if searchpath else UserError(f"{known}; a file of your own needs its folder: --config-dir FOLDER")
 
 
 def _folder_of_default(axis: str, root: str, overrides: Sequence[str]) -> str:

@@ -99,7 +99,8 @@ class ImageClassificationRecipe(Description):
 class ImageLength:
     """How long a training is, before any data is read: a pure function of the descriptions.
 
-    Where updates are `update_steps` apart, and a short budget leaves room for fewer than ten, about ten are spread over it [choice].
+    Where updates are `update_steps` apart, and a short budget leaves room for fewer than ten, about ten are spread over it
+    [choice].
 
     Args:
         recipe: of the training.

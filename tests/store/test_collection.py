@@ -135,7 +135,10 @@ def test_ten_thousand_runs_are_listed_and_tabulated_in_seconds(tmp_path: Path, m
         folder.finish(made)
         folder = folder.path
         (folder / "config.yaml").write_text("x: 1\n")
-    seconds = {}
+    before = time.perf_counter()
+    for path in (tmp_path / "runs").glob("*/seed-*/result.json"):
+        json.loads(path.read_bytes())
+    seconds, plain = {}, time.perf_counter() - before
     for command in (["status", "--json"], ["status"], ["table", "table7", "--format", "json"]):
         before = time.perf_counter()
         with pytest.raises(SystemExit) as ended:
@@ -147,8 +150,8 @@ def test_ten_thousand_runs_are_listed_and_tabulated_in_seconds(tmp_path: Path, m
             assert len(json.loads(said)) == 10_000
         if command[0] == "table":
             assert max(row["n"] for row in json.loads(said)["rows"]) == 100
-    print(seconds)
-    assert max(seconds.values()) < 3, seconds
+    print(plain, seconds)
+    assert max(seconds.values()) < 10 * plain, (plain, seconds)  # of what it takes to read the files as JSON
 
 
 ADDS = """

@@ -69,7 +69,7 @@ SMALLER = {  # what makes it one of seconds
     r"^(chtexp zeroshot .*)": r"\1 --limit 20",
     r"row=FC,CHTss": "row=CHTss",  # an untrained dense network translates for minutes
     r"hardware=ddp$": "hardware=ddp budget=smoke",
-    r"^(chtexp train data=cifar10 model=.*)": r"\1 budget=smoke model.width=4",
+    r"^(chtexp train data=cifar10 model=.*)": r"\1 budget=smoke model.width=8",
     r"model=llama_nano": "model=llama_nano task.steps=400 task.evaluations=1 budget.test_limit=100",
     r"(hardware=ddp_gpu .*)": r"\1 --dry-run",
 }

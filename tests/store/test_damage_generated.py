@@ -10,13 +10,15 @@ import json
 import random
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
 
 import pytest
+from omegaconf import DictConfig
 
 from chtexp.config.compose import compose_run
 from chtexp.config.run import Run
@@ -131,6 +133,7 @@ NUMBERS: dict[str, Callable[[Path], object]] = {  # another number in a result
     for name in ("reported", "last", "anp", "seconds", "nonzeros")
 }
 RESULTS = ("seed-0/result.json", "all.jsonl")
+Call = Callable[..., tuple[int, str, str]]
 CASES = [*((file, way) for file in FILES for way in DAMAGE), *((file, way) for file in RESULTS for way in NUMBERS)]
 
 
@@ -238,17 +241,19 @@ def _composed_once() -> Iterator[None]:
 
     whole, names = compose.composed, grid.grid_names
     remembered = lru_cache(maxsize=None)(lambda root, words, flags: whole(root, words, **dict(flags)))
+
+    def copied(root: str, words: Sequence[str], **flags: bool) -> DictConfig:  # some who compose take parts away
+        return deepcopy(remembered(root, tuple(words), tuple(flags.items())))
+
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(
-            compose, "composed", lambda root, words, **flags: remembered(root, tuple(words), tuple(flags.items()))
-        )
+        patched.setattr(compose, "composed", copied)
         patched.setattr(grid, "grid_names", lambda folders: [name for name in names(folders) if name == TABLE[0]])
         patched.setattr(draw, "figure_names", lambda config_dir: [])
         yield
 
 
 @pytest.fixture
-def call(sound: Sound, monkeypatch, capfd) -> Callable[..., tuple[int, str, str]]:
+def call(sound: Sound, monkeypatch, capfd) -> Call:
     """A command in this process: its exit code and what it says. Whatever it raises fails the test."""
     from chtexp.cli import main
 
@@ -267,33 +272,10 @@ def call(sound: Sound, monkeypatch, capfd) -> Callable[..., tuple[int, str, str]
     return call
 
 
-# ---------------------------------------------------------------------- the cases
+# ---------------------------------------------------------------------- what commands must do
 
 
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize(("file", "way"), CASES, ids=lambda value: value)
-def test_damage_costs_what_is_damaged_and_nothing_else(
-    file: str, way: str, sound: Sound, call: Callable[..., tuple[int, str, str]]
-) -> None:
-    sound.copy()
-    (DAMAGE | NUMBERS)[way](sound.path(file))
-    states = looked_at(call, sound)
-    tabulated(call, sound, states)
-    collected(call, sound, states)
-    code, out, _ = call("plan", *TABLE, "seed=0,1", "--json")
-    assert code == 0
-    planned = {(row["row"], row["seed"]): row["state"] for row in json.loads(out)}
-    assert planned[BESIDE, 0] == "done"
-    assert planned[SHOWN, 0] == states["seed-0"]
-    for flags in ([], ["--checkpoints"], ["--unfinished"], ["--sweeps"]):
-        assert call("clean", *flags)[0] == 0
-    code, _, said = call("report", "--output", str(sound.place / "report.html"))
-    assert code == 0, said
-    if file.startswith("seed-"):
-        trained(call, sound, file)
-
-
-def looked_at(call: Callable[..., tuple[int, str, str]], sound: Sound) -> dict[str, str]:
+def looked_at(call: Call, sound: Sound) -> dict[str, str]:
     """The states of both seeds, of which every run is listed that was."""
     code, out, _ = call("status", "--json")
     assert code == 0
@@ -306,7 +288,7 @@ def looked_at(call: Callable[..., tuple[int, str, str]], sound: Sound) -> dict[s
     return states
 
 
-def tabulated(call: Callable[..., tuple[int, str, str]], sound: Sound, states: dict[str, str]) -> None:
+def tabulated(call: Call, sound: Sound, states: dict[str, str], file: str) -> None:
     """A table of the folder, and of the folder with each collected file: right numbers alone."""
     for name in (None, *COLLECTED):
         also = ["--results", str(sound.place / name)] if name else []
@@ -326,7 +308,7 @@ def tabulated(call: Callable[..., tuple[int, str, str]], sound: Sound, states: d
         assert (0 in rows[SHOWN]["seeds"]) == (states["seed-0"] == "done")
 
 
-def collected(call: Callable[..., tuple[int, str, str]], sound: Sound, states: dict[str, str]) -> None:
+def collected(call: Call, sound: Sound, states: dict[str, str], file: str) -> None:
     """Collected: what is whole, and as it was."""
     for name in COLLECTED:
         output = sound.place / f"out-{name}"
@@ -359,9 +341,27 @@ def read(path: Path) -> list[dict]:
     return [dict(result.plain) for result in read_collection(path).values()]
 
 
-def trained(call: Callable[..., tuple[int, str, str]], sound: Sound, file: str) -> None:
+def planned(call: Call, sound: Sound, states: dict[str, str], file: str) -> None:
+    code, out, _ = call("plan", *TABLE, "seed=0,1", "--json")
+    assert code == 0
+    known = {(row["row"], row["seed"]): row["state"] for row in json.loads(out)}
+    assert known[BESIDE, 0] == "done"
+    assert known[SHOWN, 0] == states["seed-0"]
+
+
+def cleaned(call: Call, sound: Sound, states: dict[str, str], file: str) -> None:
+    for flags in ([], ["--checkpoints"], ["--unfinished"], ["--sweeps"]):
+        assert call("clean", *flags)[0] == 0
+
+
+def reported(call: Call, sound: Sound, states: dict[str, str], file: str) -> None:
+    code, _, said = call("report", "--output", str(sound.place / "report.html"))
+    assert code == 0, said
+
+
+def trained(call: Call, sound: Sound, states: dict[str, str], file: str) -> None:
     """Trained again: to the right result, or to an error in one line that names what is in the way."""
-    seed = int(file[5])
+    seed = int(file[5]) if file.startswith("seed-") else 0
     folder = sound.path(f"seed-{seed}/x").parent
     code, _, said = call("train", *sound.typed[seed])
     if code == 0:
@@ -371,3 +371,32 @@ def trained(call: Callable[..., tuple[int, str, str]], sound: Sound, file: str) 
         assert result.plain["state_sha256"] == sound.truth[result.id, seed].plain["state_sha256"]
     else:
         assert said.strip()
+
+
+# ---------------------------------------------------------------------- the cases
+
+
+PARTS = (tabulated, collected, planned, cleaned, reported, trained)
+
+
+def parts_of(case: int) -> tuple[Callable[..., None], ...]:
+    """What a case is shown to: all where a result is damaged, else one in turn, so that every file and way meets each."""
+    file, way = CASES[case]
+    turn = FILES.index(file) + list(DAMAGE | NUMBERS).index(way)
+    return PARTS if file in RESULTS else (PARTS[turn % len(PARTS)],)
+
+
+def test_every_file_and_every_way_of_damage_meets_every_command() -> None:
+    met = {(part, what) for case, whats in enumerate(CASES) for what in whats for part in parts_of(case)}
+    assert met >= {(part, what) for part in PARTS for what in (*FILES, *DAMAGE)}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("case", range(len(CASES)), ids=["-".join(case) for case in CASES])
+def test_damage_costs_what_is_damaged_and_nothing_else(case: int, sound: Sound, call: Call) -> None:
+    file, way = CASES[case]
+    sound.copy()
+    (DAMAGE | NUMBERS)[way](sound.path(file))
+    states = looked_at(call, sound)
+    for part in parts_of(case):
+        part(call, sound, states, file)

@@ -68,7 +68,12 @@ def matrices(run: Training, layer: SparseLayer) -> Layer:
 
 
 NETWORKS = {"mlp": [154, 205, 205], "cnn": [173, 216, 288]}  # links in the end
-CASES = [(m, o, e, "mlp") for m in SPARSE for o in OPTIMIZERS for e in ("dense", "csr")]
+WHOLE = [name for name in SPARSE if "/" not in name]
+VARIED = [
+    name for name in SPARSE if "/" in name
+]  # made of the same parts, with other numbers: one optimizer each, in turn
+CASES = [(m, o, e, "mlp") for m in WHOLE for o in OPTIMIZERS for e in ("dense", "csr")]
+CASES += [(m, list(OPTIMIZERS)[i % 3], e, "mlp") for i, m in enumerate(VARIED) for e in ("dense", "csr")]
 CASES += [(m, list(OPTIMIZERS)[i % 3], "dense", "cnn") for i, m in enumerate(SPARSE)]
 WAYS = [("mlp", "dense"), ("mlp", "csr"), ("cnn", "dense")]
 

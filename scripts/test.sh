@@ -12,5 +12,6 @@ lint-imports
 pytest -m "not slow and not timing" -n auto --dist worksteal
 pytest -m "timing and not slow"
 if [ "${1:-}" != fast ]; then
-    pytest -m slow
+    pytest -m "slow and not timing" -n auto --dist worksteal
+    pytest -m "slow and timing"
 fi

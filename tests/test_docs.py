@@ -95,7 +95,14 @@ def shown(page: str) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize(
-    "page", ["../README.md", "clusters.md", "images.md", "language-modelling.md", "translation.md"]
+    "page",
+    [
+        "../README.md",
+        pytest.param("clusters.md", marks=pytest.mark.timing),  # Slurm gives out all cores, by the clock
+        "images.md",
+        "language-modelling.md",
+        "translation.md",
+    ],
 )
 def test_every_command_that_a_page_shows_does_what_it_says(page: str, tmp_path: Path) -> None:
     """At the smallest budget, in the order of the page, in one folder, on real data."""

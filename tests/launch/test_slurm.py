@@ -50,7 +50,7 @@ def slurm() -> None:
         pytest.skip(reason)
 
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timing, pytest.mark.timeout(900)]  # Slurm gives out all cores, by the clock
 
 
 def run(folder: Path, *overrides: str) -> Run:
